@@ -1,0 +1,1 @@
+"""Laneway: a triage desk and parallel engine for AI tasks."""
