@@ -1,0 +1,1 @@
+"""Where tasks live: the interface (domain verbs) and its implementations."""

@@ -1,0 +1,317 @@
+"""The store as the rest of Laneway sees it: domain verbs, each taking ``now``.
+
+Every verb that changes something is one transaction; when it returns, its effect is durable. Verbs may be called from
+one event loop; ``heartbeat`` is the exception (see there). Errors: StoreError when the database is locked, full, damaged
+or gone; the verb then had no effect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from laneway.task import Attempt, Claimed, FailureClass, NewTask, Settlement, State, Task, Urgency
+
+POISON_AFTER = 3  # workers that may die holding one task before it is given up
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Tasks submitted together. ``identity`` is what a later submission of the same work is recognised by."""
+
+    id: int
+    identity: str
+    generation: int  # counts submissions; a task belongs to the run while it was part of the last sealed one
+    sealed: bool  # the last submission is complete
+    created_at: float
+    cursor: int  # results up to this sequence number are in the results file …
+    offset: int  # … which holds this many bytes of them
+    max_cost: float | None  # USD
+    spent: float  # USD, all submissions, lost attempts at their reserved cost
+    budget_spent: float  # USD, of the present budget (since the last stop that was caused by the budget)
+    info: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Submitted:
+    """What became of one batch of tasks."""
+
+    ids: list[int] = field(default_factory=list)  # one for each task given, in order
+    new: int = 0
+    kept: int = 0  # known, and ended well or still on their way
+    again: int = 0  # known and failed: will be tried again
+    duplicates: int = 0  # the same key and body twice in one submission
+    conflicts: list[int] = field(default_factory=list)  # positions whose key came with another body before
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    opened: int  # tasks that may now run
+    dropped: int  # tasks of earlier submissions that this one no longer names
+    rewrite: bool  # the results file must be written anew
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The next tasks of a queue cell that has some ready."""
+
+    cell_id: int
+    run_id: int
+    model: str
+    lane: str
+    urgency: Urgency
+    ready: int
+    sizes: tuple[tuple[float, int, int], ...]  # (due_at, input tokens, output tokens), earliest due first
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """Claim ``n`` tasks of a cell for one account. Prices (USD per million tokens) make the reserved cost."""
+
+    cell_id: int
+    n: int
+    account: str = ""
+    input_price: float | None = None
+    output_price: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reaped:
+    workers: tuple[str, ...] = ()
+    returned: int = 0  # tasks made ready again
+    poisoned: int = 0  # tasks failed because workers kept dying of them
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """What there is to share of one resource. None: unbounded."""
+
+    slots: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A worker's part of an account's or lane's limits until ``valid_until``."""
+
+    share: float  # of every rate, 0 to 1
+    slots: int | None  # of the concurrency; None: unbounded
+    valid_until: float
+
+
+@dataclass(frozen=True, slots=True)
+class CellTally:
+    """Maintained counters of one queue cell."""
+
+    cell_id: int
+    run_id: int
+    model: str
+    lane: str
+    urgency: Urgency
+    counts: Mapping[State, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """An ended task as the results writer needs it."""
+
+    seq: int
+    task_id: int
+    key: str | None
+    type: str
+    state: State
+    model: str
+    record: bytes | None
+    output: bytes | None
+    error: Mapping[str, Any] | None
+    cost: float | None  # USD over all its attempts; None: unknown
+    settled_at: float
+    request_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class GroupFigures:
+    """One line of a run's summary: a task type, model or lane."""
+
+    name: str
+    tasks: int
+    failed: int
+    p50_s: float | None
+    p95_s: float | None
+    cost_usd: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class FailureGroup:
+    cls: FailureClass
+    code: str
+    tasks: int
+    example_key: str | None
+    example_id: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunFigures:
+    """A run's books, computed from the ledger."""
+
+    calls: int
+    retries: int
+    rate_limited: int
+    lost: int
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int
+    cost_usd: float  # of the attempts whose cost is known
+    cost_unknown_tasks: int
+    sequential_seconds: float
+    first_submit: float | None
+    last_settle: float | None
+    by_type: tuple[GroupFigures, ...] = ()
+    by_model: tuple[GroupFigures, ...] = ()
+    by_lane: tuple[GroupFigures, ...] = ()
+    failures: tuple[FailureGroup, ...] = ()
+    outcomes: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerInfo:
+    id: str
+    host: str
+    pid: int
+    joined_at: float
+    heartbeat_at: float
+    lease_until: float
+    running: int
+
+
+class Store(Protocol):
+    # runs ---------------------------------------------------------------------------------------------------------
+    async def open_run(
+        self,
+        identity: str,
+        *,
+        info: Mapping[str, Any],
+        max_cost: float | None,
+        now: float,
+        fresh: bool = False,
+    ) -> Run:
+        """Start a new submission (generation) of the run with this identity. ``fresh`` forgets its earlier tasks."""
+        ...
+
+    async def find_run(self, identity: str) -> Run | None: ...
+
+    async def get_run(self, run_id: int) -> Run: ...
+
+    async def runs(self, limit: int = 50) -> list[Run]: ...
+
+    async def submit(self, run: Run, tasks: Sequence[NewTask], now: float, *, held: bool = False) -> Submitted:
+        """Take tasks in bulk. ``held``: they stay ``triaging`` until the run is sealed. Known tasks (same key, same
+        body) are kept; failed ones go again; a key that comes twice in one submission with another body is reported
+        in ``conflicts`` and not taken."""
+        ...
+
+    async def seal_run(self, run: Run, now: float) -> Sealed:
+        """The submission is complete: its tasks may run; tasks that it does not name leave the run."""
+        ...
+
+    async def abandon_run(self, run: Run) -> None:
+        """Forget what an unfinished submission brought."""
+        ...
+
+    async def end_budget(self, run_id: int) -> None:
+        """The run stopped at its budget and said so: the next submission has a budget of its own."""
+        ...
+
+    async def save_cursor(self, run_id: int, cursor: int, offset: int) -> None: ...
+
+    # the queue ----------------------------------------------------------------------------------------------------
+    async def peek(self, now: float, *, depth: int, run_id: int | None = None) -> list[Head]:
+        """Cells with ready tasks and the sizes of their next ``depth``; of one run, or of all."""
+        ...
+
+    async def wake(self, now: float) -> float | None:
+        """Make waiting tasks ready whose time has come; tell when the next one's comes."""
+        ...
+
+    async def claim(self, worker: str, picks: Sequence[Pick], now: float) -> list[Claimed]:
+        """Take the next tasks of the cells, in the order of ``picks``, and write their attempts with what they
+        reserve. Fewer come back where a cell has fewer, or the run's budget would be passed."""
+        ...
+
+    async def settle(self, worker: str, settlements: Sequence[Settlement], now: float) -> list[bool]:
+        """Write outcomes. False where the fence was refused: the task belongs to somebody else by now."""
+        ...
+
+    async def record_call(self, worker: str, attempt: Attempt, run_id: int) -> None:
+        """Open (``outcome`` None) or close a ledger line for a call made by a Python task."""
+        ...
+
+    async def cancel(self, task_ids: Sequence[int], now: float) -> int:
+        """Cancel tasks that have not started; flag those that run. Returns how many were changed."""
+        ...
+
+    async def retry(self, task_ids: Sequence[int], now: float) -> int:
+        """Make failed or cancelled tasks ready again. Returns how many were changed."""
+        ...
+
+    # workers and shares -------------------------------------------------------------------------------------------
+    async def join(self, worker: str, lease: float, now: float) -> None: ...
+
+    def heartbeat(self, worker: str, lease: float, now: float) -> bool:
+        """Extend the lease. Blocking; safe from any thread. False: the worker was declared dead."""
+        ...
+
+    async def leave(self, worker: str, now: float) -> None:
+        """A clean end. Tasks still held go back to ready; their attempts are ``lost``."""
+        ...
+
+    async def reap(self, worker: str, now: float) -> Reaped:
+        """Take back the tasks of dead workers: at once where death is certain, else when their lease has ended and
+        ``worker`` itself has been connected for a whole lease."""
+        ...
+
+    async def workers(self, now: float) -> list[WorkerInfo]: ...
+
+    async def renew_grant(
+        self, resource: str, worker: str, capacity: Capacity, demand: int, now: float, lease: float
+    ) -> Grant:
+        """This worker's part of ``account:NAME`` or ``lane:NAME``. Parts never add up to more than the whole."""
+        ...
+
+    async def save_state(self, name: str, state: Mapping[str, Any], now: float) -> None:
+        """Keep a small JSON object (bucket levels, adaptive limits, pauses) under a name."""
+        ...
+
+    async def load_state(self, name: str) -> tuple[Mapping[str, Any], float] | None:
+        """The object and when it was saved."""
+        ...
+
+    # reading ------------------------------------------------------------------------------------------------------
+    async def tally(self, run_id: int | None = None) -> list[CellTally]: ...
+
+    async def find_task(self, ref: str, run_id: int | None = None) -> Task:
+        """By id, or by key (the latest one). Raises NotFoundError."""
+        ...
+
+    async def get_tasks(self, ids: Sequence[int]) -> list[Task]: ...
+
+    async def attempts(self, task_id: int) -> list[Attempt]: ...
+
+    async def results_after(self, run: Run, cursor: int, limit: int) -> list[Result]:
+        """Ended tasks of the run in the order in which they were settled."""
+        ...
+
+    async def figures(self, run: Run, *, since: float | None = None) -> RunFigures:
+        """The books of a run: all of it, or the attempts started since a time (groups always cover the whole run)."""
+        ...
+
+    async def changed(self) -> bool:
+        """Whether another process has changed the store since the last call."""
+        ...
+
+    async def check(self) -> list[str]:
+        """Faults found in the store's own books; empty when sound."""
+        ...
+
+    async def close(self) -> None: ...

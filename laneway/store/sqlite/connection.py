@@ -1,0 +1,112 @@
+"""Opening the file: pragmas, migrations, permissions, and SQLite's errors in our words."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from laneway.errors import StoreError
+
+BUSY_TIMEOUT_MS = 10_000
+
+
+@contextmanager
+def sqlite_errors(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors into StoreError with the next step."""
+    try:
+        yield
+    except apsw.BusyError as e:
+        raise StoreError(
+            f"the store {path} is locked by another program",
+            hint="close whatever holds it open for writing (a database browser, a stopped process), then run again",
+        ) from e
+    except apsw.FullError as e:
+        raise StoreError(
+            f"no space left for the store {path}",
+            hint="make room on that disk, then run the same command again: it goes on where it stopped",
+        ) from e
+    except (apsw.CorruptError, apsw.NotADBError) as e:
+        raise StoreError(
+            f"the store {path} is damaged or not a Laneway store",
+            hint="restore it from a backup, or move it away and run again with a new one (--store)",
+        ) from e
+    except (apsw.ReadOnlyError, apsw.CantOpenError, apsw.PermissionsError, apsw.AuthError) as e:
+        raise StoreError(
+            f"the store {path} cannot be opened for writing",
+            hint="check the folder's permissions, or name another place with --store sqlite:///path",
+        ) from e
+    except (apsw.IOError, apsw.ProtocolError, apsw.NoLFSError) as e:
+        raise StoreError(
+            f"the disk under the store {path} failed: {e}",
+            hint="check the disk; SQLite also needs a local file system, not a network share",
+        ) from e
+    except OSError as e:
+        raise StoreError(
+            f"the store {path} cannot be used: {e.strerror or e}",
+            hint="check the folder and its permissions, or name another place with --store sqlite:///path",
+        ) from e
+
+
+def connect(path: Path) -> apsw.Connection:
+    """A connection with the settings every connection has. New files are readable by their owner only."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    db = apsw.Connection(str(path))
+    db.set_busy_timeout(BUSY_TIMEOUT_MS)
+    db.pragma("journal_mode", "wal")
+    db.pragma("synchronous", "full")
+    db.pragma("temp_store", "memory")
+    db.pragma("cache_size", -16_000)
+    db.pragma("wal_autocheckpoint", 4_000)
+    db.pragma("journal_size_limit", 64_000_000)
+    return db
+
+
+def migrations() -> list[tuple[int, str]]:
+    """The numbered scripts, in order: (version, SQL)."""
+    folder = resources.files("laneway.store.sqlite") / "migrations"
+    scripts = [
+        (int(match[1]), entry.read_text("utf-8"))
+        for entry in folder.iterdir()
+        if (match := re.match(r"(\d{4})_\w+\.sql$", entry.name))
+    ]
+    return sorted(scripts)
+
+
+def migrate(db: apsw.Connection, path: Path) -> None:
+    """Bring the schema up to date, one transaction a script. A store of a newer Laneway is refused."""
+    scripts = migrations()
+    newest = scripts[-1][0]
+    version = scalar(db, "PRAGMA user_version")
+    if version == 0 and scalar(db, "SELECT count(*) FROM sqlite_schema") > 0:
+        raise StoreError(
+            f"{path} is a SQLite file, but not a Laneway store",
+            hint="name another file with --store sqlite:///path",
+        )
+    if version > newest:
+        raise StoreError(
+            f"the store {path} was written by a newer Laneway (schema {version}, this one knows {newest})",
+            hint="upgrade Laneway, or name another store with --store",
+        )
+    for number, script in scripts:
+        if number <= version:
+            continue
+        with db:
+            if scalar(db, "PRAGMA user_version") < number:  # another process may have been faster
+                db.execute(script)
+                db.pragma("user_version", number)
+
+
+def scalar(db: apsw.Connection, sql: str, bindings: tuple[Any, ...] = ()) -> Any:
+    """The first column of the first row, or None."""
+    for row in db.execute(sql, bindings):
+        return row[0]
+    return None

@@ -1,0 +1,316 @@
+"""The queue: looking, waking, claiming, settling."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import apsw
+import orjson
+
+from laneway.store.interface import Head, Pick
+from laneway.store.sqlite.connection import scalar
+from laneway.store.sqlite.runs import cell_id, requeue
+from laneway.store.sqlite.writer import Transaction
+from laneway.task import Attempt, Failure, FailureClass, Outcome, Settlement, State, Urgency, Usage
+
+CELLS = "SELECT id, run_id, model, lane, urgency, ready FROM cell WHERE ready > 0 AND shelf = 0"
+HEAD = """
+    SELECT due_at, input_tokens, output_tokens FROM task
+    WHERE cell_id = ? AND state = 'ready' ORDER BY due_at, id LIMIT ?
+"""
+DUE = "SELECT id, cell_id FROM task WHERE state = 'waiting' AND wake_at <= ? LIMIT 10000"
+NEXT_WAKE = "SELECT wake_at FROM task WHERE state = 'waiting' AND wake_at IS NOT NULL ORDER BY wake_at LIMIT 1"
+TAKE = """
+    UPDATE task SET state = 'running', worker_id = ?, fence = fence + 1
+    WHERE id IN (SELECT id FROM task WHERE cell_id = ? AND state = 'ready' ORDER BY due_at, id LIMIT ?)
+    RETURNING due_at, id, fence, attempts, refusals, losses, key, input_tokens, output_tokens
+"""
+PAYLOADS = """
+    SELECT task_id, submitted_at, deadline, spec_id, route_id, complaint, body FROM payload
+    WHERE task_id IN (SELECT value FROM json_each(?))
+"""
+OPEN_ATTEMPT = """
+    INSERT INTO attempt (task_id, fence, call, run_id, worker_id, model, account, started_at,
+                         reserved_input, reserved_output, reserved_cost)
+    VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+SETTLE_TASK = """
+    UPDATE task SET
+        state = CASE WHEN cancel_requested AND ?1 IN ('waiting', 'ready') THEN 'cancelled' ELSE ?1 END,
+        wake_at = ?2, wait_reason = ?3, worker_id = NULL, attempts = attempts + ?4, refusals = refusals + ?5,
+        result_seq = ?6
+    WHERE id = ?7 AND fence = ?8 AND worker_id = ?9 AND state = 'running'
+    RETURNING state, cell_id, run_id
+"""
+CLOSE_ATTEMPT = """
+    UPDATE attempt SET outcome = coalesce(outcome, ?), latency = ?, input_tokens = ?, output_tokens = ?,
+           cached_tokens = ?, input_price = ?, output_price = ?, cost = ?, error = ?
+    WHERE task_id = ? AND fence = ? AND call = 0
+    RETURNING reserved_cost, run_id
+"""
+RESULT = """
+    INSERT INTO result (seq, task_id, settled_at, cost, request_id, error, output) VALUES (?, ?, ?, ?, ?, ?, ?)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A claimed row before its documents are read."""
+
+    pick: Pick
+    cell: Cell
+    task: tuple[Any, ...]
+    payload: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    id: int
+    run_id: int
+    model: str
+    lane: str
+    urgency: Urgency
+    max_cost: float | None
+    free_budget: float
+
+
+def peek(db: apsw.Connection, depth: int, run_id: int | None) -> list[Head]:
+    if run_id is None:
+        cells = list(db.execute(CELLS))
+    else:
+        cells = list(db.execute(f"{CELLS} AND run_id = ?", (run_id,)))
+    heads = []
+    for id_, run, model, lane, urgency, ready in cells:
+        sizes = tuple(db.execute(HEAD, (id_, min(depth, ready))))
+        if sizes:
+            heads.append(Head(id_, run, model, lane, Urgency(urgency), ready, sizes))
+    return heads
+
+
+def wake(tx: Transaction, now: float) -> None:
+    due = list(tx.db.execute(DUE, (now,)))
+    tx.db.executemany(
+        "UPDATE task SET state = 'ready', wake_at = NULL, wait_reason = NULL WHERE id = ?",
+        [(id_,) for id_, _ in due],
+    )
+    for _, cell in due:
+        tx.move(cell, State.WAITING, State.READY)
+
+
+def claim(tx: Transaction, worker: str, picks: Sequence[Pick], now: float) -> list[Taken]:
+    taken: list[Taken] = []
+    attempts: list[tuple[Any, ...]] = []
+    reserved: dict[int, float] = defaultdict(float)
+    for pick in picks:
+        cell = _cell(tx.db, pick.cell_id)
+        if cell is None:
+            continue
+        n = pick.n
+        if cell.max_cost is not None:
+            n = _affordable(tx.db, pick, cell.free_budget - reserved[cell.run_id])
+        rows = sorted(tx.db.execute(TAKE, (worker, cell.id, n))) if n else []
+        for row in rows:
+            cost = _price(pick, row[7], row[8])
+            reserved[cell.run_id] += cost or 0.0
+            attempts.append((row[1], row[2], cell.run_id, worker, cell.model, pick.account, now, row[7], row[8], cost))
+        if rows:
+            ids = orjson.dumps([row[1] for row in rows]).decode()
+            payloads = {p[0]: p for p in tx.db.execute(PAYLOADS, (ids,))}
+            taken += [Taken(pick, cell, row, payloads[row[1]]) for row in rows]
+            tx.move(cell.id, State.READY, State.RUNNING, len(rows))
+    tx.db.executemany(OPEN_ATTEMPT, attempts)
+    for run_id, cost in reserved.items():
+        if cost:
+            tx.db.execute("UPDATE run SET reserved = reserved + ? WHERE id = ?", (cost, run_id))
+    return taken
+
+
+def _cell(db: apsw.Connection, cell: int) -> Cell | None:
+    for id_, run_id, model, lane, urgency, max_cost, free in db.execute(
+        "SELECT c.id, c.run_id, c.model, c.lane, c.urgency, r.max_cost,"
+        " coalesce(r.max_cost, 0) - (r.spent - r.budget_base) - r.reserved"
+        " FROM cell c JOIN run r ON r.id = c.run_id WHERE c.id = ?",
+        (cell,),
+    ):
+        return Cell(id_, run_id, model, lane, Urgency(urgency), max_cost, free)
+    return None
+
+
+def _affordable(db: apsw.Connection, pick: Pick, free: float) -> int:
+    """How many of the cell's next tasks the run's budget allows: until it is used up, the last one may pass it."""
+    n = 0
+    for _, input_tokens, output_tokens in db.execute(HEAD, (pick.cell_id, pick.n)):
+        cost = _price(pick, input_tokens, output_tokens) or 0.0
+        if free < cost:
+            break
+        free -= cost
+        n += 1
+    return n
+
+
+def _price(pick: Pick, input_tokens: int, output_tokens: int) -> float | None:
+    if pick.input_price is None or pick.output_price is None:
+        return None
+    return (input_tokens * pick.input_price + output_tokens * pick.output_price) / 1e6
+
+
+def settle(tx: Transaction, worker: str, settlements: Sequence[Settlement], now: float) -> list[bool]:
+    accepted = []
+    books: dict[int, list[float]] = defaultdict(lambda: [0.0, 0.0])  # run: reserved, spent
+    for s in settlements:
+        seq = tx.next_seq() if s.state.ended else None
+        refusal = not s.burned and s.outcome in (Outcome.RATE_LIMITED, Outcome.TRANSIENT)
+        row = next(
+            iter(
+                tx.db.execute(
+                    SETTLE_TASK,
+                    (s.state.value, s.wake_at, "retry" if s.state is State.WAITING else None, int(s.burned))
+                    + (int(refusal), seq, s.task_id, s.fence, worker),
+                )
+            ),
+            None,
+        )
+        _close_attempt(tx, s, books, late=row is None)
+        accepted.append(row is not None)
+        if row is None:
+            continue
+        state, cell, run_id = State(row[0]), int(row[1]), int(row[2])
+        tx.move(cell, State.RUNNING, state)
+        if state is not s.state:
+            seq = tx.next_seq()
+            tx.db.execute(
+                "UPDATE task SET result_seq = ?, wake_at = NULL, wait_reason = NULL WHERE id = ?",
+                (seq, s.task_id),
+            )
+        elif s.model is not None:
+            _to_model(tx, s.task_id, run_id, cell, state, s.model)
+        if s.complaint is not None:
+            tx.db.execute("UPDATE payload SET complaint = ? WHERE task_id = ?", (s.complaint, s.task_id))
+        if seq is not None:
+            error = orjson.dumps(s.failure.as_json()).decode() if s.failure else None
+            cost = _task_cost(tx.db, s)
+            tx.db.execute(RESULT, (seq, s.task_id, now, cost, s.request_id, error, s.output))
+    for run_id, (reserved, spent) in books.items():
+        if reserved or spent:
+            tx.db.execute(
+                "UPDATE run SET reserved = max(0, reserved - ?), spent = spent + ? WHERE id = ?",
+                (reserved, spent, run_id),
+            )
+    return accepted
+
+
+def _close_attempt(tx: Transaction, s: Settlement, books: dict[int, list[float]], late: bool) -> None:
+    usage = s.usage
+    row = next(
+        iter(
+            tx.db.execute(
+                CLOSE_ATTEMPT,
+                (
+                    s.outcome.value,
+                    s.latency,
+                    usage.input_tokens if usage else None,
+                    usage.output_tokens if usage else None,
+                    usage.cached_tokens if usage else None,
+                    s.input_price,
+                    s.output_price,
+                    s.cost,
+                    orjson.dumps(s.failure.as_json()).decode() if s.failure else None,
+                    s.task_id,
+                    s.fence,
+                ),
+            )
+        ),
+        None,
+    )
+    if row is None:
+        return
+    reserved, run_id = row[0] or 0.0, row[1]
+    if late:  # the reaper booked what was reserved; the real cost is known now
+        books[run_id][1] += (s.cost or 0.0) - reserved
+    else:
+        books[run_id][0] += reserved
+        books[run_id][1] += s.cost or 0.0
+
+
+def _to_model(tx: Transaction, task_id: int, run_id: int, cell: int, state: State, model: str) -> None:
+    lane, urgency = next(iter(tx.db.execute("SELECT lane, urgency FROM cell WHERE id = ?", (cell,))))
+    target = cell_id(tx.db, run_id, model, lane, urgency)
+    tx.db.execute("UPDATE task SET cell_id = ?, attempts = 0 WHERE id = ?", (target, task_id))
+    tx.count(cell, state, -1)
+    tx.count(target, state, 1)
+
+
+def _task_cost(db: apsw.Connection, s: Settlement) -> float | None:
+    """What the task cost over all attempts; None when the deciding one's price is unknown."""
+    if s.cost is None and s.usage is not None:
+        return None
+    if s.fence == 1:
+        return s.cost
+    total = scalar(db, "SELECT total(cost) FROM attempt WHERE task_id = ? AND call = 0", (s.task_id,))
+    return float(total)
+
+
+def fail(tx: Transaction, task_id: int, failure: Failure, now: float) -> None:
+    """Write the result of a task that no worker could finish."""
+    seq = tx.next_seq()
+    tx.db.execute("UPDATE task SET result_seq = ? WHERE id = ?", (seq, task_id))
+    tx.db.execute(RESULT, (seq, task_id, now, None, None, orjson.dumps(failure.as_json()).decode(), None))
+
+
+def cancel(tx: Transaction, task_ids: Sequence[int], now: float) -> int:
+    changed = 0
+    for id_, cell, state in _states(tx.db, task_ids):
+        if state is State.RUNNING:
+            tx.db.execute("UPDATE task SET cancel_requested = 1 WHERE id = ?", (id_,))
+            changed += 1
+        elif not state.ended:
+            tx.db.execute(
+                "UPDATE task SET state = 'cancelled', wake_at = NULL, wait_reason = NULL WHERE id = ?", (id_,)
+            )
+            tx.move(cell, state, State.CANCELLED)
+            fail(tx, id_, Failure(FailureClass.REQUEST, "cancelled", "cancelled before it started"), now)
+            changed += 1
+    return changed
+
+
+def retry(tx: Transaction, task_ids: Sequence[int]) -> int:
+    changed = 0
+    for id_, cell, state in _states(tx.db, task_ids):
+        if state in (State.FAILED, State.CANCELLED):
+            requeue(tx, id_, cell, state, State.READY)
+            changed += 1
+    return changed
+
+
+def _states(db: apsw.Connection, task_ids: Sequence[int]) -> list[tuple[int, int, State]]:
+    ids = orjson.dumps(list(task_ids)).decode()
+    rows = db.execute("SELECT id, cell_id, state FROM task WHERE id IN (SELECT value FROM json_each(?))", (ids,))
+    return [(id_, cell, State(state)) for id_, cell, state in rows]
+
+
+def record_call(tx: Transaction, worker: str, attempt: Attempt, run_id: int) -> None:
+    """Open or close a ledger line of a Python task's own call (``call`` ≥ 1)."""
+    a = attempt
+    if a.outcome is None:
+        tx.db.execute(
+            "INSERT INTO attempt (task_id, fence, call, run_id, worker_id, model, account, started_at,"
+            " reserved_input, reserved_output, reserved_cost) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?)",
+            (a.task_id, a.fence, a.call, run_id, worker, a.model, a.account, a.started_at, a.reserved_cost),
+        )
+        tx.db.execute("UPDATE run SET reserved = reserved + ? WHERE id = ?", (a.reserved_cost or 0.0, run_id))
+        return
+    usage = a.usage or Usage()
+    tx.db.execute(
+        "UPDATE attempt SET outcome = ?, latency = ?, input_tokens = ?, output_tokens = ?, cached_tokens = ?,"
+        " input_price = ?, output_price = ?, cost = ?, error = ? WHERE task_id = ? AND fence = ? AND call = ?",
+        (a.outcome.value, a.latency, usage.input_tokens, usage.output_tokens, usage.cached_tokens)
+        + (a.input_price, a.output_price, a.cost, orjson.dumps(a.error).decode() if a.error else None)
+        + (a.task_id, a.fence, a.call),
+    )
+    tx.db.execute(
+        "UPDATE run SET reserved = max(0, reserved - ?), spent = spent + ? WHERE id = ?",
+        (a.reserved_cost or 0.0, a.cost or 0.0, run_id),
+    )

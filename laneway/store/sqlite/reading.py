@@ -1,0 +1,337 @@
+"""Reading for people and results files: tasks, the ledger, a run's figures, and the store's own check."""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import apsw
+import orjson
+
+from laneway.errors import NotFoundError
+from laneway.store.interface import CellTally, FailureGroup, GroupFigures, Result, Run, RunFigures, WorkerInfo
+from laneway.store.sqlite.connection import scalar
+from laneway.task import Attempt, FailureClass, Outcome, Route, Spec, State, Task, Urgency, Usage, WaitReason
+
+_TASK = """
+    SELECT t.id, t.run_id, t.key, t.state, t.wait_reason, t.wake_at, c.model, c.lane, c.urgency, t.attempts, t.due_at,
+           p.submitted_at, p.deadline, p.tags, p.team, p.body, p.record, p.spec_id, p.route_id,
+           r.settled_at, r.output, r.error
+    FROM task t JOIN cell c ON c.id = t.cell_id JOIN payload p ON p.task_id = t.id
+    LEFT JOIN result r ON r.seq = t.result_seq
+"""
+_RESULTS = """
+    SELECT r.seq, t.id, t.key, p.spec_id, t.state, c.model, p.record, r.output, r.error, r.cost, r.settled_at,
+           r.request_id
+    FROM result r JOIN task t ON t.result_seq = r.seq AND t.id = r.task_id JOIN cell c ON c.id = t.cell_id
+    JOIN payload p ON p.task_id = t.id
+    WHERE r.seq > ? AND t.run_id = ? AND c.shelf = 0 ORDER BY r.seq LIMIT ?
+"""
+_TALLY = """
+    SELECT id, run_id, model, lane, urgency, triaging, ready, running, waiting, succeeded, failed, cancelled
+    FROM cell WHERE shelf = 0
+"""
+_ATTEMPTS = """
+    SELECT task_id, fence, call, model, account, started_at, reserved_cost, outcome, latency, input_tokens,
+           output_tokens, cached_tokens, input_price, output_price, cost, error
+    FROM attempt WHERE task_id = ? ORDER BY fence, call
+"""
+_OF_RUN = "task_id IN (SELECT id FROM task WHERE run_id = ? AND key IS NOT NULL) AND run_id = ?"
+_COUNTED = (
+    State.TRIAGING,
+    State.READY,
+    State.RUNNING,
+    State.WAITING,
+    State.SUCCEEDED,
+    State.FAILED,
+    State.CANCELLED,
+)
+
+
+class Documents:
+    """Routes and specs by id, parsed once."""
+
+    def __init__(self, db: apsw.Connection) -> None:
+        self._db = db
+        self._specs: dict[int, Spec] = {}
+        self._routes: dict[int, Route] = {}
+
+    def spec(self, number: int) -> Spec:
+        if number not in self._specs:
+            self._specs[number] = Spec.from_json(self._content(number))
+        return self._specs[number]
+
+    def route(self, number: int) -> Route:
+        if number not in self._routes:
+            self._routes[number] = Route.from_json(self._content(number))
+        return self._routes[number]
+
+    def _content(self, number: int) -> Any:
+        return orjson.loads(scalar(self._db, "SELECT content FROM document WHERE id = ?", (number,)))
+
+
+def find_task(db: apsw.Connection, documents: Documents, ref: str, run_id: int | None) -> Task:
+    within = ("", ()) if run_id is None else (" AND t.run_id = ?", (run_id,))
+    row = None
+    if ref.isdigit():
+        row = _first(db.execute(f"{_TASK} WHERE t.id = ?{within[0]}", (int(ref), *within[1])))
+    if row is None:
+        by_key = f"{_TASK} WHERE t.key = ?{within[0]} ORDER BY t.id DESC LIMIT 1"
+        row = _first(db.execute(by_key, (ref, *within[1])))
+    if row is None:
+        raise NotFoundError(
+            f"there is no task {ref!r} in this store",
+            hint="give its id or key; --store names another store",
+        )
+    return _task(documents, row)
+
+
+def get_tasks(db: apsw.Connection, documents: Documents, ids: Sequence[int]) -> list[Task]:
+    wanted = orjson.dumps(list(ids)).decode()
+    rows = db.execute(f"{_TASK} WHERE t.id IN (SELECT value FROM json_each(?))", (wanted,))
+    return [_task(documents, row) for row in rows]
+
+
+def _task(documents: Documents, row: Sequence[Any]) -> Task:
+    (
+        id_,
+        run,
+        key,
+        state,
+        reason,
+        wake,
+        model,
+        lane,
+        urgency,
+        attempts,
+        due,
+        submitted,
+        deadline,
+        tags,
+        team,
+    ) = row[:15]
+    body, record, spec, route, settled, output, error = row[15:]
+    return Task(
+        id=id_,
+        run_id=run,
+        key=key,
+        type=documents.spec(spec).type,
+        state=State(state),
+        wait_reason=WaitReason(reason) if reason else None,
+        wake_at=wake,
+        model=model,
+        lane=lane,
+        urgency=Urgency(urgency),
+        route=documents.route(route),
+        attempts=attempts,
+        submitted_at=submitted,
+        due_at=due,
+        deadline=deadline,
+        settled_at=settled,
+        tags=tuple(orjson.loads(tags)) if tags else (),
+        team=team,
+        body=body,
+        record=record,
+        output=output,
+        error=orjson.loads(error) if error else None,
+    )
+
+
+def attempts(db: apsw.Connection, task_id: int) -> list[Attempt]:
+    found = []
+    for row in db.execute(_ATTEMPTS, (task_id,)):
+        usage = None if row[9] is None else Usage(row[9], row[10], row[11])
+        found.append(
+            Attempt(
+                task_id=row[0],
+                fence=row[1],
+                call=row[2],
+                model=row[3],
+                account=row[4],
+                started_at=row[5],
+                reserved_cost=row[6],
+                outcome=Outcome(row[7]) if row[7] else None,
+                latency=row[8],
+                usage=usage,
+                input_price=row[12],
+                output_price=row[13],
+                cost=row[14],
+                error=orjson.loads(row[15]) if row[15] else None,
+            )
+        )
+    return found
+
+
+def results_after(db: apsw.Connection, documents: Documents, run: Run, cursor: int, limit: int) -> list[Result]:
+    return [
+        Result(
+            seq=row[0],
+            task_id=row[1],
+            key=row[2],
+            type=documents.spec(row[3]).type,
+            state=State(row[4]),
+            model=row[5],
+            record=row[6],
+            output=row[7],
+            error=orjson.loads(row[8]) if row[8] else None,
+            cost=row[9],
+            settled_at=row[10],
+            request_id=row[11],
+        )
+        for row in db.execute(_RESULTS, (cursor, run.id, limit))
+    ]
+
+
+def tally(db: apsw.Connection, run_id: int | None) -> list[CellTally]:
+    sql, bindings = (_TALLY, ()) if run_id is None else (f"{_TALLY} AND run_id = ?", (run_id,))
+    return [
+        CellTally(*(*row[:4], Urgency(row[4]), dict(zip(_COUNTED, row[5:], strict=True))))
+        for row in db.execute(sql, bindings)
+    ]
+
+
+def workers(db: apsw.Connection) -> list[WorkerInfo]:
+    sql = """
+        SELECT id, host, pid, joined_at, heartbeat_at, lease_until,
+               (SELECT count(*) FROM task WHERE worker_id = worker.id AND state = 'running') FROM worker ORDER BY id
+    """
+    return [WorkerInfo(*row) for row in db.execute(sql)]
+
+
+def figures(db: apsw.Connection, documents: Documents, run: Run, since: float | None) -> RunFigures:
+    where = f"FROM attempt WHERE {_OF_RUN} AND started_at >= ?"
+    bindings = (run.id, run.id, since or 0.0)
+    books = _first(
+        db.execute(
+            "SELECT total(model <> ''), total(input_tokens), total(output_tokens), total(cached_tokens), total(cost),"
+            f" count(DISTINCT CASE WHEN cost IS NULL AND input_tokens IS NOT NULL THEN task_id END) {where}",
+            bindings,
+        )
+    )
+    sequential = scalar(db, f"SELECT total(latency) {where} AND call = 0", bindings)
+    last = scalar(db, f"SELECT max(started_at + latency) {where}", bindings)
+    first = scalar(db, f"SELECT min(started_at) {where}", bindings)
+    outcomes = {
+        outcome or "running": n for outcome, n in db.execute(f"SELECT outcome, count(*) {where} GROUP BY 1", bindings)
+    }
+    tasks = scalar(db, f"SELECT count(DISTINCT task_id) {where} AND model <> ''", bindings)
+    groups = _groups(db, documents, run)
+    assert books is not None
+    return RunFigures(
+        calls=int(books[0]),
+        retries=max(0, int(books[0]) - tasks),
+        rate_limited=outcomes.get(Outcome.RATE_LIMITED, 0),
+        lost=outcomes.get(Outcome.LOST, 0),
+        input_tokens=int(books[1]),
+        output_tokens=int(books[2]),
+        cached_tokens=int(books[3]),
+        cost_usd=float(books[4]),
+        cost_unknown_tasks=books[5],
+        sequential_seconds=float(sequential),
+        first_submit=first,
+        last_settle=last,
+        by_type=groups["type"],
+        by_model=groups["model"],
+        by_lane=groups["lane"],
+        failures=_failures(db, run),
+        outcomes=outcomes,
+    )
+
+
+_GROUPED = """
+    SELECT p.spec_id, c.model, c.lane, t.state, r.cost, a.latency
+    FROM task t JOIN cell c ON c.id = t.cell_id JOIN payload p ON p.task_id = t.id
+    LEFT JOIN result r ON r.seq = t.result_seq
+    LEFT JOIN attempt a ON a.task_id = t.id AND a.fence = t.fence AND a.call = 0 AND t.state = 'succeeded'
+    WHERE t.run_id = ? AND t.key IS NOT NULL AND c.shelf = 0
+"""
+
+
+class _Group:
+    def __init__(self) -> None:
+        self.tasks = self.failed = 0
+        self.cost = 0.0
+        self.unknown = False
+        self.latencies = array("d")
+
+    def add(self, state: str, cost: float | None, latency: float | None) -> None:
+        self.tasks += 1
+        self.failed += state == "failed"
+        if cost is not None:
+            self.cost += cost
+        elif state == "succeeded":
+            self.unknown = True
+        if latency is not None:
+            self.latencies.append(latency)
+
+    def figures(self, name: str) -> GroupFigures:
+        ordered = sorted(self.latencies)
+        p50, p95 = (percentile(ordered, share) for share in (0.5, 0.95))
+        return GroupFigures(name, self.tasks, self.failed, p50, p95, None if self.unknown else self.cost)
+
+
+def percentile(ordered: Sequence[float], share: float) -> float | None:
+    """The nearest-rank percentile of sorted values; None when there are none."""
+    if not ordered:
+        return None
+    return ordered[min(len(ordered) - 1, max(0, -(-int(share * 1000) * len(ordered) // 1000) - 1))]
+
+
+def _groups(db: apsw.Connection, documents: Documents, run: Run) -> dict[str, tuple[GroupFigures, ...]]:
+    by: dict[str, dict[str, _Group]] = {name: defaultdict(_Group) for name in ("type", "model", "lane")}
+    for spec, model, lane, state, cost, latency in db.execute(_GROUPED, (run.id,)):
+        by["type"][documents.spec(spec).type].add(state, cost, latency)
+        by["model"][model].add(state, cost, latency)
+        by["lane"][lane].add(state, cost, latency)
+    return {name: tuple(group.figures(key) for key, group in sorted(groups.items())) for name, groups in by.items()}
+
+
+def _failures(db: apsw.Connection, run: Run) -> tuple[FailureGroup, ...]:
+    sql = """
+        SELECT r.error ->> 'class', r.error ->> 'code', count(*), min(t.id), t.key, r.error ->> 'message'
+        FROM task t JOIN result r ON r.seq = t.result_seq JOIN cell c ON c.id = t.cell_id
+        WHERE t.run_id = ? AND t.key IS NOT NULL AND t.state = 'failed' AND c.shelf = 0
+        GROUP BY 1, 2 ORDER BY 3 DESC
+    """
+    return tuple(
+        FailureGroup(FailureClass(cls), code, n, key, id_, message)
+        for cls, code, n, id_, key, message in db.execute(sql, (run.id,))
+    )
+
+
+def check(db: apsw.Connection) -> list[str]:
+    """SQLite's own check, and every maintained counter against the rows it counts."""
+    faults = [str(row[0]) for row in db.execute("PRAGMA quick_check") if row[0] != "ok"]
+    real: dict[int, Counter[str]] = defaultdict(Counter)
+    for cell, state, n in db.execute("SELECT cell_id, state, count(*) FROM task GROUP BY 1, 2"):
+        real[cell][state] = n
+    columns = ", ".join(state.value for state in _COUNTED)
+    for row in db.execute(f"SELECT id, {columns} FROM cell"):
+        for state, n in zip(_COUNTED, row[1:], strict=True):
+            if real[row[0]][state.value] != n:
+                faults.append(f"cell {row[0]}: {n} {state.value} counted, {real[row[0]][state.value]} there")
+    checks: list[tuple[str, Callable[[int], str]]] = [
+        (
+            "SELECT count(*) FROM task LEFT JOIN payload ON task_id = id WHERE task_id IS NULL",
+            "{} tasks without payload".format,
+        ),
+        (
+            "SELECT count(*) FROM task WHERE state = 'running' AND worker_id IS NULL",
+            "{} tasks run without a worker".format,
+        ),
+        (
+            "SELECT count(*) FROM task t LEFT JOIN result r ON r.seq = t.result_seq AND r.task_id = t.id"
+            " WHERE t.state IN ('succeeded', 'failed') AND r.seq IS NULL",
+            "{} ended tasks without a result".format,
+        ),
+    ]
+    for sql, say in checks:
+        if n := scalar(db, sql):
+            faults.append(say(n))
+    return faults
+
+
+def _first(rows: Iterable[Any]) -> Any:
+    return next(iter(rows), None)

@@ -1,0 +1,303 @@
+"""Runs and intake: taking tasks in, sealing a submission, and what a re-run keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import apsw
+import orjson
+
+from laneway.errors import NotFoundError
+from laneway.store.interface import Run, Sealed, Submitted
+from laneway.store.sqlite.connection import scalar
+from laneway.store.sqlite.writer import Transaction
+from laneway.task import NewTask, Route, State
+
+_RUN = """
+    SELECT id, identity, generation, sealed, created_at, cursor, offset, max_cost, spent, spent - budget_base, info
+    FROM run
+"""
+_TASK_COLUMNS = (
+    "id, run_id, key, generation, hash, cell_id, state, due_at, wake_at, wait_reason, input_tokens, output_tokens"
+)
+_INSERT_TASK = f"INSERT INTO task ({_TASK_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT_PAYLOAD = """
+    INSERT INTO payload (task_id, submitted_at, deadline, spec_id, route_id, tags, team, body, record)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_KNOWN = """
+    SELECT key, id, generation, hash, state, cell_id FROM task
+    WHERE run_id = ? AND key IN (SELECT value FROM json_each(?)) ORDER BY generation
+"""
+_REQUEUE = """
+    UPDATE task SET state = ?, attempts = 0, refusals = 0, losses = 0, wake_at = NULL, wait_reason = NULL,
+           result_seq = NULL, cancel_requested = 0
+    WHERE id = ?
+"""
+SEAL_CHUNK = 20_000
+
+
+def _run(row: Sequence[Any]) -> Run:
+    return Run(*(*row[:3], bool(row[3]), *row[4:10], orjson.loads(row[10])))
+
+
+def find_run(db: apsw.Connection, identity: str) -> Run | None:
+    for row in db.execute(f"{_RUN} WHERE identity = ?", (identity,)):
+        return _run(row)
+    return None
+
+
+def get_run(db: apsw.Connection, run_id: int) -> Run:
+    for row in db.execute(f"{_RUN} WHERE id = ?", (run_id,)):
+        return _run(row)
+    raise NotFoundError(f"there is no run {run_id}", hint="`laneway status` lists the runs of this store")
+
+
+def list_runs(db: apsw.Connection, limit: int) -> list[Run]:
+    return [_run(row) for row in db.execute(f"{_RUN} ORDER BY id DESC LIMIT ?", (limit,))]
+
+
+def open_run(
+    tx: Transaction, identity: str, info: Mapping[str, Any], max_cost: float | None, now: float, fresh: bool
+) -> Run:
+    known = find_run(tx.db, identity)
+    text = orjson.dumps(dict(info)).decode()
+    if known and fresh:
+        tx.db.execute("UPDATE run SET identity = ? WHERE id = ?", (f"{identity} (replaced {known.id})", known.id))
+        known = None
+    if known:
+        tx.db.execute(
+            "UPDATE run SET generation = generation + 1, sealed = 0, max_cost = ?, info = ? WHERE id = ?",
+            (max_cost, text, known.id),
+        )
+        return get_run(tx.db, known.id)
+    seq = tx.last_seq()
+    tx.db.execute(
+        "INSERT INTO run (identity, generation, sealed, created_at, first_seq, cursor, offset, max_cost, info)"
+        " VALUES (?, 1, 0, ?, ?, ?, 0, ?, ?)",
+        (identity, now, seq, seq, max_cost, text),
+    )
+    return get_run(tx.db, tx.db.last_insert_rowid())
+
+
+def end_budget(tx: Transaction, run_id: int) -> None:
+    tx.db.execute("UPDATE run SET budget_base = spent WHERE id = ?", (run_id,))
+
+
+def save_cursor(tx: Transaction, run_id: int, cursor: int, offset: int) -> None:
+    tx.db.execute("UPDATE run SET cursor = ?, offset = ? WHERE id = ?", (cursor, offset, run_id))
+
+
+def submit(tx: Transaction, run: Run, tasks: Sequence[NewTask], now: float, held: bool) -> Submitted:
+    done = Submitted()
+    places = Places(tx.db, run.id)
+    known = _known(tx.db, run, tasks)
+    next_id = int(scalar(tx.db, "SELECT coalesce(max(id), 0) FROM task")) + 1
+    rows: list[tuple[Any, ...]] = []
+    payloads: list[tuple[Any, ...]] = []
+    for position, task in enumerate(tasks):
+        digest = task.hash
+        here: _Known | None = None
+        if task.key is not None and (found := known.get(task.key)):
+            here = next((k for k in found if k.generation == run.generation), None)
+            if here and here.hash != digest:
+                done.conflicts.append(position)
+                done.ids.append(here.id)
+                continue
+            if here:
+                done.duplicates += 1
+                done.ids.append(here.id)
+                continue
+            here = next((k for k in reversed(found) if k.hash == digest), None)
+        if here:
+            _keep(tx, run, here, task, places, done)
+            continue
+        state = State.TRIAGING if held else State.WAITING if task.wake_at is not None else State.READY
+        cell = places.cell(task.route)
+        waiting = state is State.WAITING
+        rows.append(
+            (next_id, run.id, task.key, run.generation, digest, cell, state.value, task.due_at, task.wake_at)
+            + ("scheduled" if waiting else None, task.input_tokens, task.output_tokens)
+        )
+        payloads.append(
+            (next_id, now, task.deadline, places.document(task.spec), places.document(task.route))
+            + (orjson.dumps(task.tags).decode() if task.tags else None, task.team, task.body, task.record)
+        )
+        tx.count(cell, state, 1)
+        done.new += 1
+        done.ids.append(next_id)
+        if task.key is not None:
+            known.setdefault(task.key, []).append(_Known(next_id, run.generation, digest, state, cell))
+        next_id += 1
+    tx.db.executemany(_INSERT_TASK, rows)
+    tx.db.executemany(_INSERT_PAYLOAD, payloads)
+    return done
+
+
+class _Known:
+    """A task that the run has already."""
+
+    __slots__ = ("cell", "generation", "hash", "id", "state")
+
+    def __init__(self, id_: int, generation: int, hash_: bytes, state: State, cell: int) -> None:
+        self.id, self.generation, self.hash, self.state, self.cell = id_, generation, hash_, state, cell
+
+
+def _known(db: apsw.Connection, run: Run, tasks: Sequence[NewTask]) -> dict[str, list[_Known]]:
+    keys = [task.key for task in tasks if task.key is not None]
+    found: dict[str, list[_Known]] = {}
+    if keys:
+        for key, id_, generation, hash_, state, cell in db.execute(_KNOWN, (run.id, orjson.dumps(keys).decode())):
+            found.setdefault(key, []).append(_Known(id_, generation, hash_, State(state), cell))
+    return found
+
+
+def _keep(tx: Transaction, run: Run, here: _Known, task: NewTask, places: Places, done: Submitted) -> None:
+    """The same work as in an earlier submission: it stays; what has not ended takes the new route."""
+    tx.db.execute("UPDATE task SET generation = ? WHERE id = ?", (run.generation, here.id))
+    here.generation = run.generation
+    done.ids.append(here.id)
+    if here.state in (State.FAILED, State.CANCELLED):
+        done.again += 1
+    else:
+        done.kept += 1
+    if here.state in (State.SUCCEEDED, State.RUNNING):
+        return
+    cell = places.cell(task.route)
+    if cell != here.cell:
+        tx.db.execute("UPDATE task SET cell_id = ?, due_at = ? WHERE id = ?", (cell, task.due_at, here.id))
+        tx.count(here.cell, here.state, -1)
+        tx.count(cell, here.state, 1)
+    tx.db.execute(
+        "UPDATE payload SET route_id = ?, spec_id = ?, record = ? WHERE task_id = ?",
+        (places.document(task.route), places.document(task.spec), task.record, here.id),
+    )
+
+
+class Places:
+    """Ids of cells and documents, made on first use. For one transaction only."""
+
+    def __init__(self, db: apsw.Connection, run_id: int) -> None:
+        self._db = db
+        self._run_id = run_id
+        self._cells: dict[tuple[str, str, int], int] = {}
+        self._documents: dict[int, tuple[object, int]] = {}
+
+    def cell(self, route: Route, model: str | None = None) -> int:
+        place = (route.model if model is None else model, route.lane, int(route.urgency))
+        if place not in self._cells:
+            self._cells[place] = cell_id(self._db, self._run_id, *place)
+        return self._cells[place]
+
+    def document(self, thing: Any) -> int:
+        """The id of a Route's or Spec's stored form."""
+        known = self._documents.get(id(thing))
+        if known is None:
+            content = orjson.dumps(thing.as_json(), option=orjson.OPT_SORT_KEYS)
+            self._db.execute("INSERT INTO document (content) VALUES (?) ON CONFLICT DO NOTHING", (content,))
+            number = int(scalar(self._db, "SELECT id FROM document WHERE content = ?", (content,)))
+            known = self._documents[id(thing)] = (thing, number)
+        return known[1]
+
+
+def cell_id(db: apsw.Connection, run_id: int, model: str, lane: str, urgency: int, shelf: int = 0) -> int:
+    place = (run_id, model, lane, urgency, shelf)
+    where = "run_id = ? AND model = ? AND lane = ? AND urgency = ? AND shelf = ?"
+    found = scalar(db, f"SELECT id FROM cell WHERE {where}", place)
+    if found is None:
+        db.execute("INSERT INTO cell (run_id, model, lane, urgency, shelf) VALUES (?, ?, ?, ?, ?)", place)
+        found = db.last_insert_rowid()
+    return int(found)
+
+
+def seal(tx: Transaction, run: Run) -> Sealed:
+    """Drop what the submission did not name, take back what it named again, and ready what had failed."""
+    db = tx.db
+    shelf = cell_id(db, run.id, "", "", 0, shelf=1)
+    dropped = rewrite = 0
+    for id_, cell, state in list(
+        db.execute(
+            "SELECT id, cell_id, state FROM task WHERE run_id = ? AND key IS NOT NULL AND generation < ? AND cell_id <> ?",
+            (run.id, run.generation, shelf),
+        )
+    ):
+        old = State(state)
+        new = old if old.ended or old is State.RUNNING else State.CANCELLED
+        db.execute(
+            "UPDATE task SET cell_id = ?, state = ?, cancel_requested = ? WHERE id = ?",
+            (shelf, new.value, int(old is State.RUNNING), id_),
+        )
+        tx.count(cell, old, -1)
+        tx.count(shelf, new, 1)
+        dropped += 1
+        rewrite += old is State.SUCCEEDED
+    for id_, cell, state in list(_of_submission(db, run, "cell_id = ? AND state = 'succeeded'", (shelf,))):
+        route_id = scalar(db, "SELECT route_id FROM payload WHERE task_id = ?", (id_,))
+        content = scalar(db, "SELECT content FROM document WHERE id = ?", (route_id,))
+        home = Places(db, run.id).cell(Route.from_json(orjson.loads(content)))
+        db.execute("UPDATE task SET cell_id = ? WHERE id = ?", (home, id_))
+        tx.count(cell, State(state), -1)
+        tx.count(home, State(state), 1)
+        rewrite += 1
+    for id_, cell, state in list(_of_submission(db, run, "state IN ('failed', 'cancelled')", ())):
+        requeue(tx, id_, cell, State(state), State.READY)
+    db.execute("UPDATE run SET sealed = 1 WHERE id = ?", (run.id,))
+    if rewrite:
+        db.execute("UPDATE run SET cursor = first_seq, offset = 0 WHERE id = ?", (run.id,))
+    return Sealed(opened=0, dropped=dropped, rewrite=bool(rewrite))
+
+
+def _of_submission(
+    db: apsw.Connection, run: Run, where: str, bindings: tuple[Any, ...]
+) -> Iterator[tuple[int, int, str]]:
+    sql = f"SELECT id, cell_id, state FROM task WHERE run_id = ? AND key IS NOT NULL AND generation = ? AND {where}"
+    yield from db.execute(sql, (run.id, run.generation, *bindings))
+
+
+def held_range(db: apsw.Connection, run: Run) -> tuple[int, int] | None:
+    """The lowest and highest id among the run's tasks that are still held."""
+    for low, high in db.execute(
+        "SELECT min(id), max(id) FROM task WHERE run_id = ? AND key IS NOT NULL AND state = 'triaging'",
+        (run.id,),
+    ):
+        return None if low is None else (low, high)
+    return None
+
+
+def open_held(tx: Transaction, run: Run, low: int, high: int) -> int:
+    """Ready the held tasks with ids from ``low`` to ``high``; those with a time to wait for wait."""
+    opened = 0
+    for cell, state, n in list(
+        tx.db.execute(
+            "SELECT cell_id, CASE WHEN wake_at IS NULL THEN 'ready' ELSE 'waiting' END, count(*) FROM task"
+            " WHERE id BETWEEN ? AND ? AND run_id = ? AND state = 'triaging' GROUP BY 1, 2",
+            (low, high, run.id),
+        )
+    ):
+        tx.move(cell, State.TRIAGING, State(state), n)
+        opened += n
+    tx.db.execute(
+        "UPDATE task SET state = CASE WHEN wake_at IS NULL THEN 'ready' ELSE 'waiting' END,"
+        " wait_reason = CASE WHEN wake_at IS NULL THEN NULL ELSE 'scheduled' END"
+        " WHERE id BETWEEN ? AND ? AND run_id = ? AND state = 'triaging'",
+        (low, high, run.id),
+    )
+    return opened
+
+
+def abandon(tx: Transaction, run: Run) -> None:
+    held = "run_id = ? AND key IS NOT NULL AND generation = ? AND state = 'triaging'"
+    where = (run.id, run.generation)
+    for cell, n in list(tx.db.execute(f"SELECT cell_id, count(*) FROM task WHERE {held} GROUP BY 1", where)):
+        tx.count(cell, State.TRIAGING, -n)
+    tx.db.execute(f"DELETE FROM payload WHERE task_id IN (SELECT id FROM task WHERE {held})", where)
+    tx.db.execute(f"DELETE FROM task WHERE {held}", where)
+
+
+def requeue(tx: Transaction, task_id: int, cell: int, old: State, new: State) -> None:
+    """An ended task starts over; its attempts stay in the ledger."""
+    tx.db.execute("DELETE FROM result WHERE seq = (SELECT result_seq FROM task WHERE id = ?)", (task_id,))
+    tx.db.execute("UPDATE payload SET complaint = NULL WHERE task_id = ?", (task_id,))
+    tx.db.execute(_REQUEUE, (new.value, task_id))
+    tx.move(cell, old, new)

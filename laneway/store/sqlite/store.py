@@ -1,0 +1,248 @@
+"""The store interface on one SQLite file."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import apsw
+import orjson
+
+from laneway.store.interface import (
+    Capacity,
+    CellTally,
+    Grant,
+    Head,
+    Pick,
+    Reaped,
+    Result,
+    Run,
+    RunFigures,
+    Sealed,
+    Submitted,
+    WorkerInfo,
+)
+from laneway.store.sqlite import queue, reading, runs, workers
+from laneway.store.sqlite.connection import connect, migrate, scalar, sqlite_errors
+from laneway.store.sqlite.locks import LifeSigns
+from laneway.store.sqlite.writer import Writer
+from laneway.task import Attempt, Claimed, NewTask, Settlement, Task
+
+T = TypeVar("T")
+
+
+class SQLiteStore:
+    """Implements ``laneway.store.interface.Store``.
+
+    Three connections: the writer's (its own thread), one for the short reads of the event loop, one for long reads on a
+    thread of their own. ``inline`` does everything on the caller's thread, for simulated time.
+    """
+
+    def __init__(self, path: Path, *, inline: bool = False) -> None:
+        self.path = path
+        with sqlite_errors(path):
+            writing = connect(path)
+            migrate(writing, path)
+            self._short = connect(path)
+            self._long = self._short if inline else connect(path)
+        self._writing = writing
+        self._documents = reading.Documents(self._short)
+        self._long_documents = reading.Documents(self._long)
+        self._writer = Writer(writing, path, inline=inline)
+        self._life = LifeSigns(path.with_name(path.name + "-workers"))
+        self._reader = None if inline else ThreadPoolExecutor(1, thread_name_prefix="laneway-reader")
+        self._data_version = -1
+
+    @property
+    def commits(self) -> int:
+        """How many transactions were committed (many verbs share one)."""
+        return self._writer.commits
+
+    # runs
+    async def open_run(
+        self,
+        identity: str,
+        *,
+        info: Mapping[str, Any],
+        max_cost: float | None,
+        now: float,
+        fresh: bool = False,
+    ) -> Run:
+        return await self._writer.write(lambda tx: runs.open_run(tx, identity, info, max_cost, now, fresh))
+
+    async def find_run(self, identity: str) -> Run | None:
+        return self._read(lambda db: runs.find_run(db, identity))
+
+    async def get_run(self, run_id: int) -> Run:
+        return self._read(lambda db: runs.get_run(db, run_id))
+
+    async def runs(self, limit: int = 50) -> list[Run]:
+        return self._read(lambda db: runs.list_runs(db, limit))
+
+    async def submit(self, run: Run, tasks: Sequence[NewTask], now: float, *, held: bool = False) -> Submitted:
+        return await self._writer.write(lambda tx: runs.submit(tx, run, tasks, now, held))
+
+    async def seal_run(self, run: Run, now: float) -> Sealed:
+        sealed = await self._writer.write(lambda tx: runs.seal(tx, run))
+        opened = 0
+        if span := await self._read_long(lambda db: runs.held_range(db, run)):
+            for low in range(span[0], span[1] + 1, runs.SEAL_CHUNK):
+                high = min(low + runs.SEAL_CHUNK - 1, span[1])
+                opened += await self._writer.write(partial(runs.open_held, run=run, low=low, high=high))
+        return Sealed(opened, sealed.dropped, sealed.rewrite)
+
+    async def abandon_run(self, run: Run) -> None:
+        await self._writer.write(lambda tx: runs.abandon(tx, run))
+
+    async def end_budget(self, run_id: int) -> None:
+        await self._writer.write(lambda tx: runs.end_budget(tx, run_id))
+
+    async def save_cursor(self, run_id: int, cursor: int, offset: int) -> None:
+        await self._writer.write(lambda tx: runs.save_cursor(tx, run_id, cursor, offset))
+
+    # the queue
+    async def peek(self, now: float, *, depth: int, run_id: int | None = None) -> list[Head]:
+        return self._read(lambda db: queue.peek(db, depth, run_id))
+
+    async def wake(self, now: float) -> float | None:
+        next_at = self._read(lambda db: scalar(db, queue.NEXT_WAKE))
+        if next_at is None or next_at > now:
+            return None if next_at is None else float(next_at)
+        await self._writer.write(lambda tx: queue.wake(tx, now))
+        later = self._read(lambda db: scalar(db, queue.NEXT_WAKE))
+        return None if later is None else float(later)
+
+    async def claim(self, worker: str, picks: Sequence[Pick], now: float) -> list[Claimed]:
+        taken = await self._writer.write(lambda tx: queue.claim(tx, worker, picks, now))
+        return [self._claimed(one, now) for one in taken]
+
+    def _claimed(self, taken: queue.Taken, now: float) -> Claimed:
+        _, id_, fence, attempts, refusals, losses, key, input_tokens, output_tokens = taken.task
+        _, submitted_at, deadline, spec, route, complaint, body = taken.payload
+        return Claimed(
+            id=id_,
+            run_id=taken.cell.run_id,
+            cell_id=taken.cell.id,
+            fence=fence,
+            attempts=attempts,
+            refusals=refusals,
+            losses=losses,
+            key=key,
+            model=taken.cell.model,
+            lane=taken.cell.lane,
+            urgency=taken.cell.urgency,
+            account=taken.pick.account,
+            route=self._documents.route(route),
+            spec=self._documents.spec(spec),
+            body=body,
+            input_tokens=input_tokens,
+            output_tokens=output_tokens,
+            submitted_at=submitted_at,
+            claimed_at=now,
+            deadline=deadline,
+            complaint=complaint,
+        )
+
+    async def settle(self, worker: str, settlements: Sequence[Settlement], now: float) -> list[bool]:
+        return await self._writer.write(lambda tx: queue.settle(tx, worker, settlements, now))
+
+    async def record_call(self, worker: str, attempt: Attempt, run_id: int) -> None:
+        await self._writer.write(lambda tx: queue.record_call(tx, worker, attempt, run_id))
+
+    async def cancel(self, task_ids: Sequence[int], now: float) -> int:
+        return await self._writer.write(lambda tx: queue.cancel(tx, task_ids, now))
+
+    async def retry(self, task_ids: Sequence[int], now: float) -> int:
+        return await self._writer.write(lambda tx: queue.retry(tx, task_ids))
+
+    # workers and shares
+    async def join(self, worker: str, lease: float, now: float) -> None:
+        with sqlite_errors(self.path):
+            self._life.begin(worker)
+        await self._writer.write(lambda tx: workers.join(tx, worker, lease, now))
+
+    def heartbeat(self, worker: str, lease: float, now: float) -> bool:
+        return self._writer.write_now(lambda tx: workers.heartbeat(tx, worker, lease, now))
+
+    async def leave(self, worker: str, now: float) -> None:
+        await self._writer.write(lambda tx: workers.bury(tx, worker, now, death=False))
+        self._life.end(worker)
+
+    async def reap(self, worker: str, now: float) -> Reaped:
+        reaped = await self._writer.write(lambda tx: workers.reap(tx, worker, now, self._life.certainly_dead))
+        for dead in reaped.workers:
+            self._life.forget(dead)
+        return reaped
+
+    async def workers(self, now: float) -> list[WorkerInfo]:
+        return self._read(reading.workers)
+
+    async def renew_grant(
+        self, resource: str, worker: str, capacity: Capacity, demand: int, now: float, lease: float
+    ) -> Grant:
+        return await self._writer.write(
+            lambda tx: workers.renew_grant(tx, resource, worker, capacity, demand, now, lease)
+        )
+
+    async def save_state(self, name: str, state: Mapping[str, Any], now: float) -> None:
+        await self._writer.write(lambda tx: workers.save_state(tx, name, state, now))
+
+    async def load_state(self, name: str) -> tuple[Mapping[str, Any], float] | None:
+        def load(db: apsw.Connection) -> tuple[Mapping[str, Any], float] | None:
+            for content, saved_at in db.execute("SELECT content, saved_at FROM state WHERE name = ?", (name,)):
+                return orjson.loads(content), saved_at
+            return None
+
+        return self._read(load)
+
+    # reading
+    async def tally(self, run_id: int | None = None) -> list[CellTally]:
+        return self._read(lambda db: reading.tally(db, run_id))
+
+    async def find_task(self, ref: str, run_id: int | None = None) -> Task:
+        return self._read(lambda db: reading.find_task(db, self._documents, ref, run_id))
+
+    async def get_tasks(self, ids: Sequence[int]) -> list[Task]:
+        return self._read(lambda db: reading.get_tasks(db, self._documents, ids))
+
+    async def attempts(self, task_id: int) -> list[Attempt]:
+        return self._read(lambda db: reading.attempts(db, task_id))
+
+    async def results_after(self, run: Run, cursor: int, limit: int) -> list[Result]:
+        return await self._read_long(lambda db: reading.results_after(db, self._long_documents, run, cursor, limit))
+
+    async def figures(self, run: Run, *, since: float | None = None) -> RunFigures:
+        return await self._read_long(lambda db: reading.figures(db, self._long_documents, run, since))
+
+    async def changed(self) -> bool:
+        version = self._read(lambda db: int(scalar(db, "PRAGMA data_version")))
+        changed, self._data_version = version != self._data_version, version
+        return changed
+
+    async def check(self) -> list[str]:
+        return await self._read_long(reading.check)
+
+    async def close(self) -> None:
+        self._writer.close()
+        self._life.close()
+        if self._reader is not None:
+            self._reader.shutdown()
+        for db in {self._short, self._long, self._writing}:
+            db.close()
+
+    def _read(self, query: Callable[[apsw.Connection], T]) -> T:
+        with sqlite_errors(self.path):
+            return query(self._short)
+
+    async def _read_long(self, query: Callable[[apsw.Connection], T]) -> T:
+        def run() -> T:
+            with sqlite_errors(self.path):
+                return query(self._long)
+
+        if self._reader is None:
+            return run()
+        return await asyncio.get_running_loop().run_in_executor(self._reader, run)

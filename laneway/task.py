@@ -1,0 +1,304 @@
+"""The nouns: what a task is, where it goes, what became of it. Frozen, without behaviour beyond their own fields."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+from typing import Any
+
+
+class State(StrEnum):
+    TRIAGING = "triaging"
+    READY = "ready"
+    RUNNING = "running"
+    WAITING = "waiting"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        return self in (State.SUCCEEDED, State.FAILED, State.CANCELLED)
+
+
+class WaitReason(StrEnum):
+    RETRY = "retry"
+    CHILDREN = "children"
+    EVENT = "event"
+    BATCH = "batch"
+    SCHEDULED = "scheduled"
+
+
+class Urgency(IntEnum):
+    """Lower is sooner. The name in lower case is the word used everywhere outside the code."""
+
+    IMMEDIATE = 0
+    URGENT = 1
+    STANDARD = 2
+    RELAXED = 3
+
+    @property
+    def label(self) -> str:
+        return self.name.lower()
+
+
+class Wire(StrEnum):
+    """The format of a task's body: whose request it is, or ``python`` for a call of a registered function."""
+
+    CHAT = "chat"  # OpenAI Chat Completions
+    MESSAGES = "messages"  # Anthropic Messages
+    PYTHON = "python"
+
+
+class FailureClass(StrEnum):
+    """How a failure is answered; decided once, in ``providers/failures.py``."""
+
+    TRANSIENT = "transient"  # worth another try after a pause
+    ACCOUNT = "account"  # the key or its credit: pause the account, keep the tasks
+    REQUEST = "request"  # this model will never take this request: fall back or fail
+    OUTPUT = "output"  # an answer came, but not what was asked for
+    POISON = "poison"  # its worker died of it, time after time
+    CODE = "code"  # a Python task raised
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One classified failure. ``code`` is the provider's own word where it has one (``rate_limit_exceeded``)."""
+
+    cls: FailureClass
+    code: str
+    message: str
+    status: int | None = None  # HTTP status
+    retry_after: float | None = None  # seconds; a minimum
+    refused: bool = False  # refused for a rate limit before any work was done (a true 429)
+    outage: bool = False  # the provider itself seems down: counts for the breaker, not against the task
+
+    def as_json(self) -> dict[str, Any]:
+        return {"class": self.cls.value, "code": self.code, "message": self.message, "status": self.status}
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one call. ``cached_tokens`` are part of ``input_tokens`` (read from the provider's prompt cache)."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What triage decided, and why. ``reasons`` maps each field to the step that filled it."""
+
+    lane: str
+    urgency: Urgency
+    model: str  # "" for a Python task: it chooses its models itself
+    fallbacks: tuple[str, ...] = ()
+    category: str | None = None
+    complexity: str | None = None
+    confidence: float | None = None
+    reasons: Mapping[str, str] = field(default_factory=dict)
+
+    def after(self, model: str) -> str | None:
+        """The model to fall back to when ``model`` cannot do it, or None."""
+        chain = (self.model, *self.fallbacks)
+        at = chain.index(model) if model in chain else 0
+        return chain[at + 1] if at + 1 < len(chain) else None
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "lane": self.lane,
+            "urgency": self.urgency.label,
+            "model": self.model,
+            "fallbacks": list(self.fallbacks),
+            "category": self.category,
+            "complexity": self.complexity,
+            "confidence": self.confidence,
+            "reasons": dict(self.reasons),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Route:
+        return cls(
+            lane=data["lane"],
+            urgency=Urgency[data["urgency"].upper()],
+            model=data["model"],
+            fallbacks=tuple(data["fallbacks"]),
+            category=data["category"],
+            complexity=data["complexity"],
+            confidence=data["confidence"],
+            reasons=data["reasons"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What a worker must know of a task type, as it stood when the task was submitted. Shared by many tasks."""
+
+    type: str
+    wire: Wire
+    max_attempts: int = 6
+    retry_delays: tuple[float, ...] = ()  # seconds; empty: exponential with full jitter
+    timeout: float | None = None  # seconds for one call; None: the model's
+    output_schema: Mapping[str, Any] | None = None  # JSON Schema of the answer
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "type": self.type,
+            "wire": self.wire.value,
+            "max_attempts": self.max_attempts,
+            "retry_delays": list(self.retry_delays),
+            "timeout": self.timeout,
+            "output_schema": self.output_schema,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Spec:
+        return cls(
+            type=data["type"],
+            wire=Wire(data["wire"]),
+            max_attempts=data["max_attempts"],
+            retry_delays=tuple(data["retry_delays"]),
+            timeout=data["timeout"],
+            output_schema=data["output_schema"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class NewTask:
+    """A task on its way into the store: rendered, validated and routed."""
+
+    body: bytes  # the request in ``spec.wire``'s format, JSON
+    spec: Spec
+    route: Route
+    due_at: float  # place within its queue cell: earliest first
+    key: str | None = None  # identity inside its run
+    input_tokens: int = 0  # estimates
+    output_tokens: int = 0
+    record: bytes | None = None  # the input's columns, JSON, for the results file
+    deadline: float | None = None
+    wake_at: float | None = None  # not before this time
+    tags: tuple[str, ...] = ()
+    team: str | None = None
+
+    @property
+    def hash(self) -> bytes:
+        """16 bytes that change when the rendered request does (not when only its route changes)."""
+        digest = hashlib.blake2b(self.spec.type.encode(), digest_size=16)
+        digest.update(b"\0")
+        digest.update(self.body)
+        return digest.digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A task in a worker's hands. Only a settlement with this ``fence`` will be accepted."""
+
+    id: int
+    run_id: int
+    cell_id: int
+    fence: int
+    attempts: int  # tries already used up, this one not counted
+    refusals: int  # tries that cost the task nothing (429, outage), this one not counted
+    losses: int  # workers that died while they had it
+    key: str | None
+    model: str
+    lane: str
+    urgency: Urgency
+    account: str
+    route: Route
+    spec: Spec
+    body: bytes
+    input_tokens: int
+    output_tokens: int
+    submitted_at: float
+    claimed_at: float
+    deadline: float | None
+    complaint: str | None  # what was wrong with the last answer, to be shown to the model
+
+
+class Outcome(StrEnum):
+    """How an attempt ended. An attempt without one is in flight."""
+
+    OK = "ok"
+    TRANSIENT = "transient"
+    RATE_LIMITED = "rate_limited"
+    ACCOUNT = "account"
+    REQUEST = "request"
+    OUTPUT = "output"
+    CODE = "code"
+    LOST = "lost"  # its worker died; whether the provider charged for it is unknown
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What a worker decided about a claimed task: the attempt's books and the task's next state, written at once."""
+
+    task_id: int
+    fence: int
+    state: State  # SUCCEEDED, FAILED, CANCELLED, WAITING (retry) or READY (at once, e.g. on another model)
+    outcome: Outcome
+    started_at: float
+    latency: float  # seconds
+    usage: Usage | None = None
+    input_price: float | None = None  # USD per million tokens, as charged for this attempt
+    output_price: float | None = None
+    cost: float | None = None  # USD; None: unknown
+    output: bytes | None = None  # the answer in the task's own wire format
+    failure: Failure | None = None
+    request_id: str | None = None
+    wake_at: float | None = None
+    burned: bool = True  # counts against max_attempts
+    model: str | None = None  # go on with this model instead
+    complaint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One line of the ledger."""
+
+    task_id: int
+    fence: int
+    call: int  # 0: the task's own; 1…: the calls a Python task made
+    model: str
+    account: str
+    started_at: float
+    reserved_cost: float | None
+    outcome: Outcome | None
+    latency: float | None
+    usage: Usage | None
+    input_price: float | None
+    output_price: float | None
+    cost: float | None
+    error: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A task as the store shows it to people."""
+
+    id: int
+    run_id: int
+    key: str | None
+    type: str
+    state: State
+    wait_reason: WaitReason | None
+    wake_at: float | None
+    model: str
+    lane: str
+    urgency: Urgency
+    route: Route
+    attempts: int
+    submitted_at: float
+    due_at: float
+    deadline: float | None
+    settled_at: float | None
+    tags: tuple[str, ...]
+    team: str | None
+    body: bytes
+    record: bytes | None
+    output: bytes | None
+    error: Mapping[str, Any] | None
