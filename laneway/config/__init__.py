@@ -1,0 +1,1 @@
+"""Settings: their shape, and where they come from."""

@@ -1,0 +1,181 @@
+"""The shape of ``laneway.toml``. Unknown names are errors: a misspelt limit must not be silently no limit."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from laneway.task import Urgency
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def parse_duration(value: object) -> float:
+    """Seconds from ``"250ms"``, ``"10s"``, ``"1m"``, ``"2h"``, ``"30d"`` or a number of seconds. Raises ValueError."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        seconds = float(value)
+    else:
+        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?\s*", str(value))
+        if match is None:
+            raise ValueError(f'{value!r} is not a duration: write "250ms", "10s", "1m", "2h" or "30d"')
+        seconds = float(match[1]) * _UNITS[match[2] or "s"]
+    if seconds < 0:
+        raise ValueError("a duration cannot be negative")
+    return seconds
+
+
+def parse_urgency(value: object) -> Urgency:
+    """``"urgent"`` → Urgency.URGENT. Raises ValueError naming the four words."""
+    if isinstance(value, Urgency):
+        return value
+    try:
+        return Urgency[str(value).strip().upper()]
+    except KeyError:
+        raise ValueError(f"{value!r} is not an urgency: {', '.join(u.label for u in Urgency)}") from None
+
+
+Duration = Annotated[float, BeforeValidator(parse_duration)]
+UrgencyName = Annotated[Urgency, BeforeValidator(parse_urgency)]
+Rate = Annotated[float, Field(gt=0)]
+Price = Annotated[float, Field(ge=0)]  # USD per million tokens
+Count = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class AccountConfig(Section):
+    """One pool of limits: a key at an endpoint. Every limit is optional."""
+
+    provider: str = "openai"
+    base_url: str | None = None  # default: the preset's, or its *_BASE_URL variable
+    api_key_env: str | None = None  # default: the preset's
+    api_key_file: Path | None = None
+    headers: dict[str, str] = Field(default_factory=dict)
+    requests_per_second: Rate | None = None
+    requests_per_minute: Rate | None = None
+    input_tokens_per_minute: Rate | None = None
+    output_tokens_per_minute: Rate | None = None
+    tokens_per_minute: Rate | None = None
+    requests_per_day: Rate | None = None
+    concurrency: Count | None = None
+
+
+class ModelConfig(Section):
+    """A name for a provider's model. Prices override the built-in ones."""
+
+    account: str | None = None
+    accounts: list[str] = Field(default_factory=list)
+    id: str
+    input_price: Price | None = None
+    output_price: Price | None = None
+    cached_price: Price | None = None  # of cached input; default: the input price
+    params: dict[str, Any] = Field(default_factory=dict)  # laid under every request's own parameters
+    timeout: Duration = 120.0
+    context_window: Count | None = None  # tokens
+
+    @model_validator(mode="after")
+    def _one_spelling(self) -> ModelConfig:
+        if bool(self.account) == bool(self.accounts):
+            raise ValueError('give either account = "name" or accounts = ["name", …]')
+        return self
+
+    @property
+    def account_names(self) -> tuple[str, ...]:
+        return (self.account,) if self.account else tuple(self.accounts)
+
+
+class LaneConfig(Section):
+    concurrency: Count | None = None
+    weight: Annotated[float, Field(gt=0)] = 1.0
+
+
+class TypeConfig(Section):
+    """A prompt task: templates over a record's fields, and what is asked of the answer."""
+
+    system: Path | None = None
+    prompt: Path | None = None
+    output: Path | None = None  # JSON Schema
+    max_output_tokens: Count | None = None
+    max_attempts: Count | None = None
+    timeout: Duration | None = None
+    key: str | None = None  # the record's field that identifies it; default: custom_id, id or key where present
+    lane: str | None = None
+    model: str | None = None
+    urgency: str | None = None  # a name or an alias
+
+
+class UrgencyConfig(Section):
+    target_wait: Duration | None = None
+    aliases: list[str] = Field(default_factory=list)
+
+
+class RetryConfig(Section):
+    delays: list[Duration] = Field(default_factory=list)  # empty: exponential with full jitter
+    max_attempts: Count = 6
+
+
+class RuleConfig(Section):
+    """Fills what earlier rules left open, where ``when`` (or ``function``) says so."""
+
+    name: str | None = None
+    when: dict[str, Any] = Field(default_factory=dict)
+    function: str | None = None  # "module:function", called with the patient; returns what to fill, or None
+    lane: str | None = None
+    model: str | None = None
+    urgency: str | None = None
+    fallbacks: list[str] | None = None
+    category: str | None = None
+    complexity: Literal["low", "medium", "high"] | None = None
+
+
+class DefaultsConfig(Section):
+    model: str | None = None
+    lane: str = "general"
+    urgency: str = "standard"
+    type: str | None = None
+
+
+class Config(Section):
+    """All settings. ``folder`` is where relative paths in it start."""
+
+    app: str | None = None
+    accounts: dict[str, AccountConfig] = Field(default_factory=dict)
+    models: dict[str, ModelConfig] = Field(default_factory=dict)
+    lanes: dict[str, LaneConfig] = Field(default_factory=dict)
+    types: dict[str, TypeConfig] = Field(default_factory=dict)
+    urgency: dict[str, UrgencyConfig] = Field(default_factory=dict)
+    retry: RetryConfig = Field(default_factory=RetryConfig)
+    rules: list[RuleConfig] = Field(default_factory=list)
+    defaults: DefaultsConfig = Field(default_factory=DefaultsConfig)
+    folder: Path = Field(default=Path(), exclude=True)
+    sources: tuple[Path, ...] = Field(default=(), exclude=True)
+
+    def lane(self, name: str) -> LaneConfig:
+        """The lane's settings; a lane that is only named has the defaults."""
+        return self.lanes.get(name, LaneConfig())
+
+    def target_wait(self, urgency: Urgency) -> float:
+        """Seconds that a task of this urgency may wait."""
+        own = self.urgency.get(urgency.label)
+        return own.target_wait if own and own.target_wait is not None else DEFAULT_TARGET_WAIT[urgency]
+
+    def urgency_of(self, word: str) -> Urgency:
+        """An urgency by its name or one of its aliases, any case. Raises ValueError."""
+        wanted = word.strip().casefold()
+        for name, own in self.urgency.items():
+            if wanted in (alias.casefold() for alias in own.aliases):
+                return parse_urgency(name)
+        return parse_urgency(wanted)
+
+
+DEFAULT_TARGET_WAIT = {
+    Urgency.IMMEDIATE: 0.0,
+    Urgency.URGENT: 60.0,
+    Urgency.STANDARD: 600.0,
+    Urgency.RELAXED: 4 * 3600.0,
+}

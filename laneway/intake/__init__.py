@@ -1,0 +1,1 @@
+"""Getting tasks in and results out."""

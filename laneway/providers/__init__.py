@@ -1,0 +1,1 @@
+"""The providers: their formats, limits, prices and ways to fail."""

@@ -1,0 +1,1 @@
+"""The nurse: assesses every task, sends it on its way, does none of the work."""
