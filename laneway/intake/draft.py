@@ -1,0 +1,37 @@
+"""What a reader makes of a line: a draft to be routed, or a fault to be reported."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from laneway.task import Spec
+from laneway.triage.patient import Pins
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A valid task: rendered and measured, not yet routed."""
+
+    line: int  # 1-based, where it begins in the input
+    key: str
+    spec: Spec
+    body: bytes
+    text: str
+    input_tokens: int
+    output_tokens: int
+    pins: Pins = Pins()
+    tags: tuple[str, ...] = ()
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    record: bytes | None = None
+    deadline: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BadLine:
+    """A line that cannot become a task, and why in words its author understands."""
+
+    line: int
+    reason: str
+    raw: bytes

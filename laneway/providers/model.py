@@ -1,0 +1,84 @@
+"""What the rest of Laneway knows of a provider: accounts, models, and the reply to a call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from laneway.task import Failure, Usage, Wire
+
+LimitKind = Literal["requests", "tokens", "input_tokens", "output_tokens"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """An account's limits. None: not known."""
+
+    requests_per_second: float | None = None
+    requests_per_minute: float | None = None
+    input_tokens_per_minute: float | None = None
+    output_tokens_per_minute: float | None = None
+    tokens_per_minute: float | None = None
+    requests_per_day: float | None = None
+    concurrency: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One pool of limits: an API key at an endpoint."""
+
+    name: str
+    provider: str  # the preset's name
+    wire: Wire
+    base_url: str  # includes /v1 as the provider's SDK has it
+    key: str | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    limits: Limits = Limits()
+    charges_max_tokens: bool = False  # the tokens/minute limit counts what was allowed, not what was written
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A configured model. Prices in USD per million tokens; None: not known (never 0)."""
+
+    name: str
+    id: str
+    accounts: tuple[Account, ...]
+    input_price: float | None = None
+    output_price: float | None = None
+    cached_price: float | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+    timeout: float = 120.0
+    context_window: int | None = None
+
+    def cost(self, usage: Usage) -> float | None:
+        """USD for one call's tokens, None where a price is unknown."""
+        if self.input_price is None or self.output_price is None:
+            return None
+        cached = self.input_price if self.cached_price is None else self.cached_price
+        fresh = usage.input_tokens - usage.cached_tokens
+        return (fresh * self.input_price + usage.cached_tokens * cached + usage.output_tokens * self.output_price) / 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What a reply's headers said of one limit."""
+
+    kind: LimitKind
+    limit: float | None  # in a full window
+    remaining: float | None
+    reset: float | None  # seconds until the window is full again
+    window: float = 60.0  # seconds that ``limit`` covers (86,400: per day)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The end of one call: an ``output`` in the task's own wire format, or a ``failure``; both never."""
+
+    output: bytes | None
+    usage: Usage | None
+    failure: Failure | None
+    latency: float  # seconds
+    observed: tuple[Observed, ...] = ()
+    request_id: str | None = None

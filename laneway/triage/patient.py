@@ -1,0 +1,34 @@
+"""What the nurse sees of a task before it has a route."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from laneway.task import Urgency
+
+
+@dataclass(frozen=True, slots=True)
+class Pins:
+    """What the submitter has fixed. A pinned field is never changed by triage."""
+
+    lane: str | None = None
+    urgency: Urgency | None = None
+    model: str | None = None
+    by: str = "the task"  # who fixed it, for the explanation: "the task", "--model", …
+
+
+@dataclass(frozen=True, slots=True)
+class Patient:
+    type: str
+    text: str  # what a person or document says in it, without the template's own words where these are known
+    input_tokens: int  # estimate, of the whole request
+    pins: Pins = Pins()
+    tags: tuple[str, ...] = ()
+    fields: Mapping[str, Any] = field(default_factory=dict)  # the record's columns
+    needs_model: bool = True  # False for Python tasks, which choose for themselves
+    output_tokens: int = 0
+    unsupported_by: frozenset[str] = frozenset()  # models that cannot take this request (format, tools)
+    key: str | None = None
+    team: str | None = None
