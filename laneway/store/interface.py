@@ -302,6 +302,14 @@ class Store(Protocol):
         """Ended tasks of the run in the order in which they were settled."""
         ...
 
+    async def ended_after(self, cursor: int, limit: int) -> list[tuple[int, int]]:
+        """(sequence number, task id) of tasks that ended after the cursor, of all runs, in order."""
+        ...
+
+    async def last_result(self) -> int:
+        """The newest sequence number: a cursor that skips everything that has ended so far."""
+        ...
+
     async def figures(self, run: Run, *, since: float | None = None) -> RunFigures:
         """The books of a run: all of it, or the attempts started since a time (groups always cover the whole run)."""
         ...

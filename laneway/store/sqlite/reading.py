@@ -184,6 +184,10 @@ def results_after(db: apsw.Connection, documents: Documents, run: Run, cursor: i
     ]
 
 
+def ended_after(db: apsw.Connection, cursor: int, limit: int) -> list[tuple[int, int]]:
+    return list(db.execute("SELECT seq, task_id FROM result WHERE seq > ? ORDER BY seq LIMIT ?", (cursor, limit)))
+
+
 def tally(db: apsw.Connection, run_id: int | None) -> list[CellTally]:
     sql, bindings = (_TALLY, ()) if run_id is None else (f"{_TALLY} AND run_id = ?", (run_id,))
     return [

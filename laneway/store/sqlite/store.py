@@ -215,6 +215,12 @@ class SQLiteStore:
     async def results_after(self, run: Run, cursor: int, limit: int) -> list[Result]:
         return await self._read_long(lambda db: reading.results_after(db, self._long_documents, run, cursor, limit))
 
+    async def ended_after(self, cursor: int, limit: int) -> list[tuple[int, int]]:
+        return self._read(lambda db: reading.ended_after(db, cursor, limit))
+
+    async def last_result(self) -> int:
+        return self._read(lambda db: int(scalar(db, "SELECT value FROM sequence WHERE name = 'result'")))
+
     async def figures(self, run: Run, *, since: float | None = None) -> RunFigures:
         return await self._read_long(lambda db: reading.figures(db, self._long_documents, run, since))
 

@@ -1,0 +1,1 @@
+"""The composition root: puts config, store, catalog, triage and dispatch together."""

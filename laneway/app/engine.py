@@ -1,0 +1,75 @@
+"""A worker with everything it needs, for one process: client, desks, executors, dispatcher."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from laneway.app.inner_calls import InnerCalls
+from laneway.dispatch.calls import ModelCalls
+from laneway.dispatch.desks import Desks
+from laneway.dispatch.dispatcher import MAX_IN_FLIGHT, Dispatcher, Execute, Scope
+from laneway.dispatch.heart import new_worker_id
+from laneway.dispatch.worker import Worker
+from laneway.providers.client import Client
+from laneway.providers.validate import check_output
+from laneway.task import Claimed, Settlement, Wire
+
+if TYPE_CHECKING:
+    from laneway.app.laneway import Laneway
+    from laneway.providers.catalog import Catalog
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    worker: str
+    desks: Desks
+    dispatcher: Dispatcher
+
+
+@asynccontextmanager
+async def engine(
+    lw: Laneway,
+    *,
+    catalog: Catalog | None = None,
+    scope: Scope | None = None,
+    ended: Callable[[int], None] | None = None,
+    max_in_flight: int = MAX_IN_FLIGHT,
+    rng: random.Random | None = None,
+) -> AsyncIterator[Engine]:
+    """Join the store and be ready to run. ``ended`` is told the id of every task that ended, after its commit."""
+    catalog = catalog or lw.catalog
+    rng = rng or random.Random()
+    name = new_worker_id()
+    lanes = {lane: settings.concurrency for lane, settings in lw.config.lanes.items()}
+    desks = Desks(lw.store, name, lw.clock, catalog.model, lanes, rng)
+
+    def announce(task: Claimed, settlement: Settlement, accepted: bool) -> None:
+        if ended is not None and accepted and settlement.state.ended:
+            ended(task.id)
+
+    async with Client(lw.clock) as client:
+        model_calls = ModelCalls(client, desks, check_output)
+        executors: dict[Wire, Execute] = {Wire.CHAT: model_calls, Wire.MESSAGES: model_calls}
+        dispatcher = Dispatcher(
+            lw.store,
+            name,
+            lw.clock,
+            desks,
+            executors,
+            scope=scope,
+            announce=announce,
+            weights={lane: settings.weight for lane, settings in lw.config.lanes.items()},
+            max_in_flight=max_in_flight,
+            rng=rng,
+        )
+        lw.python.inner = InnerCalls(lw.store, name, lw.clock, client, desks, dispatcher, rng)
+        executors[Wire.PYTHON] = lw.python
+        async with Worker(lw.store, name, lw.clock, desks, dispatcher):
+            try:
+                yield Engine(name, desks, dispatcher)
+            finally:
+                lw.python.inner = None

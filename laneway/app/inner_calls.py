@@ -1,0 +1,199 @@
+"""Model calls made by a running Python task: admitted by the account like any other, each a line in the ledger."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from laneway.clock import Clock
+from laneway.dispatch.calls import Caller
+from laneway.dispatch.desk import Admission
+from laneway.dispatch.desks import Desks
+from laneway.dispatch.dispatcher import Dispatcher
+from laneway.dispatch.retry import FREE_TRIES, delay_s
+from laneway.errors import ProviderError
+from laneway.providers.chat import answer_text
+from laneway.providers.model import Model, Reply
+from laneway.providers.validate import check_output
+from laneway.store.interface import Store
+from laneway.task import Attempt, Claimed, Failure, FailureClass, Outcome, Spec, Wire
+from laneway.triage.tokens import estimate_chat
+
+MAX_ATTEMPTS = 6
+DEFAULT_OUTPUT_TOKENS = 256
+
+log = logging.getLogger(__name__)
+
+
+class InnerCalls:
+    """Serves ``lw.call`` while a worker runs."""
+
+    def __init__(
+        self,
+        store: Store,
+        worker: str,
+        clock: Clock,
+        caller: Caller,
+        desks: Desks,
+        dispatcher: Dispatcher,
+        rng: random.Random,
+    ) -> None:
+        self._store = store
+        self._worker = worker
+        self._clock = clock
+        self._caller = caller
+        self._desks = desks
+        self._dispatcher = dispatcher
+        self._rng = rng
+
+    async def call(
+        self,
+        task: Claimed,
+        number: int,
+        model_name: str,
+        messages: Sequence[Mapping[str, Any]] | str,
+        output: type[Any] | Mapping[str, Any] | None,
+        params: Mapping[str, Any],
+    ) -> Any:
+        if isinstance(messages, str):
+            messages = [{"role": "user", "content": messages}]
+        body = {"messages": list(messages), **params}
+        allowed = int(params.get("max_tokens") or params.get("max_completion_tokens") or DEFAULT_OUTPUT_TOKENS)
+        spec = Spec(task.spec.type, Wire.CHAT, MAX_ATTEMPTS, timeout=None, output_schema=_schema(output))
+        sizes = (estimate_chat(list(messages)), allowed)
+        reply = await self._insist(task, number, model_name, spec, orjson.dumps(body), sizes)
+        assert reply.output is not None
+        text = answer_text(Wire.CHAT, reply.output)
+        if output is None:
+            return text
+        return (
+            orjson.loads(_unfenced(text))
+            if isinstance(output, Mapping)
+            else output.model_validate_json(_unfenced(text))
+        )
+
+    async def _insist(
+        self, task: Claimed, number: int, model_name: str, spec: Spec, body: bytes, sizes: tuple[int, int]
+    ) -> Reply:
+        tries = free = 0
+        complaint: str | None = None
+        while True:
+            admission = await self._dispatcher.admission(model_name, *sizes, task)
+            model = self._desks.models[model_name]
+            reply = await self._one(task, number * 1000 + tries + free, model, spec, body, admission, complaint)
+            failure = reply.failure
+            if failure is None:
+                return reply
+            if failure.cls is FailureClass.ACCOUNT:
+                log.error("%s; the task waits", self._desks.pauses())
+                continue  # waits for admission until the account is resumed
+            down = failure.refused or (failure.outage and not admission.desk.breaker.closed)
+            if down and free < FREE_TRIES:
+                free += 1
+            else:
+                tries += 1
+            if failure.cls not in (FailureClass.TRANSIENT, FailureClass.OUTPUT) or tries >= spec.max_attempts:
+                raise ProviderError(f"{model_name}: {failure.message}", failure=failure)
+            if failure.cls is FailureClass.OUTPUT:
+                complaint = failure.message
+            else:
+                await asyncio.sleep(delay_s((), tries, free, failure, self._rng))
+
+    async def _one(
+        self,
+        task: Claimed,
+        call: int,
+        model: Model,
+        spec: Spec,
+        body: bytes,
+        admission: Admission,
+        complaint: str | None,
+    ) -> Reply:
+        account = admission.desk.account
+        started = self._clock.now()
+        size = admission.size
+        reserved = None
+        if model.input_price is not None and model.output_price is not None:
+            reserved = (size.input_tokens * model.input_price + size.output_tokens * model.output_price) / 1e6
+        opened = Attempt(
+            task_id=task.id,
+            fence=task.fence,
+            call=call,
+            model=model.name,
+            account=account.name,
+            started_at=started,
+            reserved_cost=reserved,
+            outcome=None,
+            latency=None,
+            usage=None,
+            input_price=None,
+            output_price=None,
+            cost=None,
+            error=None,
+        )
+        try:
+            await self._store.record_call(self._worker, opened, task.run_id)
+        except BaseException:
+            admission.desk.release(admission)
+            raise
+        try:
+            reply = await self._caller.call(
+                account, model, spec, body, timeout=spec.timeout or model.timeout, complaint=complaint
+            )
+        except BaseException:
+            admission.desk.abort(admission)
+            raise
+        if reply.output is not None and (fault := check_output(spec, reply.output)):
+            reply = Reply(None, reply.usage, fault, reply.latency, reply.observed, reply.request_id)
+        admission.desk.settle(admission, reply, self._clock.now())
+        self._dispatcher.poke()
+        closed = _closed(opened, reply, model)
+        await self._store.record_call(self._worker, closed, task.run_id)
+        return reply
+
+
+def _closed(opened: Attempt, reply: Reply, model: Model) -> Attempt:
+    failure = reply.failure
+    return Attempt(
+        task_id=opened.task_id,
+        fence=opened.fence,
+        call=opened.call,
+        model=opened.model,
+        account=opened.account,
+        started_at=opened.started_at,
+        reserved_cost=opened.reserved_cost,
+        outcome=_outcome(failure),
+        latency=reply.latency,
+        usage=reply.usage,
+        input_price=model.input_price,
+        output_price=model.output_price,
+        cost=model.cost(reply.usage) if reply.usage else 0.0 if failure and failure.status else None,
+        error=failure.as_json() if failure else None,
+    )
+
+
+def _outcome(failure: Failure | None) -> Outcome:
+    if failure is None:
+        return Outcome.OK
+    if failure.refused:
+        return Outcome.RATE_LIMITED
+    return Outcome(failure.cls.value) if failure.cls is not FailureClass.POISON else Outcome.LOST
+
+
+def _schema(output: type[Any] | Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    if output is None or isinstance(output, Mapping):
+        return output
+    schema: Mapping[str, Any] = output.model_json_schema()
+    return schema
+
+
+def _unfenced(text: str) -> str:
+    text = text.strip()
+    if text.startswith("```"):
+        text = text.partition("\n")[2].rpartition("```")[0]
+    return text

@@ -1,0 +1,139 @@
+"""Waiting for tasks that were submitted: one look at the new results serves everybody who waits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from laneway.errors import NoWorker, TaskCancelled, TaskFailed, WaitTimeout
+from laneway.store.interface import Store
+from laneway.task import Failure, FailureClass, State, Task
+
+if TYPE_CHECKING:
+    from laneway.clock import Clock
+
+R = TypeVar("R")
+POLL_S = 0.01
+NO_WORKER_S = 15.0  # without a time limit of the caller's, a missing worker is reported after this long
+
+
+class Job(Generic[R]):
+    """A submitted task. ``id`` and ``key`` name it on the command line as well."""
+
+    def __init__(self, id_: int, key: str | None, board: Board, decode: Callable[[bytes], R]) -> None:
+        self.id = id_
+        self.key = key
+        self._board = board
+        self._decode = decode
+
+    async def result(self, timeout: float | None = None) -> R:  # noqa: ASYNC109 - the contract's name
+        """The task's result, when it is there. ``timeout`` in seconds; the task goes on when it runs out.
+
+        Raises TaskFailed, TaskCancelled, WaitTimeout, and NoWorker when no worker is there to do it.
+        """
+        return self.unwrap(await self._board.wait(self.id, timeout))
+
+    async def status(self) -> Task:
+        """The task as it stands."""
+        return await self._board.look(self.id)
+
+    def unwrap(self, task: Task) -> R:
+        """The result of an ended task, or its error raised."""
+        if task.state is State.SUCCEEDED:
+            return self._decode(task.output or b"null")
+        name = task.key or f"task {task.id}"
+        if task.state is State.CANCELLED:
+            raise TaskCancelled(f"{name} was cancelled")
+        error = task.error or {}
+        failure = Failure(
+            FailureClass(error.get("class", "code")),
+            error.get("code", ""),
+            error.get("message", ""),
+            error.get("status"),
+        )
+        raise TaskFailed(
+            f"{name} failed: {failure.message}",
+            hint=f"`laneway explain {task.id}` shows every attempt",
+            failure=failure,
+        )
+
+    def __repr__(self) -> str:
+        return f"<Job {self.id}{f' {self.key!r}' if self.key else ''}>"
+
+
+class Board:
+    """Knows who waits for which task. Polls the store only while somebody waits."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._waiting: dict[int, list[asyncio.Future[None]]] = {}
+        self._poller: asyncio.Task[None] | None = None
+
+    async def look(self, task_id: int) -> Task:
+        return (await self._store.get_tasks([task_id]))[0]
+
+    async def wait(self, task_id: int, limit: float | None) -> Task:
+        task = await self.look(task_id)
+        started = self._clock.now()
+        while not task.state.ended:
+            left = NO_WORKER_S if limit is None else limit - (self._clock.now() - started)
+            if left <= 0 or not await self._ended(task_id, left):
+                task = await self.look(task_id)
+                if not task.state.ended:
+                    await self._complain(task_id, limit)
+                continue
+            task = await self.look(task_id)
+        return task
+
+    def ended(self, task_id: int) -> None:
+        """A task ended in this process: whoever waits for it need not wait for the next poll."""
+        for waiter in self._waiting.pop(task_id, []):
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def _ended(self, task_id: int, seconds: float) -> bool:
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(task_id, []).append(waiter)
+        if self._poller is None or self._poller.done():
+            self._poller = asyncio.get_running_loop().create_task(self._poll())
+        if (await self.look(task_id)).state.ended:
+            self.ended(task_id)
+        try:
+            await asyncio.wait_for(waiter, seconds)
+            return True
+        except TimeoutError:
+            return False
+
+    async def _complain(self, task_id: int, limit: float | None) -> None:
+        now = self._clock.now()
+        alive = [worker for worker in await self._store.workers(now) if worker.lease_until > now]
+        if not alive:
+            raise NoWorker(
+                f"task {task_id} waits and no worker serves this store",
+                hint="start `laneway worker --app …`, or use `async with lw.worker():`",
+            )
+        if limit is not None:
+            raise WaitTimeout(f"task {task_id} has not ended within {limit:g} s", hint="it goes on; ask again later")
+
+    async def _poll(self) -> None:
+        cursor = await self._store.last_result()
+        for task_id in list(self._waiting):  # those that ended before the cursor was read
+            if (await self.look(task_id)).state.ended:
+                self.ended(task_id)
+        while self._waiting:
+            await asyncio.sleep(POLL_S)
+            while news := await self._store.ended_after(cursor, 1000):
+                for cursor, task_id in news:  # noqa: B007 - the last one is the next cursor
+                    self.ended(task_id)
+
+    def close(self) -> None:
+        if self._poller is not None:
+            self._poller.cancel()
+
+
+def plain(output: bytes) -> Any:
+    import orjson
+
+    return orjson.loads(output)

@@ -1,0 +1,389 @@
+"""``Laneway``: the Python API, and the one place where the parts are put together."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+import orjson
+
+from laneway.app.jobs import Board, Job
+from laneway.app.python_tasks import CURRENT, PythonTasks, TaskFunction, to_json
+from laneway.app.settings import open_store, store_url
+from laneway.clock import Clock, SystemClock
+from laneway.errors import ConflictError, LanewayError, UsageError
+from laneway.store.interface import Run, Store
+from laneway.task import NewTask, Spec, Urgency, Wire
+
+if TYPE_CHECKING:
+    from laneway.app.sync import Sync
+    from laneway.config.models import Config
+    from laneway.providers.catalog import Catalog
+    from laneway.triage.pipeline import Triage
+
+R = TypeVar("R")
+T = TypeVar("T")
+API_RUN = "api"  # the run that tasks submitted from Python belong to
+MAP_WINDOW = 10_000  # tasks of one map that are submitted ahead of its reader
+SUBMIT_BATCH = 500
+
+
+class Laneway:
+    """One application: its config, its store, its tasks. Finds ``laneway.toml`` in the current folder or above.
+
+    Nothing is opened before it is needed. Use it from one event loop, or through ``lw.sync`` from anywhere.
+    """
+
+    def __init__(
+        self,
+        config: str | Path | Config | None = None,
+        *,
+        store: str | None = None,
+        env: Mapping[str, str] | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._given = config
+        self._store_option = store
+        self.env = os.environ if env is None else env
+        self.clock: Clock = clock or SystemClock()
+        self.python = PythonTasks()
+        self.rules: dict[str, Callable[..., Any]] = {}
+        self._config: Config | None = None
+        self._catalog: Catalog | None = None
+        self._triage: Triage | None = None
+        self._store: Store | None = None
+        self._board: Board | None = None
+        self._run: Run | None = None
+        self._specs: dict[str, Spec] = {}
+        self._poke: Callable[[], None] | None = None
+        self._sync: Sync | None = None
+        self._opening = asyncio.Lock()
+        self.loop: asyncio.AbstractEventLoop | None = None  # where a worker runs
+
+    # registering --------------------------------------------------------------------------------------------------
+    def task(
+        self,
+        function: Callable[..., Any] | None = None,
+        *,
+        name: str | None = None,
+        lane: str | None = None,
+        urgency: str | None = None,
+        max_attempts: int | None = None,
+        timeout: float | None = None,
+    ) -> Any:
+        """Make a function a task: ``@lw.task`` or ``@lw.task(lane="legal")``. Async functions run on the loop, sync ones
+        in threads. ``timeout`` in seconds. Arguments and result travel as JSON, typed by the annotations."""
+
+        def decorate(function: Callable[..., Any]) -> TaskFunction[..., Any]:
+            made = TaskFunction(name or function.__name__, function, lane, urgency, max_attempts, timeout)
+            self.python.register(made)
+            return made
+
+        return decorate if function is None else decorate(function)
+
+    def rule(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Make a function a triage rule, asked after the config's rules: it gets the Patient and returns what to fill
+        (``{"lane": "legal"}``) or None."""
+        self.rules[function.__name__] = function
+        return function
+
+    # parts --------------------------------------------------------------------------------------------------------
+    @property
+    def config(self) -> Config:
+        if self._config is None:
+            from laneway.config.load import load
+            from laneway.config.models import Config
+
+            if isinstance(self._given, Config):
+                self._config = self._given
+            else:
+                paths = () if self._given is None else (Path(self._given),)
+                self._config = load(paths, env=self.env, cwd=Path.cwd())
+        return self._config
+
+    @property
+    def catalog(self) -> Catalog:
+        if self._catalog is None:
+            from laneway.providers.catalog import Catalog
+
+            self._catalog = Catalog(self.config, self.env)
+        return self._catalog
+
+    @property
+    def triage(self) -> Triage:
+        if self._triage is None:
+            from laneway.triage.pipeline import Triage
+
+            self._triage = Triage(self.config, functions=self.rules, models=tuple(self.config.models) or None)
+        return self._triage
+
+    @property
+    def store(self) -> Store:
+        """Opened on first use. Raises StoreError when it cannot be used."""
+        if self._store is None:
+            self._store = open_store(store_url(self._store_option, self.config, self.env))
+        return self._store
+
+    @property
+    def board(self) -> Board:
+        if self._board is None:
+            self._board = Board(self.store, self.clock)
+        return self._board
+
+    @property
+    def sync(self) -> Sync:
+        """The same API, blocking, for code without an event loop: ``lw.sync.submit(review, doc).result()``."""
+        if self._sync is None:
+            from laneway.app.sync import Sync
+
+            self._sync = Sync(self)
+        return self._sync
+
+    # submitting ---------------------------------------------------------------------------------------------------
+    async def submit(
+        self,
+        task: TaskFunction[..., R] | Callable[..., R] | str,
+        *args: Any,
+        key: str | None = None,
+        urgency: str | None = None,
+        lane: str | None = None,
+        model: str | None = None,
+        deadline: float | None = None,
+        delay: float | None = None,
+        tags: Sequence[str] = (),
+        team: str | None = None,
+        **kwargs: Any,
+    ) -> Job[Any]:
+        """Submit one task; durable when this returns. ``task``: a decorated function with its arguments, or the name of a
+        prompt type of the config with its record's fields as keywords. ``deadline``: seconds since 1970; ``delay``:
+        seconds to wait first. The same ``key`` again returns the same task; with other arguments it raises
+        ConflictError."""
+        options = _Options(key, urgency, lane, model, deadline, delay, tuple(tags), team)
+        new, decode = self._prepare(task, args, kwargs, options)
+        run = await self._api_run()
+        done = await self.store.submit(run, [new], self.clock.now())
+        if done.conflicts:
+            raise ConflictError(
+                f"the key {key!r} was used for other arguments before", hint="use another key, or leave it out"
+            )
+        if self._poke is not None:
+            self._poke()
+        return Job(done.ids[0], key, self.board, decode)
+
+    async def submit_many(
+        self, task: TaskFunction[..., Any] | str, items: Iterable[Any], **options: Any
+    ) -> list[Job[Any]]:
+        """Submit one task for each item (its only argument), a few hundred in one transaction."""
+        jobs: list[Job[Any]] = []
+        batch: list[Any] = []
+        for item in items:
+            batch.append(item)
+            if len(batch) == SUBMIT_BATCH:
+                jobs += await self._submit_batch(task, batch, options)
+                batch = []
+        return jobs + (await self._submit_batch(task, batch, options) if batch else [])
+
+    async def _submit_batch(
+        self, task: TaskFunction[..., Any] | str, items: Sequence[Any], options: Mapping[str, Any]
+    ) -> list[Job[Any]]:
+        prepared = [self._prepare(task, (item,), {}, _Options(**options)) for item in items]
+        run = await self._api_run()
+        done = await self.store.submit(run, [new for new, _ in prepared], self.clock.now())
+        if self._poke is not None:
+            self._poke()
+        return [Job(id_, None, self.board, decode) for id_, (_, decode) in zip(done.ids, prepared, strict=True)]
+
+    async def map(
+        self,
+        task: TaskFunction[..., R] | str,
+        items: Iterable[Any],
+        *,
+        on_error: Literal["raise", "keep"] = "raise",
+        **options: Any,
+    ) -> AsyncIterator[Any]:
+        """Submit one task for each item and yield the results in the items' order, as they are there. ``on_error="keep"``
+        yields the error (TaskFailed, TaskCancelled) in its place instead of raising it."""
+        if on_error not in ("raise", "keep"):
+            raise UsageError(f"on_error={on_error!r}", hint='write on_error="raise" or on_error="keep"')
+        source = iter(items)
+        jobs: deque[Job[Any]] = deque()
+        more = True
+        while more or jobs:
+            while more and len(jobs) < MAP_WINDOW:
+                batch = [item for _, item in zip(range(SUBMIT_BATCH), source, strict=False)]
+                more = len(batch) == SUBMIT_BATCH
+                if batch:
+                    jobs.extend(await self._submit_batch(task, batch, options))
+            for _ in range(min(len(jobs), SUBMIT_BATCH)):
+                try:
+                    yield await jobs.popleft().result()
+                except LanewayError as error:
+                    if on_error == "raise" or error.kind not in ("provider", "cancelled"):
+                        raise
+                    yield error
+
+    def _prepare(
+        self, task: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], options: _Options
+    ) -> tuple[NewTask, Callable[[bytes], Any]]:
+        from laneway.triage.patient import Patient, Pins
+
+        now = self.clock.now()
+        urgency = self.triage.urgency_of(options.urgency) if options.urgency else None
+        if isinstance(task, str) and task in self.config.types:
+            record = dict(kwargs) if kwargs or not args else args[0]
+            return self._prompt_task(task, record, urgency, options, now), _answer_text
+        function = self.python.find(task if isinstance(task, str) else getattr(task, "name", repr(task)))
+        own_urgency = self.triage.urgency_of(function.urgency) if function.urgency else None
+        patient = Patient(
+            type=function.name,
+            text="",
+            input_tokens=0,
+            pins=Pins(options.lane or function.lane, urgency or own_urgency, None),
+            tags=options.tags,
+            fields=kwargs,
+            needs_model=False,
+            key=options.key,
+            team=options.team,
+        )
+        spec = self._specs.get(function.name)
+        if spec is None:
+            attempts = function.max_attempts or 1
+            spec = Spec(function.name, Wire.PYTHON, attempts, timeout=function.timeout)
+            self._specs[function.name] = spec
+        new = self._routed(patient, spec, function.encode(args, kwargs), options, now)
+        return new, function.decode_result
+
+    def _routed(self, patient: Any, spec: Spec, body: bytes, options: _Options, now: float) -> NewTask:
+        route = self.triage.assess(patient)
+        due_at = now + self.config.target_wait(route.urgency)
+        return NewTask(
+            body=body,
+            spec=spec,
+            route=route,
+            due_at=due_at if options.deadline is None else min(due_at, options.deadline),
+            key=options.key,
+            input_tokens=patient.input_tokens,
+            output_tokens=patient.output_tokens,
+            deadline=options.deadline,
+            wake_at=None if options.delay is None else now + options.delay,
+            tags=options.tags,
+            team=options.team,
+        )
+
+    def _prompt_task(
+        self, type_name: str, record: Mapping[str, Any], urgency: Urgency | None, options: _Options, now: float
+    ) -> NewTask:
+        from laneway.intake.records import PromptType
+        from laneway.triage.patient import Patient, Pins
+
+        prompt = PromptType(self.config, type_name)
+        rendered = prompt.render(record)
+        patient = Patient(
+            type=type_name,
+            text=rendered.text,
+            input_tokens=rendered.input_tokens,
+            pins=Pins(options.lane, urgency, options.model),
+            tags=options.tags,
+            fields=record,
+            output_tokens=rendered.output_tokens,
+            key=options.key,
+            team=options.team,
+        )
+        return self._routed(patient, prompt.spec, rendered.body, options, now)
+
+    async def _api_run(self) -> Run:
+        if self._run is None:
+            async with self._opening:
+                now = self.clock.now()
+                self._run = await self.store.find_run(API_RUN) or await self.store.open_run(
+                    API_RUN, info={"kind": "api"}, max_cost=None, now=now
+                )
+        return self._run
+
+    # working ------------------------------------------------------------------------------------------------------
+    @asynccontextmanager
+    async def worker(self) -> AsyncIterator[None]:
+        """Work on this store's tasks in this process for the length of the block; what is in flight at its end is
+        finished first."""
+        from laneway.app.engine import engine
+
+        def announce(task_id: int) -> None:
+            if self._board is not None:
+                self._board.ended(task_id)
+
+        async with engine(self, ended=announce) as running:
+            self._poke = running.dispatcher.poke
+            self.loop = asyncio.get_running_loop()
+            work = self.loop.create_task(running.dispatcher.run())
+            try:
+                yield
+            finally:
+                self._poke = self.loop = None
+                running.dispatcher.drain()
+                await work
+
+    async def call(
+        self,
+        model: str,
+        messages: Sequence[Mapping[str, Any]] | str,
+        *,
+        output: type[Any] | Mapping[str, Any] | None = None,
+        **params: Any,
+    ) -> Any:
+        """Ask a model from inside a task: admitted by its account's limits, recorded in the ledger. ``messages``: Chat
+        Completions messages, or one user text. ``output``: a pydantic model or JSON Schema; then that is returned, else
+        the answer's text. ``params``: further Chat Completions fields. Raises ProviderError when the model will not."""
+        context = CURRENT.get()
+        inner = self.python.inner
+        if context is None or inner is None:
+            raise UsageError(
+                "lw.call was used outside a task",
+                hint="call it inside a function decorated with @lw.task, and submit that",
+            )
+        return await inner.call(context.task, next(context.calls), model, messages, output, params)
+
+    async def close(self) -> None:
+        """Close the store. Safe to call twice."""
+        if self._board is not None:
+            self._board.close()
+        self.python.close()
+        if self._store is not None:
+            await self._store.close()
+            self._store = self._board = self._run = None
+
+    async def __aenter__(self) -> Laneway:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+class _Options:
+    """How one submission differs from the defaults."""
+
+    __slots__ = ("deadline", "delay", "key", "lane", "model", "tags", "team", "urgency")
+
+    def __init__(
+        self,
+        key: str | None = None,
+        urgency: str | None = None,
+        lane: str | None = None,
+        model: str | None = None,
+        deadline: float | None = None,
+        delay: float | None = None,
+        tags: Sequence[str] = (),
+        team: str | None = None,
+    ) -> None:
+        self.key, self.urgency, self.lane, self.model = key, urgency, lane, model
+        self.deadline, self.delay, self.tags, self.team = deadline, delay, tuple(tags), team
+
+
+def _answer_text(output: bytes) -> str:
+    from laneway.providers.chat import answer_text
+
+    return answer_text(Wire.CHAT, output)

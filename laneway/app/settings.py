@@ -1,0 +1,39 @@
+"""Where this process finds its store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from laneway.config.models import Config
+from laneway.errors import ConfigError
+from laneway.store.interface import Store
+
+DEFAULT_STORE = Path(".laneway") / "laneway.db"
+
+
+def store_url(option: str | None, config: Config, env: Mapping[str, str]) -> str:
+    """``--store``, else ``LANEWAY_STORE``, else ``.laneway/laneway.db`` beside the config (or in the current folder)."""
+    return option or env.get("LANEWAY_STORE") or f"sqlite:///{(config.folder / DEFAULT_STORE).resolve()}"
+
+
+def open_store(url: str) -> Store:
+    """Open the store of a URL. Raises ConfigError for an unknown kind, StoreError when it cannot be used."""
+    parts = urlsplit(url)
+    if parts.scheme == "sqlite":
+        path = unquote(url.removeprefix("sqlite://"))
+        if not path.strip("/"):
+            raise ConfigError(f"the store {url!r} names no file", hint="write sqlite:///folder/laneway.db")
+        from laneway.store.sqlite import SQLiteStore
+
+        # sqlite:///relative and sqlite:////absolute, as SQLAlchemy has it; an existing absolute path is taken as well
+        relative = Path(path.removeprefix("/"))
+        absolute = Path(path)
+        known_root = len(absolute.parts) > 1 and Path(absolute.parts[0], absolute.parts[1]).is_dir()
+        return SQLiteStore(Path("/", relative) if path.startswith("//") else absolute if known_root else relative)
+    if parts.scheme in ("postgresql", "postgres"):
+        raise ConfigError(
+            "this version of Laneway has no PostgreSQL store yet", hint="use --store sqlite:///path for now"
+        )
+    raise ConfigError(f"the store {url!r} is of no known kind", hint="write sqlite:///path/to/laneway.db")

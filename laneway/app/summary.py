@@ -1,0 +1,149 @@
+"""The account of a run: one object with everything, printed as JSON or for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from laneway.dispatch.dispatcher import Stop, StopReason
+from laneway.store.interface import FailureGroup, GroupFigures, RunFigures
+from laneway.task import Outcome, State
+
+LEAST_BOUND = 0.05  # a limit that held work back for less of the run than this is not said to bind it
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Figures of this invocation; the groups cover the whole run. Times in seconds, money in USD."""
+
+    run_id: int
+    out: str
+    counts: Mapping[State, int]
+    deduplicated: int
+    bad_input: int
+    stop: Stop
+    seconds: float
+    wall_s: float
+    figures: RunFigures  # of this invocation
+    total: RunFigures  # of the whole run, earlier invocations included
+    bound: Mapping[str, float]  # seconds that each limit held work back
+
+    @property
+    def succeeded(self) -> int:
+        return self.counts.get(State.SUCCEEDED, 0)
+
+    @property
+    def failed(self) -> int:
+        return self.counts.get(State.FAILED, 0)
+
+    @property
+    def cancelled(self) -> int:
+        return self.counts.get(State.CANCELLED, 0)
+
+    @property
+    def tasks(self) -> int:
+        return sum(self.counts.values())
+
+    @property
+    def remaining(self) -> int:
+        return self.tasks - self.succeeded - self.failed - self.cancelled
+
+    @property
+    def cost_usd(self) -> float | None:
+        """None when the price of any answered call is unknown."""
+        return None if self.figures.cost_unknown_tasks else self.figures.cost_usd
+
+    @property
+    def speedup(self) -> float | None:
+        """Against one call after the other."""
+        return self.figures.sequential_seconds / self.seconds if self.seconds > 0 and self.figures.calls else None
+
+    @property
+    def bound_by(self) -> str | None:
+        """The limit that held work back the longest, None when none did for long."""
+        if not self.bound:
+            return None
+        name, held = max(self.bound.items(), key=lambda item: item[1])
+        return name if held >= LEAST_BOUND * max(self.seconds, 1e-9) else None
+
+    @property
+    def exit_code(self) -> int:
+        match self.stop.reason:
+            case StopReason.INTERRUPTED:
+                return 130
+            case StopReason.DONE:
+                return 1 if self.failed or self.cancelled or self.bad_input else 0
+            case _:
+                return 3
+
+    def as_json(self) -> dict[str, Any]:
+        figures, total = self.figures, self.total
+        return {
+            "run_id": self.run_id,
+            "out": self.out,
+            "tasks": {
+                "total": self.tasks,
+                "succeeded": self.succeeded,
+                "failed": self.failed,
+                "cancelled": self.cancelled,
+                "deduplicated": self.deduplicated,
+                "remaining": self.remaining,
+            },
+            "stopped_reason": None if self.stop.reason is StopReason.DONE else self.stop.reason.value,
+            "stopped_message": self.stop.message or None,
+            "bad_input": self.bad_input,
+            "seconds": round(self.seconds, 4),
+            "wall_s": round(self.wall_s, 4),
+            "sequential_seconds": round(figures.sequential_seconds, 4),
+            "speedup": None if self.speedup is None else round(self.speedup, 3),
+            "calls": figures.calls,
+            "retries": figures.retries,
+            "rate_limited": figures.rate_limited,
+            "lost": figures.lost,
+            "outcomes": dict(figures.outcomes),
+            "tokens": {
+                "input": figures.input_tokens,
+                "output": figures.output_tokens,
+                "cached": figures.cached_tokens,
+            },
+            "cost_usd": _money(self.cost_usd),
+            "cost_unknown_tasks": figures.cost_unknown_tasks,
+            "by_type": {group.name: _group(group) for group in total.by_type},
+            "by_model": {group.name: _group(group) for group in total.by_model},
+            "by_lane": {group.name: _group(group) for group in total.by_lane},
+            "bound_by": self.bound_by,
+            "held_back_s": {name: round(held, 3) for name, held in sorted(self.bound.items()) if held >= 0.001},
+            "failures": [_failure(group) for group in total.failures],
+            "whole_run": {
+                "calls": total.calls,
+                "retries": total.retries,
+                "rate_limited": total.rate_limited,
+                "lost": total.outcomes.get(Outcome.LOST, 0),
+                "cost_usd": _money(None if total.cost_unknown_tasks else total.cost_usd),
+            },
+        }
+
+
+def _group(group: GroupFigures) -> dict[str, Any]:
+    return {
+        "tasks": group.tasks,
+        "failed": group.failed,
+        "p50_s": None if group.p50_s is None else round(group.p50_s, 4),
+        "p95_s": None if group.p95_s is None else round(group.p95_s, 4),
+        "cost_usd": _money(group.cost_usd),
+    }
+
+
+def _failure(group: FailureGroup) -> dict[str, Any]:
+    return {
+        "class": group.cls.value,
+        "code": group.code,
+        "tasks": group.tasks,
+        "example": group.example_key or str(group.example_id),
+        "message": group.message,
+    }
+
+
+def _money(amount: float | None) -> float | None:
+    return None if amount is None else round(amount, 8)

@@ -1,0 +1,120 @@
+"""``lw.sync``: the same API, blocking. One event loop on a thread of its own serves all callers."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from laneway.app.jobs import Job
+from laneway.errors import UsageError
+from laneway.task import Task
+
+if TYPE_CHECKING:
+    from laneway.app.laneway import Laneway
+
+T = TypeVar("T")
+
+
+class SyncJob(Generic[T]):
+    def __init__(self, job: Job[T], sync: Sync) -> None:
+        self._job = job
+        self._sync = sync
+        self.id = job.id
+        self.key = job.key
+
+    def result(self, timeout: float | None = None) -> T:
+        """As ``Job.result``, blocking. ``timeout`` in seconds."""
+        return self._sync.run(self._job.result(timeout))
+
+    def status(self) -> Task:
+        return self._sync.run(self._job.status())
+
+
+class Sync:
+    """Safe from any thread but the event loop's own."""
+
+    def __init__(self, lw: Laneway) -> None:
+        self._lw = lw
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine of the API to its end."""
+        loop = self._lw.loop or self._own_loop()
+        try:
+            running = asyncio.get_running_loop()
+        except RuntimeError:
+            running = None
+        if running is loop or (running is not None and self._lw.loop is running):
+            work.close()
+            raise UsageError(
+                "lw.sync was used on the event loop", hint="await lw.submit(…) there; lw.sync is for threads"
+            )
+        return asyncio.run_coroutine_threadsafe(work, loop).result()
+
+    def submit(self, task: Any, *args: Any, **options: Any) -> SyncJob[Any]:
+        """As ``Laneway.submit``, blocking."""
+        return SyncJob(self.run(self._lw.submit(task, *args, **options)), self)
+
+    def call(self, model: str, messages: Any, **options: Any) -> Any:
+        """As ``Laneway.call``, for sync tasks."""
+        from laneway.app.python_tasks import CURRENT
+
+        context = CURRENT.get()
+
+        async def with_context() -> Any:
+            token = CURRENT.set(context)
+            try:
+                return await self._lw.call(model, messages, **options)
+            finally:
+                CURRENT.reset(token)
+
+        return self.run(with_context())
+
+    def map(self, task: Any, items: Iterable[Any], **options: Any) -> Iterator[Any]:
+        """As ``Laneway.map``, blocking: yields results in the items' order."""
+        results = self._lw.map(task, items, **options)
+        while True:
+            try:
+                yield self.run(_next(results))
+            except StopAsyncIteration:
+                return
+
+    @contextmanager
+    def worker(self) -> Iterator[None]:
+        """As ``Laneway.worker``: work in the background for the length of the block."""
+        worker = self._lw.worker()
+        self.run(worker.__aenter__())
+        try:
+            yield
+        finally:
+            self.run(_leave(worker))
+
+    def close(self) -> None:
+        """Close the store and end the background loop."""
+        self.run(self._lw.close())
+        if self._loop is not None and self._thread is not None:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._loop.close()
+            self._loop = self._thread = None
+
+    def _own_loop(self) -> asyncio.AbstractEventLoop:
+        with self._starting:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(target=self._loop.run_forever, name="laneway-loop", daemon=True)
+                self._thread.start()
+            return self._loop
+
+
+async def _next(results: Any) -> Any:
+    return await results.__anext__()
+
+
+async def _leave(worker: Any) -> None:
+    await worker.__aexit__(None, None, None)

@@ -1,0 +1,150 @@
+"""One account's desk: may this call start now? Rates, concurrency, breaker and pause in one answer."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from laneway.dispatch.adaptive import START, Adaptive
+from laneway.dispatch.breaker import Breaker
+from laneway.dispatch.limits import Limiter, Size
+from laneway.providers.model import Account, Reply
+from laneway.task import FailureClass
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """Not now. ``until``: when to ask again; None: when something ends (a call, a pause). ``by``: what says so."""
+
+    until: float | None
+    by: str
+
+
+@dataclass(slots=True)
+class Admission:
+    """A call that may start: what it has reserved. Hand it back through ``settle`` or ``release``, once."""
+
+    desk: Desk
+    size: Size
+    number: int  # in the order of admission
+    sent: Size  # what the account had sent in all when this call was admitted
+
+
+class Desk:
+    def __init__(
+        self, account: Account, now: float, rng: random.Random, *, slots: int | None = None, share: float = 1.0
+    ) -> None:
+        limits = account.limits
+        self.account = account
+        self.limiter = Limiter(limits, now, charges_max_tokens=account.charges_max_tokens, share=share)
+        self.breaker = Breaker(rng)
+        self.adaptive: Adaptive | None = None
+        if limits.concurrency is None:
+            self.adaptive = Adaptive(now, start=1000 if self.limiter.known else START)
+        self._slots = slots if slots is not None else limits.concurrency
+        self._open: dict[int, Admission] = {}  # in the order of admission
+        self._count = 0
+        self._sent = Size()
+        self.paused: str | None = None  # why
+        self.answers = 0  # calls that the provider answered
+        self.last_failure: str | None = None
+
+    @property
+    def name(self) -> str:
+        return self.account.name
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._open)
+
+    @property
+    def concurrency(self) -> int | None:
+        """The bound that holds now: configured or granted, else the adaptive one."""
+        return self._slots if self._slots is not None else self.adaptive.limit if self.adaptive else None
+
+    def set_grant(self, share: float, slots: int | None, now: float) -> None:
+        """This worker's part of the account."""
+        self.limiter.set_share(share, now)
+        if self.account.limits.concurrency is not None:
+            self._slots = slots
+
+    def admit(self, size: Size, now: float) -> Admission | Blocked:
+        if self.paused is not None:
+            return Blocked(None, "paused")
+        free_at = self.breaker.free_at(now)
+        if free_at is None or free_at > now:
+            return Blocked(free_at, "outage")
+        if self.concurrency is not None and len(self._open) >= self.concurrency:
+            return Blocked(None, "concurrency")
+        at, by = self.limiter.free_at(size, now)
+        if at > now:
+            return Blocked(at, by)
+        self.limiter.take(size, now)
+        self.breaker.started()
+        self._count += 1
+        self._sent = self._sent + size
+        admission = self._open[self._count] = Admission(self, size, self._count, self._sent)
+        return admission
+
+    def release(self, admission: Admission) -> None:
+        """The call was not made."""
+        if self._open.pop(admission.number, None):
+            self.limiter.give_back(admission.size)
+            self.breaker.unstarted()
+
+    def abort(self, admission: Admission) -> None:
+        """The call was made, and broken off by us: what it took stays taken."""
+        if self._open.pop(admission.number, None):
+            self.breaker.unstarted()
+
+    def settle(self, admission: Admission, reply: Reply, now: float, *, first_try: bool = True) -> None:
+        """Learn from a reply, and free the slot."""
+        in_flight = len(self._open)
+        if self._open.pop(admission.number, None) is None:
+            return
+        failure = reply.failure
+        if reply.usage is not None:
+            self.limiter.settle(admission.size, reply.usage.input_tokens, reply.usage.output_tokens)
+        if failure is not None and failure.outage:
+            self.last_failure = failure.message
+            self.breaker.failed(now)
+        else:
+            self.answers += 1
+            self.breaker.answered()
+        if failure is not None and failure.refused:
+            self.limiter.refused(now)
+            if self.adaptive:
+                self.adaptive.refused(in_flight, now)
+        elif failure is None and first_try and self.adaptive:
+            self.adaptive.succeeded(in_flight, reply.latency, now)
+        if failure is not None and failure.cls is FailureClass.ACCOUNT:
+            self.paused = failure.message
+        if reply.observed:
+            self._observe(admission, reply, now)
+
+    def _observe(self, admission: Admission, reply: Reply, now: float) -> None:
+        unseen = self._sent - admission.sent
+        for observed in reply.observed:
+            self.limiter.observe(observed, unseen, self._count - admission.number, reply.latency, now)
+
+    def use(self, now: float) -> dict[str, float]:
+        """The used share of each limit, 0 to 1."""
+        used = self.limiter.use(now)
+        if self.concurrency:
+            used["concurrency"] = min(1.0, len(self._open) / self.concurrency)
+        return used
+
+    def state(self) -> dict[str, Any]:
+        history = [[c.at, c.limit, c.reason] for c in self.adaptive.history] if self.adaptive else []
+        return {
+            "levels": self.limiter.state(),
+            "paused": self.paused,
+            "concurrency": self.concurrency,
+            "limits": self.limiter.limits(),
+            "history": history,
+        }
+
+    def restore(self, state: Mapping[str, Any], age: float, now: float) -> None:
+        self.limiter.restore(state.get("levels") or {}, age, now)

@@ -1,0 +1,129 @@
+"""All desks of a worker: which account serves a model's call, and this worker's parts of accounts and lanes."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from laneway.clock import Clock
+from laneway.dispatch.desk import Admission, Blocked, Desk
+from laneway.dispatch.heart import LEASE_S
+from laneway.dispatch.limits import Size
+from laneway.errors import LanewayError
+from laneway.providers.model import Model
+from laneway.store.interface import Capacity, Store
+
+
+class Desks:
+    """``find_model`` is the catalog's; lanes without a concurrency are unbounded."""
+
+    def __init__(
+        self,
+        store: Store,
+        worker: str,
+        clock: Clock,
+        find_model: Callable[[str], Model],
+        lanes: Mapping[str, int | None],
+        rng: random.Random | None = None,
+    ) -> None:
+        self._store = store
+        self._worker = worker
+        self._clock = clock
+        self._find_model = find_model
+        self._lanes = lanes
+        self._rng = rng or random.Random()
+        self._desks: dict[str, Desk] = {}
+        self._lane_grants: dict[str, int | None] = {}
+        self._lane_demand: dict[str, int] = {}
+        self._unknown: dict[str, str] = {}
+        self.models: dict[str, Model] = {}
+
+    def __iter__(self) -> Iterator[Desk]:
+        return iter(self._desks.values())
+
+    def desk(self, account: str) -> Desk:
+        return self._desks[account]
+
+    async def prepare(self, places: set[tuple[str, str]], now: float) -> None:
+        """Open the desks of these (model, lane) pairs, with this worker's part of their limits."""
+        for model_name, lane in places:
+            if lane not in self._lane_grants:
+                await self._renew_lane(lane, now)
+            if not model_name or model_name in self.models or model_name in self._unknown:
+                continue
+            try:
+                model = self._find_model(model_name)
+            except LanewayError as error:
+                self._unknown[model_name] = error.message
+                continue
+            for account in model.accounts:
+                if account.name not in self._desks:
+                    desk = Desk(account, now, self._rng)
+                    if saved := await self._store.load_state(f"account:{account.name}"):
+                        desk.restore(saved[0], now - saved[1], now)
+                    self._desks[account.name] = desk
+                    await self._renew_desk(desk, now)
+            self.models[model_name] = model
+
+    async def renew(self, now: float) -> None:
+        """Renew all parts, and keep what was learnt. Call every few seconds, well within a lease."""
+        for desk in self._desks.values():
+            await self._renew_desk(desk, now)
+            await self._store.save_state(f"account:{desk.name}", desk.state(), now)
+        for lane in self._lane_grants:
+            await self._renew_lane(lane, now)
+
+    async def _renew_desk(self, desk: Desk, now: float) -> None:
+        capacity = Capacity(desk.account.limits.concurrency)
+        demand = max(1, desk.in_flight)
+        grant = await self._store.renew_grant(f"account:{desk.name}", self._worker, capacity, demand, now, LEASE_S)
+        desk.set_grant(grant.share, grant.slots, now)
+
+    async def _renew_lane(self, lane: str, now: float) -> None:
+        concurrency = self._lanes.get(lane)
+        if concurrency is None:
+            self._lane_grants[lane] = None
+            return
+        grant = await self._store.renew_grant(f"lane:{lane}", self._worker, Capacity(concurrency), 1, now, LEASE_S)
+        self._lane_grants[lane] = grant.slots
+
+    def lane_slots(self, lane: str) -> int | None:
+        return self._lane_grants.get(lane)
+
+    def admit(self, model_name: str, size: Size, now: float) -> Admission | Blocked:
+        """A start on one of the model's accounts: the least used that admits."""
+        model = self.models.get(model_name)
+        if model is None:
+            return Blocked(None, f"model {model_name}")
+        blocked: Blocked | None = None
+        desks = [self._desks[account.name] for account in model.accounts]
+        if len(desks) > 1:
+            desks.sort(key=_load)
+        for desk in desks:
+            answer = desk.admit(size, now)
+            if isinstance(answer, Admission):
+                return answer
+            answer = Blocked(answer.until, answer.by if answer.by == "paused" else f"{desk.name}: {answer.by}")
+            if blocked is None or blocked.by == "paused" or (answer.until or 1e18) < (blocked.until or 1e18):
+                blocked = answer
+        assert blocked is not None
+        return blocked
+
+    def pauses(self) -> str:
+        """Which accounts are paused, and why, in one sentence each."""
+        return "; ".join(f"account {d.name} is paused: {d.paused}" for d in self._desks.values() if d.paused)
+
+    def unreachable(self, models: Iterable[str], now: float, never_answered: float, outage: float) -> str:
+        """A sentence when every account that could serve these models has been down for too long, else ""."""
+        names = {account.name for name in models if name in self.models for account in self.models[name].accounts}
+        words = []
+        for desk in (self._desks[name] for name in sorted(names)):
+            since = desk.breaker.open_since
+            if since is None or now - since < (outage if desk.answers else never_answered):
+                return ""
+            words.append(f"account {desk.name} ({desk.account.base_url}) does not answer: {desk.last_failure}")
+        return "; ".join(words)
+
+
+def _load(desk: Desk) -> float:
+    return desk.in_flight / (desk.concurrency or 1000)

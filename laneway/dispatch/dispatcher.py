@@ -1,0 +1,365 @@
+"""The main loop: look at the queue, ask the accounts, claim exactly what was admitted, call, settle."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from laneway.clock import Clock
+from laneway.dispatch.calibration import Calibration
+from laneway.dispatch.desk import Admission, Blocked
+from laneway.dispatch.desks import Desks
+from laneway.dispatch.limits import Size
+from laneway.dispatch.order import Order, Plan
+from laneway.dispatch.retry import decide
+from laneway.dispatch.settler import Settled, Settler
+from laneway.errors import NotFoundError, StoreError
+from laneway.providers.model import Reply
+from laneway.store.interface import Head, Pick, Store
+from laneway.task import Claimed, Settlement, Urgency, Wire
+
+MAX_IN_FLIGHT = 2000
+PYTHON_IN_FLIGHT = 200
+PEEK_DEPTH = 500
+POLL_S = 0.02  # how soon work that another process brought is seen
+NEVER_ANSWERED_PATIENCE_S = 15.0  # a provider that never answered at all
+OUTAGE_PATIENCE_S = 600.0  # one that did
+
+log = logging.getLogger(__name__)
+Execute = Callable[[Claimed, Admission | None], Awaitable[Reply]]
+
+
+class StopReason(StrEnum):
+    DONE = "done"
+    BUDGET = "budget"
+    ACCOUNT = "account"
+    UNREACHABLE = "unreachable"
+    INTERRUPTED = "interrupted"
+    STORE = "store"
+
+
+@dataclass(slots=True)
+class Stop:
+    """Why the loop ended, in a word and in a sentence."""
+
+    reason: StopReason
+    message: str = ""
+
+
+@dataclass(slots=True)
+class Scope:
+    """What a dispatcher works on: everything in the store, or one run until it is done."""
+
+    run_id: int | None = None
+    budget: bool = False  # the run has a budget: claims may come back short
+
+
+@dataclass(slots=True)
+class _InFlight:
+    task: Claimed
+    admission: Admission | None
+    call: asyncio.Task[None] | None = None
+
+
+class _Caller:
+    """A running task that waits to make a call of its own."""
+
+    def __init__(
+        self, urgency: Urgency, due_at: float, model: str, input_tokens: int, output_tokens: int, lane: str
+    ) -> None:
+        self.rank = (urgency, due_at)
+        self.model = model
+        self.sizes = (input_tokens, output_tokens)
+        self.lane = lane
+        self.granted: asyncio.Future[Admission] = asyncio.get_running_loop().create_future()
+
+
+@dataclass(slots=True)
+class Watch:
+    """What the loop was waiting for, for the summary: seconds by the limit that held work back."""
+
+    bound: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    _since: float | None = None
+    _by: str = ""
+
+    def blocked(self, by: str, now: float) -> None:
+        if self._since is not None and self._by:
+            self.bound[self._by] += max(0.0, now - self._since)
+        self._since, self._by = now, by
+
+    def total(self, now: float) -> dict[str, float]:
+        """Seconds by limit, up to now."""
+        self.blocked("", now)
+        return dict(self.bound)
+
+
+class Dispatcher:
+    """One worker's loop. ``run()`` returns when the scope's work is done or cannot go on; ``drain()`` ends it early."""
+
+    def __init__(
+        self,
+        store: Store,
+        worker: str,
+        clock: Clock,
+        desks: Desks,
+        executors: Mapping[Wire, Execute],
+        *,
+        scope: Scope | None = None,
+        announce: Settled | None = None,
+        weights: Mapping[str, float] | None = None,
+        max_in_flight: int = MAX_IN_FLIGHT,
+        rng: random.Random | None = None,
+    ) -> None:
+        self.store = store
+        self.worker = worker
+        self.clock = clock
+        self.desks = desks
+        self.watch = Watch()
+        self._executors = executors
+        self._scope = scope or Scope()
+        self._announce = announce
+        self._order = Order(weights)
+        self._max_in_flight = max_in_flight
+        self._rng = rng or random.Random()
+        self._calibration = Calibration()
+        self._settler = Settler(store, worker, clock, self._settled)
+        self._in_flight: dict[int, _InFlight] = {}
+        self._by_lane: Counter[str] = Counter()
+        self._python = 0
+        self._callers: list[_Caller] = []
+        self._wake = asyncio.Event()
+        self._stop: Stop | None = None
+
+    # what others may do -------------------------------------------------------------------------------------------
+    def poke(self) -> None:
+        """Something changed: look at the queue now rather than at the next poll."""
+        self._wake.set()
+
+    def drain(self, stop: Stop | None = None) -> None:
+        """Start nothing more; ``run()`` returns when what is in flight has ended."""
+        if self._stop is None:
+            self._stop = stop or Stop(StopReason.INTERRUPTED, "interrupted")
+        self._wake.set()
+
+    def abort(self) -> None:
+        """Break off what is in flight. Those tasks go back to the queue, their attempts are lost."""
+        self.drain()
+        for flight in self._in_flight.values():
+            if flight.call is not None:
+                flight.call.cancel()
+
+    async def admission(self, model: str, input_tokens: int, output_tokens: int, task: Claimed) -> Admission:
+        """Wait until a call that a running task makes itself may start. Such calls go before new tasks: their task
+        holds a slot already."""
+        caller = _Caller(task.urgency, task.submitted_at, model, input_tokens, output_tokens, task.lane)
+        self._callers.append(caller)
+        self._wake.set()
+        try:
+            return await caller.granted
+        except asyncio.CancelledError:
+            if caller.granted.done() and not caller.granted.cancelled():
+                caller.granted.result().desk.release(caller.granted.result())
+            raise
+        finally:
+            if caller in self._callers:
+                self._callers.remove(caller)
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._in_flight)
+
+    def in_flight_by_lane(self) -> Mapping[str, int]:
+        return self._by_lane
+
+    # the loop -----------------------------------------------------------------------------------------------------
+    async def run(self) -> Stop:
+        while True:
+            self._wake.clear()
+            try:
+                wait_until = await self._round()
+            except StoreError as error:
+                self.drain(Stop(StopReason.STORE, error.message))
+                wait_until = None
+            if self._settler.failed is not None:
+                self.drain(Stop(StopReason.STORE, self._settler.failed.message))
+            if self._stop is not None and not self._in_flight:
+                await self._settler.drained()
+                if self._settler.failed is not None:
+                    return Stop(StopReason.STORE, self._settler.failed.message)
+                return self._stop
+            await self._sleep(wait_until)
+
+    async def _round(self) -> float | None:
+        """One look at the queue. Returns when to look again at the latest (None: when something happens)."""
+        callers_at = await self._serve_callers() if self._callers else None
+        if self._stop is not None:
+            return callers_at
+        now = self.clock.now()
+        wake_at = _earliest(await self.store.wake(now), callers_at)
+        free = self._max_in_flight - len(self._in_flight)
+        if free <= 0:
+            self.watch.blocked("max_in_flight", now)
+            return None
+        heads = await self.store.peek(now, depth=min(free, PEEK_DEPTH), run_id=self._scope.run_id)
+        await self.desks.prepare({(head.model, head.lane) for head in heads}, self.clock.now())
+        now = self.clock.now()
+        plan = self._order.plan(heads, free, self._lane_slots, self._admit, self._calibration.size, now)
+        started = await self._claim(plan, now) if plan.picks else 0
+        self.watch.blocked(self._binding(heads, plan), now)
+        if plan.picks and not started and self._scope.budget and not self._in_flight:
+            self.drain(Stop(StopReason.BUDGET, "the budget is used up"))
+        elif not started and not self._in_flight and not self._settler.pending:
+            await self._consider_ending(heads, plan, wake_at, now)
+        if plan.picks and started == 0:
+            return now + POLL_S
+        if started and plan.size >= PEEK_DEPTH:
+            self._wake.set()
+        return _earliest(wake_at, plan.wait_until)
+
+    async def _serve_callers(self) -> float | None:
+        """Admit calls of running tasks, the most urgent first. Returns when a blocked one may be asked again."""
+        now = self.clock.now()
+        await self.desks.prepare({(caller.model, caller.lane) for caller in self._callers}, now)
+        again: float | None = None
+        for caller in sorted(self._callers, key=lambda caller: caller.rank):
+            if caller.model not in self.desks.models:
+                caller.granted.set_exception(NotFoundError(f"there is no model {caller.model!r}"))
+                self._callers.remove(caller)
+                continue
+            answer = self.desks.admit(caller.model, self._calibration.size(caller.model, *caller.sizes), now)
+            if isinstance(answer, Admission):
+                caller.granted.set_result(answer)
+                self._callers.remove(caller)
+            else:
+                again = _earliest(again, answer.until)
+        return again
+
+    async def _claim(self, plan: Plan, now: float) -> int:
+        picks: list[Pick] = []
+        waiting: dict[tuple[int, str], list[Admission]] = defaultdict(list)
+        models = self.desks.models
+        for cell_id, admissions in plan.picks.items():
+            for admission in admissions:
+                account = admission.desk.name if admission else ""
+                if admission:
+                    waiting[cell_id, account].append(admission)
+                last = picks[-1] if picks else None
+                if last and last.cell_id == cell_id and last.account == account:
+                    picks[-1] = Pick(cell_id, last.n + 1, account, last.input_price, last.output_price)
+                else:
+                    model = models.get(plan.models[cell_id])
+                    prices = (model.input_price, model.output_price) if model else (None, None)
+                    picks.append(Pick(cell_id, 1, account, *prices))
+        try:
+            claimed = await self.store.claim(self.worker, picks, now)
+        except BaseException:
+            self._release(waiting)
+            raise
+        for task in claimed:
+            queue = waiting.get((task.cell_id, task.account))
+            self._start(task, queue.pop(0) if queue else None)
+        self._release(waiting)
+        return len(claimed)
+
+    @staticmethod
+    def _release(waiting: Mapping[tuple[int, str], list[Admission]]) -> None:
+        for admissions in waiting.values():
+            for admission in admissions:
+                admission.desk.release(admission)
+
+    def _start(self, task: Claimed, admission: Admission | None) -> None:
+        flight = self._in_flight[task.id] = _InFlight(task, admission)
+        self._by_lane[task.lane] += 1
+        self._python += not task.model
+        flight.call = asyncio.get_running_loop().create_task(self._perform(flight))
+
+    async def _perform(self, flight: _InFlight) -> None:
+        task, admission = flight.task, flight.admission
+        try:
+            reply = await self._executors[task.spec.wire](task, admission)
+            now = self.clock.now()
+            down = False
+            if admission is not None:
+                admission.desk.settle(admission, reply, now, first_try=task.attempts + task.refusals == 0)
+                down = not admission.desk.breaker.closed
+                if reply.usage is not None:
+                    self._calibration.learn(task.model, task.input_tokens, task.output_tokens, reply.usage)
+            model = self.desks.models.get(task.model)
+            self._settler.add(task, decide(task, reply, model, now=now, rng=self._rng, down=down))
+        except asyncio.CancelledError:
+            if admission is not None:
+                admission.desk.abort(admission)
+        except Exception:
+            # A fault of ours, not of the task: it must neither be lost nor run again and again.
+            log.exception("task %d: internal error", task.id)
+            self.drain(Stop(StopReason.STORE, f"internal error in task {task.id}; see the log"))
+            if admission is not None:
+                admission.desk.abort(admission)
+        finally:
+            del self._in_flight[task.id]
+            self._by_lane[task.lane] -= 1
+            self._python -= not task.model
+            self._wake.set()
+
+    def _settled(self, task: Claimed, settlement: Settlement, accepted: bool) -> None:
+        self._wake.set()
+        if self._announce is not None:
+            self._announce(task, settlement, accepted)
+
+    async def _sleep(self, until: float | None) -> None:
+        now = self.clock.now()
+        latest = now + POLL_S if self._scope.run_id is None else now + 0.25
+        until = latest if until is None else min(until, latest)
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(max(0.0, until - now), self._wake.set)
+        try:
+            await self._wake.wait()
+        finally:
+            timer.cancel()
+
+    # asking -------------------------------------------------------------------------------------------------------
+    def _admit(self, model: str, size: Size, now: float) -> Admission | Blocked | None:
+        if not model:
+            return Blocked(None, "python_slots") if self._python >= PYTHON_IN_FLIGHT else None
+        return self.desks.admit(model, size, now)
+
+    def _lane_slots(self, lane: str) -> int | None:
+        slots = self.desks.lane_slots(lane)
+        return None if slots is None else slots - self._by_lane[lane]
+
+    def _binding(self, heads: list[Head], plan: Plan) -> str:
+        """What holds back the most urgent work that is held back ("" when nothing is)."""
+        held = [head for head in heads if head.cell_id in plan.blocked]
+        if not held:
+            return ""
+        first = min(held, key=lambda head: head.urgency)
+        return plan.blocked[first.cell_id].by
+
+    async def _consider_ending(self, heads: list[Head], plan: Plan, wake_at: float | None, now: float) -> None:
+        """Nothing runs and nothing could be started: is the work done, or can it not go on?"""
+        if self._scope.run_id is None:
+            return
+        if not heads:
+            if await self._all_ended():
+                self.drain(Stop(StopReason.DONE))
+            return
+        if wake_at is None and all(blocked.by == "paused" for blocked in plan.blocked.values()) and plan.blocked:
+            self.drain(Stop(StopReason.ACCOUNT, self.desks.pauses()))
+        elif unreachable := self.desks.unreachable(
+            (head.model for head in heads), now, NEVER_ANSWERED_PATIENCE_S, OUTAGE_PATIENCE_S
+        ):
+            self.drain(Stop(StopReason.UNREACHABLE, unreachable))
+
+    async def _all_ended(self) -> bool:
+        tally = await self.store.tally(self._scope.run_id)
+        return not any(n for cell in tally for state, n in cell.counts.items() if not state.ended)
+
+
+def _earliest(*times: float | None) -> float | None:
+    known = [time for time in times if time is not None]
+    return min(known) if known else None

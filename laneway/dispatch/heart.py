@@ -1,0 +1,66 @@
+"""A worker's heartbeat, on a thread that a busy event loop cannot starve, and that stops when the loop is stuck."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import re
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable
+
+from laneway.clock import Clock
+from laneway.errors import StoreError
+from laneway.store.interface import Store
+
+LEASE_S = 10.0
+INTERVAL_S = 2.0
+STUCK_AFTER_S = 30.0  # a loop that has not ticked for this long is taken for dead
+
+log = logging.getLogger(__name__)
+
+
+def new_worker_id() -> str:
+    host = re.sub(r"[^A-Za-z0-9]+", "-", socket.gethostname()).strip("-") or "host"
+    return f"{host}-{os.getpid()}-{secrets.token_hex(2)}"
+
+
+class Heart:
+    """Beats every ``INTERVAL_S``. ``lost`` is called on the loop when the store has declared the worker dead."""
+
+    def __init__(self, store: Store, worker: str, clock: Clock, lost: Callable[[], None]) -> None:
+        self._store = store
+        self._worker = worker
+        self._clock = clock
+        self._lost = lost
+        self._loop = asyncio.get_running_loop()
+        self._stop = threading.Event()
+        self._ticked = time.monotonic()
+        self._tick_handle = self._loop.call_soon(self._tick)
+        self._thread = threading.Thread(target=self._beat, name="laneway-heart", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._tick_handle.cancel()
+        self._thread.join()
+
+    def _tick(self) -> None:
+        self._ticked = time.monotonic()
+        self._tick_handle = self._loop.call_later(INTERVAL_S / 2, self._tick)
+
+    def _beat(self) -> None:
+        while not self._stop.wait(INTERVAL_S):
+            if time.monotonic() - self._ticked > STUCK_AFTER_S:
+                log.error("the event loop has not moved for %.0f s: the lease is left to end", STUCK_AFTER_S)
+                continue
+            try:
+                alive = self._store.heartbeat(self._worker, LEASE_S, self._clock.now())
+            except StoreError as error:
+                log.warning("heartbeat failed: %s", error.message)
+                continue
+            if not alive and not self._stop.is_set():
+                self._loop.call_soon_threadsafe(self._lost)

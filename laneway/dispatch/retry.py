@@ -1,0 +1,131 @@
+"""What becomes of a task after a call. Pure: a reply in, the settlement out."""
+
+from __future__ import annotations
+
+import random
+from typing import assert_never
+
+from laneway.providers.model import Model, Reply
+from laneway.task import Claimed, Failure, FailureClass, Outcome, Settlement, State, Usage
+
+FIRST_DELAY_S = 1.0
+LONGEST_DELAY_S = 60.0
+FREE_TRIES = 20  # refusals and outages that do not count against max_attempts; then they do, so that every task ends
+
+
+def decide(
+    task: Claimed, reply: Reply, model: Model | None, *, now: float, rng: random.Random, down: bool = False
+) -> Settlement:
+    """The settlement of a claimed task whose call ended with ``reply``. ``down``: its account's breaker is open, so
+    that the failure says nothing about the task."""
+    failure = reply.failure
+    if failure is None:
+        return _settlement(task, reply, model, State.SUCCEEDED, Outcome.OK)
+    match failure.cls:
+        case FailureClass.TRANSIENT:
+            outcome = Outcome.RATE_LIMITED if failure.refused else Outcome.TRANSIENT
+            free = (failure.refused or (failure.outage and down)) and task.refusals < FREE_TRIES
+            return _again(task, reply, model, outcome, now=now, rng=rng, burned=not free)
+        case FailureClass.ACCOUNT:
+            return _settlement(task, reply, model, State.READY, Outcome.ACCOUNT, burned=False)
+        case FailureClass.REQUEST:
+            return _elsewhere(task, reply, model, Outcome.REQUEST)
+        case FailureClass.OUTPUT:
+            if task.attempts + 1 < task.spec.max_attempts:
+                return _settlement(task, reply, model, State.READY, Outcome.OUTPUT, complaint=failure.message[:2000])
+            return _elsewhere(task, reply, model, Outcome.OUTPUT)
+        case FailureClass.CODE:
+            return _settlement(task, reply, model, State.FAILED, Outcome.CODE)
+        case FailureClass.POISON:
+            return _settlement(task, reply, model, State.FAILED, Outcome.LOST)
+        case _:
+            assert_never(failure.cls)
+
+
+def _again(
+    task: Claimed,
+    reply: Reply,
+    model: Model | None,
+    outcome: Outcome,
+    *,
+    now: float,
+    rng: random.Random,
+    burned: bool,
+) -> Settlement:
+    """Later, or on the fallback, or failed: as many tries as the type allows."""
+    if burned and task.attempts + 1 >= task.spec.max_attempts:
+        return _elsewhere(task, reply, model, outcome)
+    failure = reply.failure
+    assert failure is not None
+    delay = delay_s(task.spec.retry_delays, task.attempts, task.refusals, failure, rng)
+    return _settlement(task, reply, model, State.WAITING, outcome, burned=burned, wake_at=now + delay)
+
+
+def _elsewhere(task: Claimed, reply: Reply, model: Model | None, outcome: Outcome) -> Settlement:
+    """The route's next model, else failed."""
+    fallback = task.route.after(task.model) if task.model else None
+    if fallback is None:
+        return _settlement(task, reply, model, State.FAILED, outcome)
+    return _settlement(task, reply, model, State.READY, outcome, next_model=fallback)
+
+
+def delay_s(delays: tuple[float, ...], attempts: int, refusals: int, failure: Failure, rng: random.Random) -> float:
+    """Seconds until the next try: the configured delay, else exponential with full jitter (AWS Architecture Blog,
+    "Exponential Backoff And Jitter"). A ``Retry-After`` is a minimum, with jitter on top so that not everybody comes
+    back at once."""
+    tries = attempts + refusals
+    if delays:
+        delay = delays[min(attempts, len(delays) - 1)]
+    else:
+        delay = rng.uniform(0.0, min(LONGEST_DELAY_S, FIRST_DELAY_S * 2.0 ** min(tries, 10)))
+    if failure.retry_after is not None and delay < failure.retry_after:
+        delay = failure.retry_after + rng.uniform(0.0, min(1.0, 0.1 + 0.25 * failure.retry_after))
+    return delay
+
+
+def _settlement(
+    task: Claimed,
+    reply: Reply,
+    model: Model | None,
+    state: State,
+    outcome: Outcome,
+    *,
+    burned: bool = True,
+    wake_at: float | None = None,
+    next_model: str | None = None,
+    complaint: str | None = None,
+) -> Settlement:
+    cost = model.cost(reply.usage) if model and reply.usage else _cost_without_usage(reply)
+    return Settlement(
+        task_id=task.id,
+        fence=task.fence,
+        state=state,
+        outcome=outcome,
+        started_at=task.claimed_at,
+        latency=reply.latency,
+        usage=reply.usage,
+        input_price=model.input_price if model else None,
+        output_price=model.output_price if model else None,
+        cost=cost,
+        output=reply.output if state is State.SUCCEEDED else None,
+        failure=reply.failure,
+        request_id=reply.request_id,
+        wake_at=wake_at,
+        burned=burned,
+        model=next_model,
+        complaint=complaint,
+    )
+
+
+def _cost_without_usage(reply: Reply) -> float | None:
+    """A refusal or error status is not charged; a call that broke off may have been: unknown."""
+    failure = reply.failure
+    if failure is None:
+        return None
+    return 0.0 if failure.status is not None and failure.status >= 300 else None
+
+
+def code_failure(error: BaseException) -> Reply:
+    """The reply of a Python task that raised."""
+    text = f"{type(error).__name__}: {error}"
+    return Reply(None, Usage(), Failure(FailureClass.CODE, type(error).__name__, text[:2000]), 0.0)

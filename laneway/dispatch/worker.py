@@ -1,0 +1,83 @@
+"""A worker: joined to the store, heart beating, taking over from the dead, and its dispatcher."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from types import TracebackType
+
+from laneway.clock import Clock
+from laneway.dispatch.desks import Desks
+from laneway.dispatch.dispatcher import Dispatcher
+from laneway.dispatch.heart import INTERVAL_S, LEASE_S, Heart
+from laneway.errors import StoreError
+from laneway.store.interface import Store
+
+log = logging.getLogger(__name__)
+
+
+class Worker:
+    """An async context: joins on entry, leaves on exit. ``dispatcher.run()`` does the work in between."""
+
+    def __init__(self, store: Store, name: str, clock: Clock, desks: Desks, dispatcher: Dispatcher) -> None:
+        self.name = name
+        self.dispatcher = dispatcher
+        self._store = store
+        self._clock = clock
+        self._desks = desks
+        self._heart: Heart | None = None
+        self._housekeeping: asyncio.Task[None] | None = None
+        self._rejoining: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Worker:
+        await self._store.join(self.name, LEASE_S, self._clock.now())
+        await self._reap()
+        self._heart = Heart(self._store, self.name, self._clock, self._lost)
+        self._housekeeping = asyncio.get_running_loop().create_task(self._keep_house())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for task in (self._housekeeping, self._rejoining):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait([task])
+        if self._heart is not None:
+            await asyncio.to_thread(self._heart.stop)
+        try:
+            await self._desks.renew(self._clock.now())
+            await self._store.leave(self.name, self._clock.now())
+        except StoreError as error:
+            log.warning("could not leave the store in order: %s", error.message)
+
+    async def _keep_house(self) -> None:
+        while True:
+            await asyncio.sleep(INTERVAL_S)
+            try:
+                await self._desks.renew(self._clock.now())
+                await self._reap()
+            except StoreError as error:
+                log.warning("housekeeping: %s", error.message)
+            self.dispatcher.poke()
+
+    async def _reap(self) -> None:
+        reaped = await self._store.reap(self.name, self._clock.now())
+        if reaped.workers:
+            log.warning(
+                "took over from %d dead worker(s): %d task(s) queued again, %d given up",
+                len(reaped.workers),
+                reaped.returned,
+                reaped.poisoned,
+            )
+
+    def _lost(self) -> None:
+        """Others took this worker for dead and have its tasks; its late answers will be refused. Join anew."""
+        log.warning("the lease was lost; joining again")
+        self._rejoining = asyncio.get_running_loop().create_task(self._join_again())
+
+    async def _join_again(self) -> None:
+        try:
+            await self._store.join(self.name, LEASE_S, self._clock.now())
+        except StoreError as error:
+            log.warning("could not join again: %s", error.message)
