@@ -1,1 +1,57 @@
 """Laneway: a triage desk and parallel engine for AI tasks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from laneway.errors import (
+    AuthError,
+    BudgetError,
+    ConfigError,
+    ConflictError,
+    InputError,
+    LanewayError,
+    LimitError,
+    NotFoundError,
+    NoWorker,
+    ProviderError,
+    StoreError,
+    TaskCancelled,
+    TaskFailed,
+    UsageError,
+    WaitTimeout,
+)
+
+if TYPE_CHECKING:
+    from laneway.app.laneway import Laneway
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AuthError",
+    "BudgetError",
+    "ConfigError",
+    "ConflictError",
+    "InputError",
+    "Laneway",
+    "LanewayError",
+    "LimitError",
+    "NoWorker",
+    "NotFoundError",
+    "ProviderError",
+    "StoreError",
+    "TaskCancelled",
+    "TaskFailed",
+    "UsageError",
+    "WaitTimeout",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """``Laneway`` is imported when it is first asked for, so that the command line starts quickly."""
+    if name == "Laneway":
+        from laneway.app.laneway import Laneway
+
+        return Laneway
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

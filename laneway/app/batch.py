@@ -201,9 +201,7 @@ class Batch:
     def _bad_input(self, intake: _Intake) -> InputError:
         if intake.conflicts and intake.conflicts == intake.faults.count:
             return ConflictError(intake.faults.report(), hint="give every task a key of its own")
-        return InputError(
-            intake.faults.report(), hint="mend these lines, or go on without them: --on-bad-input skip"
-        )
+        return InputError(intake.faults.report(), hint="mend these lines, or go on without them: --on-bad-input skip")
 
     def _check_prices(self, intake: _Intake, catalog: Catalog) -> None:
         if self._options.max_cost is None:

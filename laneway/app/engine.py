@@ -15,7 +15,7 @@ from laneway.dispatch.dispatcher import MAX_IN_FLIGHT, Dispatcher, Execute, Scop
 from laneway.dispatch.heart import new_worker_id
 from laneway.dispatch.worker import Worker
 from laneway.providers.client import Client
-from laneway.providers.validate import check_output
+from laneway.providers.validate import OutputCheck
 from laneway.task import Claimed, Settlement, Wire
 
 if TYPE_CHECKING:
@@ -52,7 +52,8 @@ async def engine(
             ended(task.id)
 
     async with Client(lw.clock) as client:
-        model_calls = ModelCalls(client, desks, check_output)
+        check = OutputCheck()
+        model_calls = ModelCalls(client, desks, check)
         executors: dict[Wire, Execute] = {Wire.CHAT: model_calls, Wire.MESSAGES: model_calls}
         dispatcher = Dispatcher(
             lw.store,
@@ -66,7 +67,7 @@ async def engine(
             max_in_flight=max_in_flight,
             rng=rng,
         )
-        lw.python.inner = InnerCalls(lw.store, name, lw.clock, client, desks, dispatcher, rng)
+        lw.python.inner = InnerCalls(lw.store, name, lw.clock, client, check, desks, dispatcher, rng)
         executors[Wire.PYTHON] = lw.python
         async with Worker(lw.store, name, lw.clock, desks, dispatcher):
             try:

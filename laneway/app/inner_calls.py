@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from laneway.clock import Clock
-from laneway.dispatch.calls import Caller
+from laneway.dispatch.calls import Caller, Check
 from laneway.dispatch.desk import Admission
 from laneway.dispatch.desks import Desks
 from laneway.dispatch.dispatcher import Dispatcher
@@ -19,7 +19,7 @@ from laneway.dispatch.retry import FREE_TRIES, delay_s
 from laneway.errors import ProviderError
 from laneway.providers.chat import answer_text
 from laneway.providers.model import Model, Reply
-from laneway.providers.validate import check_output
+from laneway.providers.validate import unfenced
 from laneway.store.interface import Store
 from laneway.task import Attempt, Claimed, Failure, FailureClass, Outcome, Spec, Wire
 from laneway.triage.tokens import estimate_chat
@@ -39,6 +39,7 @@ class InnerCalls:
         worker: str,
         clock: Clock,
         caller: Caller,
+        check: Check,
         desks: Desks,
         dispatcher: Dispatcher,
         rng: random.Random,
@@ -47,6 +48,7 @@ class InnerCalls:
         self._worker = worker
         self._clock = clock
         self._caller = caller
+        self._check = check
         self._desks = desks
         self._dispatcher = dispatcher
         self._rng = rng
@@ -72,9 +74,7 @@ class InnerCalls:
         if output is None:
             return text
         return (
-            orjson.loads(_unfenced(text))
-            if isinstance(output, Mapping)
-            else output.model_validate_json(_unfenced(text))
+            orjson.loads(unfenced(text)) if isinstance(output, Mapping) else output.model_validate_json(unfenced(text))
         )
 
     async def _insist(
@@ -148,7 +148,7 @@ class InnerCalls:
         except BaseException:
             admission.desk.abort(admission)
             raise
-        if reply.output is not None and (fault := check_output(spec, reply.output)):
+        if reply.output is not None and (fault := self._check(spec, reply.output)):
             reply = Reply(None, reply.usage, fault, reply.latency, reply.observed, reply.request_id)
         admission.desk.settle(admission, reply, self._clock.now())
         self._dispatcher.poke()
@@ -190,10 +190,3 @@ def _schema(output: type[Any] | Mapping[str, Any] | None) -> Mapping[str, Any] |
         return output
     schema: Mapping[str, Any] = output.model_json_schema()
     return schema
-
-
-def _unfenced(text: str) -> str:
-    text = text.strip()
-    if text.startswith("```"):
-        text = text.partition("\n")[2].rpartition("```")[0]
-    return text

@@ -1,0 +1,90 @@
+"""OpenAI Chat Completions: requests out, answers in. Bodies pass through untouched where nothing needs to change."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from laneway.providers.model import Model
+from laneway.task import Spec, Usage, Wire
+
+_WANTS_COMPLETION_TOKENS = re.compile(r"(^|/)(o[1-9]|gpt-5)")  # OpenAI's reasoning models refuse max_tokens
+
+
+def request(
+    body: bytes, model: Model, spec: Spec, *, complaint: str | None = None, strict_schema: bool = True
+) -> dict[str, Any]:
+    """The body to send: the task's own, with the model's id, its params laid under, and what the type asks for."""
+    data: dict[str, Any] = orjson.loads(body)
+    for name, value in model.params.items():
+        data.setdefault(name, value)
+    data["model"] = model.id
+    if "max_tokens" in data and _WANTS_COMPLETION_TOKENS.search(model.id):
+        data.setdefault("max_completion_tokens", data.pop("max_tokens"))
+    if spec.output_schema is not None and "response_format" not in data:
+        data["response_format"] = _response_format(spec.output_schema, strict_schema)
+    if complaint:
+        data["messages"] = [*data["messages"], {"role": "user", "content": complain(complaint)}]
+    return data
+
+
+def complain(complaint: str) -> str:
+    """What a model is told when its last answer was not what was asked for."""
+    return f"Your previous answer could not be used: {complaint}\nAnswer again, with nothing but what was asked for."
+
+
+def _response_format(schema: Mapping[str, Any], strict: bool) -> dict[str, Any]:
+    if not strict:
+        return {"type": "json_object"}
+    return {"type": "json_schema", "json_schema": {"name": "answer", "schema": dict(schema), "strict": _closed(schema)}}
+
+
+def _closed(schema: Any) -> bool:
+    """Whether a schema meets strict mode's terms: every object closed, every property required
+    (OpenAI, "Structured outputs", supported schemas)."""
+    if isinstance(schema, Mapping):
+        if "properties" in schema:
+            names = set(schema["properties"])
+            if schema.get("additionalProperties") is not False or set(schema.get("required", ())) != names:
+                return False
+        return all(_closed(value) for value in schema.values())
+    return all(_closed(value) for value in schema) if isinstance(schema, list) else True
+
+
+def usage(answer: Mapping[str, Any]) -> Usage | None:
+    """Tokens as the provider counted them, None when it did not say."""
+    said = answer.get("usage")
+    if not isinstance(said, Mapping):
+        return None
+    details = said.get("prompt_tokens_details") or {}
+    return Usage(
+        int(said.get("prompt_tokens") or 0),
+        int(said.get("completion_tokens") or 0),
+        int(details.get("cached_tokens") or 0) if isinstance(details, Mapping) else 0,
+    )
+
+
+def answer_text(wire: Wire, output: bytes) -> str:
+    """The text of an answer in a task's wire format ("" when it has none)."""
+    answer = orjson.loads(output)
+    match wire:
+        case Wire.CHAT:
+            choices = answer.get("choices") or [{}]
+            content = (choices[0].get("message") or {}).get("content")
+            return content if isinstance(content, str) else ""
+        case Wire.MESSAGES:
+            parts = answer.get("content") or []
+            return "".join(part.get("text", "") for part in parts if part.get("type") == "text")
+        case Wire.PYTHON:
+            return answer if isinstance(answer, str) else output.decode()
+
+
+def was_cut(wire: Wire, output: bytes) -> bool:
+    """Whether an answer ended because it had used up its tokens."""
+    answer = orjson.loads(output)
+    if wire is Wire.MESSAGES:
+        return bool(answer.get("stop_reason") == "max_tokens")
+    return bool((answer.get("choices") or [{}])[0].get("finish_reason") == "length")

@@ -1,0 +1,156 @@
+"""Every way a call can fail, classified in one place.
+
+Sources: OpenAI "Error codes", Anthropic "Errors" and "Rate limits", Azure OpenAI and Groq error references, and what gateways
+and local servers are seen to send; the facts are collected in ``design/providers.md``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from laneway.providers.headers import retry_after
+from laneway.task import Failure, FailureClass, Wire
+
+LONGEST_MESSAGE = 500
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+_CREDIT = re.compile(
+    r"insufficient[_ ]quota|exceeded your current quota|billing|credit balance|spend(ing)? (limit|cap)|usage limits?\b"
+    r"|insufficient (funds|credits?|balance)|payment required|workspace api usage",
+    re.IGNORECASE,
+)
+_CONTEXT = re.compile(
+    r"context[_ ]length|maximum context|context window|prompt is too long|too many (input )?tokens|input is too long"
+    r"|exceeds? the (available |model's )?context",
+    re.IGNORECASE,
+)
+_FILTER = re.compile(
+    r"content[_ ](filter|policy|management)|responsibleai|safety (system|policy)|flagged", re.IGNORECASE
+)
+_KEY = re.compile(r"(sk|gsk|xai|pk|key)-[A-Za-z0-9_\-]{6,}|Bearer\s+\S+|AIza[\w\-]{10,}", re.IGNORECASE)
+
+
+def classify(
+    wire: Wire, status: int, headers: Mapping[str, str], body: bytes, now: float, *, has_answer: bool = False
+) -> Failure | None:
+    """The failure that a reply is, None when it is an answer. ``wire``: the account's; ``now``: seconds since 1970."""
+    said = _parse(body)
+    code, kind, message = _words(said, body, status)
+    if status == 200:
+        return _in_a_200(wire, said, code, kind, message, headers, now)
+    wait = retry_after(headers, now)
+
+    def failure(cls: FailureClass, name: str = "", *, refused: bool = False, outage: bool = False) -> Failure:
+        return Failure(cls, name or code or kind or f"http_{status}", message, status, wait, refused, outage)
+
+    text = f"{code} {kind} {message}"
+    if 300 <= status < 400:
+        return Failure(
+            FailureClass.REQUEST,
+            "redirect",
+            f"the endpoint redirects to {clean(headers.get('location', 'elsewhere'))}; base_url is probably wrong",
+            status,
+        )
+    match status:
+        case 401 | 402:
+            return failure(FailureClass.ACCOUNT)
+        case 403:
+            if _FILTER.search(text) or "model" in f"{code} {kind}":
+                return failure(FailureClass.REQUEST)
+            return failure(FailureClass.ACCOUNT)
+        case 429:
+            if _CREDIT.search(text) and not re.search(r"rate.?limit|per (minute|second|day)|tokens per", message, re.I):
+                return failure(FailureClass.ACCOUNT)
+            if code == "insufficient_quota" or kind == "insufficient_quota":
+                return failure(FailureClass.ACCOUNT)
+            return failure(FailureClass.TRANSIENT, code or kind or "rate_limit_exceeded", refused=True)
+        case 408 | 409 | 425:
+            return failure(FailureClass.TRANSIENT)
+        case 413:
+            return failure(FailureClass.REQUEST, code or "request_too_large")
+        case 529:
+            return failure(FailureClass.TRANSIENT, code or kind or "overloaded_error", outage=True)
+    if status >= 500:
+        return failure(FailureClass.TRANSIENT, outage=True)
+    if _CONTEXT.search(text):
+        return failure(FailureClass.REQUEST, "context_length_exceeded")
+    if _FILTER.search(text):
+        return failure(FailureClass.REQUEST, "content_filter")
+    if _CREDIT.search(text):
+        return failure(FailureClass.ACCOUNT)
+    return failure(FailureClass.REQUEST)
+
+
+def _in_a_200(
+    wire: Wire, said: Any, code: str, kind: str, message: str, headers: Mapping[str, str], now: float
+) -> Failure | None:
+    """A 200 may still carry an error, or nothing that can be used."""
+    if not isinstance(said, Mapping):
+        return Failure(FailureClass.TRANSIENT, "bad_response", "the answer is not JSON", 200)
+    if said.get("error") or said.get("type") == "error":
+        wait = retry_after(headers, now)
+        if "overloaded" in f"{code} {kind}" or "rate_limit" in f"{code} {kind}":
+            return Failure(FailureClass.TRANSIENT, code or kind, message, 200, wait, outage="overloaded" in kind)
+        if "context" in f"{code} {kind}" or "invalid_request" in kind:
+            return Failure(FailureClass.REQUEST, code or kind, message, 200)
+        return Failure(FailureClass.TRANSIENT, code or kind or "error", message, 200, wait)
+    if wire is Wire.MESSAGES:
+        if said.get("stop_reason") == "refusal":
+            return Failure(FailureClass.REQUEST, "refusal", "the model refused to answer", 200)
+        if not isinstance(said.get("content"), list):
+            return Failure(FailureClass.TRANSIENT, "bad_response", "the answer has no content", 200)
+        return None
+    choices = said.get("choices")
+    if not isinstance(choices, list) or not choices or not isinstance(choices[0], Mapping):
+        return Failure(FailureClass.TRANSIENT, "bad_response", "the answer has no choices", 200)
+    if choices[0].get("finish_reason") == "content_filter":
+        return Failure(FailureClass.REQUEST, "content_filter", "the provider's content filter stopped the answer", 200)
+    return None
+
+
+def _parse(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _words(said: Any, body: bytes, status: int) -> tuple[str, str, str]:
+    """(code, type, message) of an error body, whoever sent it."""
+    if isinstance(said, list) and said:  # Gemini wraps errors in a list
+        said = said[0]
+    error = said.get("error", said) if isinstance(said, Mapping) else None
+    if isinstance(error, str):  # Ollama
+        return "", "", clean(error)
+    if isinstance(error, Mapping):
+        message = error.get("message") or (said.get("message") if isinstance(said, Mapping) else "") or ""
+        detail = error.get("detail")
+        if not message and detail:
+            message = detail if isinstance(detail, str) else orjson.dumps(detail).decode()
+        code = error.get("code") or error.get("status") or ""
+        return _word(code), _word(error.get("type")), clean(str(message)) or f"the provider answered {status}"
+    text = re.sub(r"<[^>]*>", " ", body[:2000].decode("utf-8", "replace"))
+    return "", "", clean(text) or f"the provider answered {status}"
+
+
+def _word(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def clean(text: str) -> str:
+    """One line, bounded, without control characters or anything shaped like a key."""
+    text = _KEY.sub("[key]", _CONTROL.sub(" ", text))
+    return " ".join(text.split())[:LONGEST_MESSAGE]
+
+
+def timed_out(seconds: float) -> Failure:
+    return Failure(FailureClass.TRANSIENT, "timeout", f"no answer within {seconds:g} s", outage=True)
+
+
+def connection_failed(error: BaseException) -> Failure:
+    """No answer because of the connection: refused, cut, reset, not resolved."""
+    words = clean(str(error)) or type(error).__name__
+    return Failure(FailureClass.TRANSIENT, "connection", f"the connection failed: {words}", outage=True)

@@ -1,0 +1,88 @@
+"""What rate-limit headers say. Missing and absurd values are ignored; nothing here raises."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+
+from laneway.providers.model import LimitKind, Observed
+from laneway.providers.presets import Dialect
+
+LONGEST_RETRY_AFTER_S = 3600.0
+_DAY = 86_400.0
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": _DAY}
+_OPENAI: tuple[LimitKind, ...] = ("requests", "tokens")
+_ANTHROPIC: tuple[LimitKind, ...] = ("requests", "tokens", "input_tokens", "output_tokens")
+
+
+def observe(dialect: Dialect, headers: Mapping[str, str], now: float) -> tuple[Observed, ...]:
+    """The limits that a reply's headers speak of. ``headers``: case-insensitive; ``now``: seconds since 1970."""
+    found = []
+    if dialect is Dialect.ANTHROPIC:
+        for kind in _ANTHROPIC:
+            prefix = f"anthropic-ratelimit-{kind.replace('_', '-')}-"
+            found.append(_one(headers, kind, prefix + "limit", prefix + "remaining", prefix + "reset", now, 60.0))
+    else:
+        for kind in _OPENAI:
+            window = _DAY if dialect is Dialect.GROQ and kind == "requests" else 60.0
+            limit, remaining, reset = (f"x-ratelimit-{part}-{kind}" for part in ("limit", "remaining", "reset"))
+            found.append(_one(headers, kind, limit, remaining, reset, now, window))
+    return tuple(one for one in found if one is not None)
+
+
+def _one(
+    headers: Mapping[str, str], kind: LimitKind, limit: str, remaining: str, reset: str, now: float, window: float
+) -> Observed | None:
+    amount, left = _number(headers.get(limit)), _number(headers.get(remaining))
+    if amount is not None and amount <= 0:
+        amount = None
+    if amount is None and left is None:
+        return None
+    if amount is not None and left is not None and left > amount:
+        left = None
+    return Observed(kind, amount, left, _reset(headers.get(reset), now), window)
+
+
+def _number(text: str | None) -> float | None:
+    """A sane, not negative number, else None (Azure may say -1)."""
+    if text is None:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) and 0 <= value < 1e12 else None
+
+
+def _reset(text: str | None, now: float) -> float | None:
+    """Seconds from a duration (``6m0s``, ``120ms``), a number of seconds, or an RFC 3339 time."""
+    if not text:
+        return None
+    if (plain := _number(text)) is not None:
+        return plain
+    if (parts := _DURATION.findall(text)) and "".join(n + unit for n, unit in parts) == text:
+        return sum(float(n) * _UNITS[unit] for n, unit in parts)
+    try:
+        return max(0.0, datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp() - now)
+    except (ValueError, OverflowError):
+        return None
+
+
+def retry_after(headers: Mapping[str, str], now: float) -> float | None:
+    """Seconds to wait at least, by ``retry-after-ms`` or ``retry-after`` (seconds or a date; RFC 9110, 10.2.3)."""
+    if (ms := _number(headers.get("retry-after-ms"))) is not None:
+        return min(ms / 1000, LONGEST_RETRY_AFTER_S)
+    text = headers.get("retry-after")
+    if text is None:
+        return None
+    seconds = _number(text)
+    if seconds is None:
+        try:
+            seconds = parsedate_to_datetime(text).timestamp() - now
+        except (ValueError, TypeError, OverflowError):
+            return None
+    return min(max(0.0, seconds), LONGEST_RETRY_AFTER_S)

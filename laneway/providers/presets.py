@@ -1,0 +1,139 @@
+"""What is known of each provider: its wire format, address, key, and how its limits speak."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from laneway.task import Wire
+
+
+class Dialect(StrEnum):
+    """Whose rate-limit headers an endpoint sends."""
+
+    OPENAI = "openai"
+    ANTHROPIC = "anthropic"
+    GROQ = "groq"  # OpenAI's names, but -requests is per day
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """``hosts``: where the well-known key belongs. ``prices``: the provider's id in genai-prices ("" : none)."""
+
+    name: str
+    wire: Wire = Wire.CHAT
+    base_url: str | None = None
+    base_url_env: str | None = None
+    key_env: str | None = None
+    key_header: str = "authorization"  # sent as "Bearer KEY"; any other header carries the bare key
+    hosts: tuple[str, ...] = ()
+    dialect: Dialect = Dialect.OPENAI
+    needs_key: bool = True
+    charges_max_tokens: bool = False
+    strict_schema: bool = True  # understands response_format json_schema
+    prices: str = ""
+
+
+_PRESETS = (
+    Preset(
+        "openai",
+        base_url="https://api.openai.com/v1",
+        base_url_env="OPENAI_BASE_URL",
+        key_env="OPENAI_API_KEY",
+        hosts=("api.openai.com",),
+        charges_max_tokens=True,
+        prices="openai",
+    ),
+    Preset(
+        "anthropic",
+        wire=Wire.MESSAGES,
+        base_url="https://api.anthropic.com/v1",
+        base_url_env="ANTHROPIC_BASE_URL",
+        key_env="ANTHROPIC_API_KEY",
+        key_header="x-api-key",
+        hosts=("api.anthropic.com",),
+        dialect=Dialect.ANTHROPIC,
+        prices="anthropic",
+    ),
+    Preset(
+        "azure",
+        base_url_env="AZURE_OPENAI_BASE_URL",
+        key_env="AZURE_OPENAI_API_KEY",
+        key_header="api-key",
+        hosts=("openai.azure.com", "cognitiveservices.azure.com", "services.ai.azure.com"),
+        charges_max_tokens=True,
+        prices="azure",
+    ),
+    Preset(
+        "groq",
+        base_url="https://api.groq.com/openai/v1",
+        base_url_env="GROQ_BASE_URL",
+        key_env="GROQ_API_KEY",
+        hosts=("api.groq.com",),
+        dialect=Dialect.GROQ,
+        prices="groq",
+    ),
+    Preset(
+        "openrouter",
+        base_url="https://openrouter.ai/api/v1",
+        base_url_env="OPENROUTER_BASE_URL",
+        key_env="OPENROUTER_API_KEY",
+        hosts=("openrouter.ai",),
+        prices="openrouter",
+    ),
+    Preset(
+        "together",
+        base_url="https://api.together.xyz/v1",
+        base_url_env="TOGETHER_BASE_URL",
+        key_env="TOGETHER_API_KEY",
+        hosts=("api.together.xyz", "api.together.ai"),
+        prices="together",
+    ),
+    Preset(
+        "mistral",
+        base_url="https://api.mistral.ai/v1",
+        base_url_env="MISTRAL_BASE_URL",
+        key_env="MISTRAL_API_KEY",
+        hosts=("api.mistral.ai",),
+        prices="mistral",
+    ),
+    Preset(
+        "deepseek",
+        base_url="https://api.deepseek.com/v1",
+        base_url_env="DEEPSEEK_BASE_URL",
+        key_env="DEEPSEEK_API_KEY",
+        hosts=("api.deepseek.com",),
+        strict_schema=False,
+        prices="deepseek",
+    ),
+    Preset(
+        "gemini",
+        base_url="https://generativelanguage.googleapis.com/v1beta/openai",
+        base_url_env="GEMINI_BASE_URL",
+        key_env="GEMINI_API_KEY",
+        hosts=("generativelanguage.googleapis.com",),
+        prices="google",
+    ),
+    Preset(
+        "xai",
+        base_url="https://api.x.ai/v1",
+        base_url_env="XAI_BASE_URL",
+        key_env="XAI_API_KEY",
+        hosts=("api.x.ai",),
+        prices="x-ai",
+    ),
+    Preset("vllm", base_url="http://127.0.0.1:8000/v1", base_url_env="VLLM_BASE_URL", needs_key=False),
+    Preset("ollama", base_url="http://127.0.0.1:11434/v1", base_url_env="OLLAMA_BASE_URL", needs_key=False),
+    Preset("lmstudio", base_url="http://127.0.0.1:1234/v1", base_url_env="LMSTUDIO_BASE_URL", needs_key=False),
+    Preset("openai-compatible", needs_key=False),
+)
+
+
+def presets() -> dict[str, Preset]:
+    """All presets by name."""
+    return {preset.name: preset for preset in _PRESETS}
+
+
+def well_known_keys() -> dict[str, Preset]:
+    """The providers' own key variables, and whose they are."""
+    return {preset.key_env: preset for preset in _PRESETS if preset.key_env}
