@@ -14,7 +14,8 @@
     ├── StoreError                  store       3     the database is locked, full, damaged or gone
     ├── WaitTimeout                 timeout     3     the caller's own time ran out; the task goes on
     │   └── NoWorker                timeout     3     … and nobody is there to do the task
-    └── TaskCancelled               cancelled   1     the task was cancelled
+    ├── TaskCancelled               cancelled   1     the task was cancelled
+    └── Interrupted                 cancelled   130   somebody pressed Ctrl-C
 
 A message says what is wrong; the ``hint`` says what to do next. Both are shown to people and carried in ``--json``.
 """
@@ -110,3 +111,8 @@ class NoWorker(WaitTimeout):
 class TaskCancelled(LanewayError):
     kind = "cancelled"
     exit_code = 1
+
+
+class Interrupted(LanewayError):
+    kind = "cancelled"
+    exit_code = 130

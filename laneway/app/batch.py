@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -13,12 +14,14 @@ from typing import TYPE_CHECKING
 from laneway.app.engine import Engine, engine
 from laneway.app.summary import Summary
 from laneway.dispatch.dispatcher import MAX_IN_FLIGHT, Scope, Stop, StopReason
-from laneway.errors import BudgetError, ConflictError, InputError
+from laneway.errors import BudgetError, ConflictError, InputError, Interrupted
 from laneway.intake.draft import BadLine, Draft
 from laneway.intake.faults import Faults
-from laneway.intake.reading import ReadOptions, Reading, open_reading
+from laneway.intake.options import ReadOptions
+from laneway.intake.reading import Reading, open_reading
 from laneway.intake.results import ResultsWriter, check_out, default_out, run_identity
-from laneway.store.interface import CellTally, Run, RunFigures
+from laneway.intake.shapes import shape_for
+from laneway.store.interface import Run, RunFigures, Store
 from laneway.task import NewTask, State
 from laneway.triage.patient import Patient
 
@@ -59,8 +62,7 @@ class Progress:
     engine: Engine | None = None
     run: Run | None = None
     started_at: float = 0.0
-    tally: Callable[[], list[CellTally]] = list  # of the run, cheap
-    spent: Callable[[], float] = float  # USD so far
+    ended_before: int = 0  # tasks of the run that had ended before this invocation
 
 
 class Batch:
@@ -73,16 +75,22 @@ class Batch:
         self._interrupts = 0
         self.progress = Progress()
 
-    def interrupt(self) -> None:
-        """First: start nothing more and finish what is in flight. Second: break that off, too."""
+    def interrupt(self) -> int:
+        """First: start nothing more and finish what is in flight. Second: break that off, too. Returns which it was."""
         self._interrupts += 1
-        running = self.progress.engine
-        if running is None:
-            return
-        if self._interrupts == 1:
-            running.dispatcher.drain(Stop(StopReason.INTERRUPTED, "interrupted"))
-        else:
-            running.dispatcher.abort()
+        if running := self.progress.engine:
+            if self._interrupts == 1:
+                running.dispatcher.drain(Stop(StopReason.INTERRUPTED, "interrupted"))
+            else:
+                running.dispatcher.abort()
+        return self._interrupts
+
+    @property
+    def store(self) -> Store:
+        return self._lw.store
+
+    def now(self) -> float:
+        return self._lw.clock.now()
 
     async def run(self) -> Summary:
         """Everything from input to summary. Raises InputError, ConfigError, AuthError, BudgetError, StoreError, all before
@@ -96,7 +104,7 @@ class Batch:
         started = lw.clock.now()
         run = await lw.store.open_run(
             run_identity(out, lw.config),
-            info={"kind": reading.kind, "input": options.input, "out": str(out), "columns": reading.columns},
+            info={"kind": reading.kind.value, "input": options.input, "out": str(out)},
             max_cost=options.max_cost,
             now=started,
             fresh=options.fresh,
@@ -109,12 +117,14 @@ class Batch:
             raise
         if self._interrupts:
             await lw.store.abandon_run(run)
-            raise InputError("interrupted while reading", hint="nothing was sent; run the same command again")
-        with ResultsWriter(lw.store, run, out, reading.shape) as writer:
+            raise Interrupted("interrupted while reading", hint="nothing was sent; run the same command again")
+        shape = shape_for(out, reading.kind, lambda: reading.columns)
+        with ResultsWriter(lw.store, run, out, shape) as writer:
             sealed = await lw.store.seal_run(run, lw.clock.now())
             run = await lw.store.get_run(run.id)
             log.info("sealed", extra={"fields": {"run": run.id, "tasks": sealed.opened, "dropped": sealed.dropped}})
             await writer.begin(run)
+            self.progress.ended_before = _ended(await self._counts(run))
             stop, bound = await self._work(run, writer, catalog)
             self.progress.phase = "writing"
             await writer.finish()
@@ -243,14 +253,10 @@ class Batch:
         store = self._lw.store
         figures = await store.figures(run, since=started)
         total = figures if run.generation == 1 else await store.figures(run)
-        counts: dict[State, int] = {}
-        for cell in await store.tally(run.id):
-            for state, n in cell.counts.items():
-                counts[state] = counts.get(state, 0) + n
         return Summary(
             run_id=run.id,
             out=str(out),
-            counts=counts,
+            counts=await self._counts(run),
             deduplicated=intake.deduplicated,
             bad_input=intake.faults.count,
             stop=stop,
@@ -260,6 +266,16 @@ class Batch:
             total=total,
             bound=bound,
         )
+
+    async def _counts(self, run: Run) -> Counter[State]:
+        counts: Counter[State] = Counter()
+        for cell in await self._lw.store.tally(run.id):
+            counts.update(cell.counts)
+        return counts
+
+
+def _ended(counts: Mapping[State, int]) -> int:
+    return sum(n for state, n in counts.items() if state.ended)
 
 
 class _Intake:

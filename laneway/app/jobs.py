@@ -27,7 +27,7 @@ class Job(Generic[R]):
         self._board = board
         self._decode = decode
 
-    async def result(self, timeout: float | None = None) -> R:  # noqa: ASYNC109 - the contract's name
+    async def result(self, timeout: float | None = None) -> R:
         """The task's result, when it is there. ``timeout`` in seconds; the task goes on when it runs out.
 
         Raises TaskFailed, TaskCancelled, WaitTimeout, and NoWorker when no worker is there to do it.
@@ -125,7 +125,7 @@ class Board:
         while self._waiting:
             await asyncio.sleep(POLL_S)
             while news := await self._store.ended_after(cursor, 1000):
-                for cursor, task_id in news:  # noqa: B007 - the last one is the next cursor
+                for cursor, task_id in news:
                     self.ended(task_id)
 
     def close(self) -> None:

@@ -10,10 +10,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-import orjson
 
 from laneway.app.jobs import Board, Job
-from laneway.app.python_tasks import CURRENT, PythonTasks, TaskFunction, to_json
+from laneway.app.python_tasks import CURRENT, PythonTasks, TaskFunction
 from laneway.app.settings import open_store, store_url
 from laneway.clock import Clock, SystemClock
 from laneway.errors import ConflictError, LanewayError, UsageError
@@ -128,6 +127,12 @@ class Laneway:
         if self._store is None:
             self._store = open_store(store_url(self._store_option, self.config, self.env))
         return self._store
+
+    def use_store(self, url: str) -> None:
+        """Use this store instead of the configured one. Before the first use only."""
+        if self._store is not None:
+            raise UsageError("the store is open already", hint="choose the store before the first task is submitted")
+        self._store_option = url
 
     @property
     def board(self) -> Board:
@@ -278,7 +283,7 @@ class Laneway:
     def _prompt_task(
         self, type_name: str, record: Mapping[str, Any], urgency: Urgency | None, options: _Options, now: float
     ) -> NewTask:
-        from laneway.intake.records import PromptType
+        from laneway.intake.prompts import PromptType
         from laneway.triage.patient import Patient, Pins
 
         prompt = PromptType(self.config, type_name)

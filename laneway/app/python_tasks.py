@@ -164,7 +164,7 @@ class PythonTasks:
         except ProviderError as error:
             cls = FailureClass.REQUEST if error.failure is None else error.failure.cls
             return _failed(cls, "call_failed", error.message, started)
-        except Exception as error:  # noqa: BLE001 - whatever the user's function raises is the task's own failure
+        except Exception as error:
             log.info("task %d (%s) raised", task.id, task.spec.type, exc_info=True)
             return code_failure(error)
         finally:

@@ -23,7 +23,7 @@ class Templates:
         from jinja2.sandbox import SandboxedEnvironment
 
         self._folder = folder
-        self._env = SandboxedEnvironment(  # noqa: S701 - prompts are text for a model, not HTML
+        self._env = SandboxedEnvironment(
             loader=FileSystemLoader(folder), undefined=StrictUndefined, autoescape=False, keep_trailing_newline=False
         )
 

@@ -59,7 +59,7 @@ class Client:
         spec: Spec,
         body: bytes,
         *,
-        timeout: float,  # noqa: ASYNC109 - the whole call's bound, kept by the HTTP client itself
+        timeout: float,
         complaint: str | None = None,
     ) -> Reply:
         """Send a task's request to an account. ``timeout``: seconds for the whole call. ``complaint``: what was wrong with

@@ -127,6 +127,7 @@ class Result:
     cost: float | None  # USD over all its attempts; None: unknown
     settled_at: float
     request_id: str | None
+    structured: bool = False  # the answer was asked for as JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,6 +301,10 @@ class Store(Protocol):
 
     async def results_after(self, run: Run, cursor: int, limit: int) -> list[Result]:
         """Ended tasks of the run in the order in which they were settled."""
+        ...
+
+    async def failed_after(self, run: Run, cursor: int, limit: int) -> list[Result]:
+        """The same, only those that failed or were cancelled; a cursor of 0 begins with the run."""
         ...
 
     async def ended_after(self, cursor: int, limit: int) -> list[tuple[int, int]]:

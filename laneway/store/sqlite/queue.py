@@ -167,8 +167,17 @@ def settle(tx: Transaction, worker: str, settlements: Sequence[Settlement], now:
             iter(
                 tx.db.execute(
                     SETTLE_TASK,
-                    (s.state.value, s.wake_at, "retry" if s.state is State.WAITING else None, int(s.burned))
-                    + (int(refusal), seq, s.task_id, s.fence, worker),
+                    (
+                        s.state.value,
+                        s.wake_at,
+                        "retry" if s.state is State.WAITING else None,
+                        int(s.burned),
+                        int(refusal),
+                        seq,
+                        s.task_id,
+                        s.fence,
+                        worker,
+                    ),
                 )
             ),
             None,
@@ -306,9 +315,20 @@ def record_call(tx: Transaction, worker: str, attempt: Attempt, run_id: int) -> 
     tx.db.execute(
         "UPDATE attempt SET outcome = ?, latency = ?, input_tokens = ?, output_tokens = ?, cached_tokens = ?,"
         " input_price = ?, output_price = ?, cost = ?, error = ? WHERE task_id = ? AND fence = ? AND call = ?",
-        (a.outcome.value, a.latency, usage.input_tokens, usage.output_tokens, usage.cached_tokens)
-        + (a.input_price, a.output_price, a.cost, orjson.dumps(a.error).decode() if a.error else None)
-        + (a.task_id, a.fence, a.call),
+        (
+            a.outcome.value,
+            a.latency,
+            usage.input_tokens,
+            usage.output_tokens,
+            usage.cached_tokens,
+            a.input_price,
+            a.output_price,
+            a.cost,
+            orjson.dumps(a.error).decode() if a.error else None,
+            a.task_id,
+            a.fence,
+            a.call,
+        ),
     )
     tx.db.execute(
         "UPDATE run SET reserved = max(0, reserved - ?), spent = spent + ? WHERE id = ?",

@@ -27,8 +27,9 @@ _RESULTS = """
            r.request_id
     FROM result r JOIN task t ON t.result_seq = r.seq AND t.id = r.task_id JOIN cell c ON c.id = t.cell_id
     JOIN payload p ON p.task_id = t.id
-    WHERE r.seq > ? AND t.run_id = ? AND c.shelf = 0 ORDER BY r.seq LIMIT ?
+    WHERE r.seq > max(?1, (SELECT first_seq FROM run WHERE id = ?2)) AND t.run_id = ?2 AND c.shelf = 0
 """
+_FAILED = " AND t.state IN ('failed', 'cancelled')"
 _TALLY = """
     SELECT id, run_id, model, lane, urgency, triaging, ready, running, waiting, succeeded, failed, cancelled
     FROM cell WHERE shelf = 0
@@ -164,7 +165,10 @@ def attempts(db: apsw.Connection, task_id: int) -> list[Attempt]:
     return found
 
 
-def results_after(db: apsw.Connection, documents: Documents, run: Run, cursor: int, limit: int) -> list[Result]:
+def results_after(
+    db: apsw.Connection, documents: Documents, run: Run, cursor: int, limit: int, *, failed: bool = False
+) -> list[Result]:
+    sql = f"{_RESULTS}{_FAILED if failed else ''} ORDER BY r.seq LIMIT ?3"
     return [
         Result(
             seq=row[0],
@@ -179,8 +183,9 @@ def results_after(db: apsw.Connection, documents: Documents, run: Run, cursor: i
             cost=row[9],
             settled_at=row[10],
             request_id=row[11],
+            structured=documents.spec(row[3]).output_schema is not None,
         )
-        for row in db.execute(_RESULTS, (cursor, run.id, limit))
+        for row in db.execute(sql, (cursor, run.id, limit))
     ]
 
 

@@ -117,12 +117,33 @@ def submit(tx: Transaction, run: Run, tasks: Sequence[NewTask], now: float, held
         cell = places.cell(task.route)
         waiting = state is State.WAITING
         rows.append(
-            (next_id, run.id, task.key, run.generation, digest, cell, state.value, task.due_at, task.wake_at)
-            + ("scheduled" if waiting else None, task.input_tokens, task.output_tokens)
+            (
+                next_id,
+                run.id,
+                task.key,
+                run.generation,
+                digest,
+                cell,
+                state.value,
+                task.due_at,
+                task.wake_at,
+                "scheduled" if waiting else None,
+                task.input_tokens,
+                task.output_tokens,
+            )
         )
         payloads.append(
-            (next_id, now, task.deadline, places.document(task.spec), places.document(task.route))
-            + (orjson.dumps(task.tags).decode() if task.tags else None, task.team, task.body, task.record)
+            (
+                next_id,
+                now,
+                task.deadline,
+                places.document(task.spec),
+                places.document(task.route),
+                orjson.dumps(task.tags).decode() if task.tags else None,
+                task.team,
+                task.body,
+                task.record,
+            )
         )
         tx.count(cell, state, 1)
         done.new += 1

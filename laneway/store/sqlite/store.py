@@ -215,6 +215,11 @@ class SQLiteStore:
     async def results_after(self, run: Run, cursor: int, limit: int) -> list[Result]:
         return await self._read_long(lambda db: reading.results_after(db, self._long_documents, run, cursor, limit))
 
+    async def failed_after(self, run: Run, cursor: int, limit: int) -> list[Result]:
+        return await self._read_long(
+            lambda db: reading.results_after(db, self._long_documents, run, cursor, limit, failed=True)
+        )
+
     async def ended_after(self, cursor: int, limit: int) -> list[tuple[int, int]]:
         return self._read(lambda db: reading.ended_after(db, cursor, limit))
 

@@ -1,0 +1,140 @@
+"""A run's summary for people."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+from laneway.app.summary import Summary
+from laneway.dispatch.dispatcher import StopReason
+from laneway.store.interface import GroupFigures
+
+ROWS = 12  # of a table, before the rest is only counted
+
+
+def summary_lines(summary: Summary) -> str:
+    """The whole summary as text, coloured when stderr is a terminal that wants colour."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    buffer = io.StringIO()
+    terminal = sys.stderr.isatty()
+    console = Console(
+        file=buffer, force_terminal=terminal, highlight=False, width=None if terminal else 100, soft_wrap=True
+    )
+    figures = summary.figures
+    done = f"{summary.succeeded:,} of {summary.tasks:,} tasks succeeded"
+    if summary.failed:
+        done += f", {summary.failed:,} failed"
+    if summary.cancelled:
+        done += f", {summary.cancelled:,} cancelled"
+    if summary.remaining:
+        done += f", {summary.remaining:,} left"
+    console.print(Text(done, style="bold green" if summary.exit_code == 0 else "bold yellow"))
+    speed = f", {summary.speedup:.1f} times as fast as one after the other" if summary.speedup else ""
+    console.print(f"  time     {duration(summary.seconds)}{speed}")
+    retried = f", {figures.retries:,} of them retries ({_outcomes(summary)})" if figures.retries else ""
+    console.print(f"  calls    {figures.calls:,}{retried}")
+    cached = f" ({figures.cached_tokens:,} cached)" if figures.cached_tokens else ""
+    console.print(f"  tokens   {figures.input_tokens:,} in{cached}, {figures.output_tokens:,} out")
+    console.print(f"  cost     {_cost_line(summary)}")
+    if summary.bound_by:
+        console.print(f"  held by  {summary.bound_by}")
+    elif figures.calls:
+        console.print("  held by  no limit; the calls themselves took the time")
+    if summary.bad_input:
+        console.print(f"  skipped  {summary.bad_input:,} bad lines")
+    if summary.deduplicated:
+        console.print(f"  twice    {summary.deduplicated:,} lines that came before, taken once")
+    for title, groups in (
+        ("type", summary.total.by_type),
+        ("model", summary.total.by_model),
+        ("lane", summary.total.by_lane),
+    ):
+        if groups:
+            console.print(_table(Table, title, groups))
+    if summary.total.failures:
+        console.print(Text("failures", style="bold"))
+        for group in summary.total.failures[:ROWS]:
+            example = Text(f"  {group.tasks:,} × {group.cls.value}/{group.code}: {group.message}")
+            console.print(example)
+            console.print(Text(f"      for example {group.example_key or group.example_id}"))
+    if summary.stop.reason is not StopReason.DONE:
+        console.print(Text(_stopped(summary), style="bold yellow"))
+    console.print(Text(f"results in {summary.out}"))
+    return buffer.getvalue()
+
+
+def duration(seconds: float) -> str:
+    """``950 ms``, ``12.3 s``, ``4 min 05 s``, ``2 h 03 min``."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def money(amount: float | None) -> str:
+    """USD with as many digits as matter."""
+    if amount is None:
+        return "unknown"
+    return (
+        f"${amount:,.2f}" if amount >= 1 or amount == 0 else f"${amount:.4f}" if amount >= 0.0001 else f"${amount:.2g}"
+    )
+
+
+def _cost_line(summary: Summary) -> str:
+    figures, total = summary.figures, summary.total
+    if figures.cost_unknown_tasks:
+        said = f"unknown for {figures.cost_unknown_tasks:,} tasks (no price known)"
+        if figures.cost_usd:
+            said += f"; {money(figures.cost_usd)} for the others"
+    else:
+        said = money(figures.cost_usd)
+    if total.calls > figures.calls:
+        said += f" this time, {money(total.cost_usd)} for the whole run"
+    return said
+
+
+def _outcomes(summary: Summary) -> str:
+    names = {
+        "rate_limited": "refused (429)",
+        "transient": "failed in passing",
+        "output": "unusable answer",
+        "lost": "lost",
+    }
+    found = [f"{n:,} {names.get(name, name)}" for name, n in sorted(summary.figures.outcomes.items()) if name != "ok"]
+    return ", ".join(found) or "after earlier ones"
+
+
+def _table(table_type: type, title: str, groups: tuple[GroupFigures, ...]):  # type: ignore[no-untyped-def]
+    from rich import box
+
+    table = table_type(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column(title)
+    for name in ("tasks", "failed", "p50", "p95", "cost"):
+        table.add_column(name, justify="right")
+    for group in groups[:ROWS]:
+        table.add_row(
+            group.name or "(Python)",
+            f"{group.tasks:,}",
+            f"{group.failed:,}",
+            "" if group.p50_s is None else duration(group.p50_s),
+            "" if group.p95_s is None else duration(group.p95_s),
+            money(group.cost_usd),
+        )
+    return table
+
+
+def _stopped(summary: Summary) -> str:
+    words = {
+        StopReason.BUDGET: "stopped: the budget is used up; the same command goes on with a new one",
+        StopReason.ACCOUNT: f"stopped: {summary.stop.message}; when that is mended, the same command goes on",
+        StopReason.UNREACHABLE: f"stopped: {summary.stop.message}; the same command goes on",
+        StopReason.INTERRUPTED: "interrupted; the same command goes on",
+        StopReason.STORE: f"stopped: {summary.stop.message}; the same command goes on",
+        StopReason.DONE: "",
+    }
+    return words[summary.stop.reason]

@@ -1,0 +1,19 @@
+"""``laneway simulator``: hands its arguments to the simulator's own command line."""
+
+from __future__ import annotations
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    app.command(
+        "simulator",
+        context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+        help="A practice provider on loopback; `laneway simulator --help` lists its options.",
+    )(simulator)
+
+
+def simulator(context: typer.Context) -> None:
+    from laneway.simulator.__main__ import main
+
+    raise SystemExit(main(context.args))

@@ -1,0 +1,106 @@
+"""Prompt types: from a record to a Chat Completions request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from laneway.config.models import Config, TypeConfig
+from laneway.config.templates import Template, TemplateFault, Templates
+from laneway.errors import ConfigError, InputError
+from laneway.task import Spec, Wire
+from laneway.triage.tokens import estimate_chat
+
+TEXT_FIELDS = ("text", "document", "prompt", "content", "body", "message", "question", "input")
+DEFAULT_OUTPUT_TOKENS = 256  # expected of an answer when nothing bounds it
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    body: bytes  # a Chat Completions request without its model
+    text: str  # what the record says, for triage
+    input_tokens: int
+    output_tokens: int
+
+
+class PromptType:
+    """One task type's templates and schema, read once. Raises ConfigError when they are not sound."""
+
+    def __init__(
+        self, config: Config, name: str, settings: TypeConfig | None = None, templates: Templates | None = None
+    ):
+        settings = settings or config.types.get(name)
+        if settings is None:
+            raise InputError(
+                f"there is no task type {name!r}",
+                hint=f"known types: {', '.join(config.types) or 'none'}; add [types.{name}] to laneway.toml",
+            )
+        templates = templates or Templates(config.folder)
+        self.name = name
+        self.key_field = settings.key
+        self._prompt = templates.load(settings.prompt) if settings.prompt else None
+        self._system = templates.load(settings.system) if settings.system else None
+        self._max_tokens = settings.max_output_tokens
+        self.spec = Spec(
+            type=name,
+            wire=Wire.CHAT,
+            max_attempts=settings.max_attempts or config.retry.max_attempts,
+            retry_delays=tuple(config.retry.delays),
+            timeout=settings.timeout,
+            output_schema=_schema(config.folder / settings.output) if settings.output else None,
+        )
+
+    def render(self, record: Mapping[str, Any]) -> Rendered:
+        """The request for a record. Raises InputError when a field is missing."""
+        try:
+            messages = []
+            if self._system is not None:
+                messages.append({"role": "system", "content": self._system.render(record)})
+            user = self._user(self._prompt, record)
+        except TemplateFault as fault:
+            raise InputError(str(fault)) from None
+        messages.append({"role": "user", "content": user})
+        body: dict[str, Any] = {"messages": messages}
+        if self._max_tokens:
+            body["max_tokens"] = self._max_tokens
+        return Rendered(
+            orjson.dumps(body),
+            record_text(record) or user,
+            estimate_chat(messages),
+            self._max_tokens or DEFAULT_OUTPUT_TOKENS,
+        )
+
+    def _user(self, prompt: Template | None, record: Mapping[str, Any]) -> str:
+        if prompt is not None:
+            return prompt.render(record)
+        for name in TEXT_FIELDS:
+            if isinstance(record.get(name), str) and record[name]:
+                return str(record[name])
+        raise TemplateFault(f"type {self.name} has no prompt, and this record no {' or '.join(TEXT_FIELDS[:3])} field")
+
+
+def record_text(record: Mapping[str, Any]) -> str:
+    """What a record says: its text field, else all its words."""
+    for name in TEXT_FIELDS:
+        if isinstance(record.get(name), str) and record[name]:
+            return str(record[name])
+    return "\n".join(value for value in record.values() if isinstance(value, str))
+
+
+def _schema(path: Path) -> dict[str, Any]:
+    from jsonschema import SchemaError, validators
+
+    try:
+        schema = orjson.loads(path.read_bytes())
+        validators.validator_for(schema).check_schema(schema)
+    except orjson.JSONDecodeError as error:
+        raise ConfigError(f"{path}: not JSON: {error}", hint="mend the schema") from None
+    except SchemaError as error:
+        raise ConfigError(f"{path}: not a JSON Schema: {error.message}", hint="mend the schema") from None
+    if not isinstance(schema, dict):
+        raise ConfigError(f"{path}: a JSON Schema for answers is an object", hint="mend the schema")
+    return schema

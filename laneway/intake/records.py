@@ -1,0 +1,210 @@
+"""Records, one task each: JSON objects a line, or the rows of a CSV table."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from laneway.config.models import Config, TypeConfig
+from laneway.config.templates import Templates
+from laneway.errors import InputError
+from laneway.intake.draft import BadLine, Draft
+from laneway.intake.options import ReadOptions
+from laneway.intake.prompts import PromptType, Rendered
+from laneway.intake.source import Source
+from laneway.task import Urgency
+from laneway.triage.patient import Pins
+
+KEY_FIELDS = ("custom_id", "id", "key")
+LONGEST_KEY = 512
+
+Row = tuple[int, bytes, dict[str, Any]]
+
+
+class Records:
+    """Turns records into drafts. ``columns`` grows as they are read: every name that occurred, in order."""
+
+    def __init__(self, config: Config, options: ReadOptions) -> None:
+        self._config = config
+        self._options = options
+        self._templates = Templates(config.folder)
+        self._types: dict[str, PromptType] = {}
+        self._repeats: Counter[int] = Counter()
+        self.columns: dict[str, None] = {}
+        self._only = self._given_type()
+
+    def drafts(self, rows: Iterator[Row | BadLine]) -> Iterator[Draft | BadLine]:
+        for row in rows:
+            yield row if isinstance(row, BadLine) else self._draft(*row)
+
+    def _given_type(self) -> PromptType | None:
+        options, config = self._options, self._config
+        if options.prompt is not None:
+            path = options.prompt if options.prompt.is_absolute() else Path.cwd() / options.prompt
+            settings = config.types.get(options.type or "", TypeConfig()).model_copy(update={"prompt": path})
+            return PromptType(config, options.type or options.prompt.stem, settings, self._templates)
+        if options.type is not None:
+            return self._type(options.type)
+        if not config.types:
+            raise InputError(
+                "records need a task type",
+                hint="give a prompt template with --prompt FILE, or define [types.NAME] in laneway.toml and give --type NAME",
+            )
+        return None
+
+    def _type(self, name: str) -> PromptType:
+        if name not in self._types:
+            self._types[name] = PromptType(self._config, name, None, self._templates)
+        return self._types[name]
+
+    def _draft(self, line: int, raw: bytes, record: dict[str, Any]) -> Draft | BadLine:
+        for name in record:
+            self.columns.setdefault(name)
+        try:
+            kind = self._only or self._type(self._type_of(record))
+            rendered = kind.render(record)
+            key = self._key(kind, record, rendered)
+            pins = self._pins(record)
+        except InputError as error:
+            return BadLine(line, error.message, raw)
+        return Draft(
+            line=line,
+            key=key,
+            spec=kind.spec,
+            body=rendered.body,
+            text=rendered.text,
+            input_tokens=rendered.input_tokens,
+            output_tokens=rendered.output_tokens,
+            pins=pins,
+            tags=_tags(record.get("tags")),
+            fields=record,
+            record=orjson.dumps(record),
+            deadline=_deadline(record.get("deadline")),
+        )
+
+    def _type_of(self, record: Mapping[str, Any]) -> str:
+        named = record.get("type") or self._config.defaults.type
+        if named:
+            return str(named)
+        if len(self._config.types) == 1:
+            return next(iter(self._config.types))
+        raise InputError("no task type: give the record a `type` column, or the command --type")
+
+    def _key(self, kind: PromptType, record: Mapping[str, Any], rendered: Rendered) -> str:
+        names = (kind.key_field,) if kind.key_field else KEY_FIELDS
+        for name in names:
+            value = record.get(name)
+            if value is not None and value != "":
+                key = str(value)
+                if len(key) > LONGEST_KEY:
+                    raise InputError(f"its {name} is longer than {LONGEST_KEY} characters")
+                return key
+        if kind.key_field:
+            raise InputError(f"it has no {kind.key_field}, the key of type {kind.name}")
+        return self._by_content(kind.name, rendered.body)
+
+    def _by_content(self, type_name: str, body: bytes) -> str:
+        """Equal rows are told apart by their count, so that a row put in elsewhere does not shift the others."""
+        digest = hashlib.blake2b(type_name.encode() + b"\0" + body, digest_size=8).digest()
+        number = int.from_bytes(digest, "big")
+        self._repeats[number] += 1
+        n = self._repeats[number]
+        return f"row-{digest.hex()}" + (f"-{n}" if n > 1 else "")
+
+    def _pins(self, record: Mapping[str, Any]) -> Pins:
+        """The command's options, else the record's own columns where they name something configured."""
+        options, config = self._options, self._config
+        urgency: Urgency | None = options.urgency
+        word = record.get("urgency")
+        if urgency is None and isinstance(word, str) and word.strip():
+            try:
+                urgency = config.urgency_of(word)
+            except ValueError as error:
+                raise InputError(str(error)) from None
+        lane, model = record.get("lane"), record.get("model")
+        pinned_model = options.model or (model if isinstance(model, str) and model in config.models else None)
+        return Pins(
+            lane=options.lane or (lane if isinstance(lane, str) and lane in config.lanes else None),
+            urgency=urgency,
+            model=None if options.triage and not options.model else pinned_model,
+            by="the command" if options.lane or options.model or options.urgency is not None else "the record",
+        )
+
+
+def jsonl_rows(source: Source) -> Iterator[Row | BadLine]:
+    """One JSON object a line; blank lines are passed over."""
+    for line, raw in source.lines():
+        if isinstance(raw, BadLine):
+            yield raw
+            continue
+        try:
+            record = orjson.loads(raw)
+        except orjson.JSONDecodeError as error:
+            yield BadLine(line, f"not JSON: {error}", raw)
+            continue
+        if isinstance(record, dict):
+            yield line, raw, record
+        else:
+            yield BadLine(line, "not a JSON object", raw)
+
+
+def csv_rows(source: Source) -> Iterator[Row | BadLine]:
+    """The rows of a table with a header line; cells are texts. ``,``, ``;`` or tab between them."""
+    csv.field_size_limit(2**31 - 1)
+    text = source.text()
+    first = text.readline()
+    delimiter = max(",;\t", key=first.count)
+    text.seek(0)
+    reader = csv.reader(text, delimiter=delimiter, strict=True)
+    try:
+        header = [name.strip() for name in next(reader)]
+        twice = [name for name, n in Counter(header).items() if n > 1]
+        if twice or "" in header:
+            raise InputError(
+                f"{source.name}: its header has "
+                + (f"{twice[0]!r} twice" if twice and twice[0] else "a column without a name"),
+                hint="give every column a name of its own in the first line",
+            )
+        line = reader.line_num + 1
+        for cells in reader:
+            begins, line = line, reader.line_num + 1
+            if not cells:
+                continue
+            raw = delimiter.join(cells).encode()
+            if len(cells) != len(header):
+                yield BadLine(begins, f"{len(cells)} cells under a header of {len(header)}", raw)
+            else:
+                yield begins, raw, dict(zip(header, cells, strict=True))
+    except csv.Error as error:
+        raise InputError(
+            f"{source.name}, line {reader.line_num}: {error}", hint="check the quotes near that line"
+        ) from None
+    except UnicodeDecodeError:
+        raise InputError(
+            f"{source.name}, after line {reader.line_num}: not UTF-8",
+            hint='save the table as "CSV UTF-8" and run again',
+        ) from None
+
+
+def _tags(value: Any) -> tuple[str, ...]:
+    if isinstance(value, list):
+        return tuple(str(tag) for tag in value)
+    return tuple(tag.strip() for tag in value.split(",") if tag.strip()) if isinstance(value, str) else ()
+
+
+def _deadline(value: Any) -> float | None:
+    """Seconds since 1970 from a number or an ISO 8601 time (UTC where it names no zone); None for anything else."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    try:
+        when = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        return None
+    return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()

@@ -1,0 +1,103 @@
+"""Where bytes come from: a file, or standard input kept in a temporary file so that it can be looked at twice."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from laneway.errors import InputError
+from laneway.intake.draft import BadLine
+
+LONGEST_LINE = 32_000_000  # bytes
+BOM = b"\xef\xbb\xbf"
+
+
+class Source:
+    """One input. ``name`` is how errors call it. Raises InputError when it cannot be read."""
+
+    def __init__(self, argument: str) -> None:
+        self.argument = argument
+        self.stdin = argument == "-"
+        self.path = None if self.stdin else Path(argument)
+        self.name = "standard input" if self.stdin else argument
+        self._file = self._spool() if self.path is None else _open(self.path)
+        if not self._file.read(1):
+            raise InputError(f"{self.name} is empty", hint="one task a line; see the README for the formats")
+
+    @property
+    def suffix(self) -> str:
+        return "" if self.path is None else self.path.suffix.casefold()
+
+    def lines(self) -> Iterator[tuple[int, bytes | BadLine]]:
+        """(line number, line) of every line that is not blank; a line beyond bounds as a BadLine."""
+        self._file.seek(0)
+        number = 0
+        while line := self._file.readline(LONGEST_LINE + 1):
+            number += 1
+            if len(line) > LONGEST_LINE and not line.endswith(b"\n"):
+                yield number, BadLine(number, f"longer than {LONGEST_LINE:,} bytes", line[:200])
+                while line and not line.endswith(b"\n"):
+                    line = self._file.readline(LONGEST_LINE)
+                continue
+            if number == 1:
+                line = line.removeprefix(BOM)
+            if line := line.strip():
+                yield number, line
+
+    def text(self) -> io.TextIOWrapper:
+        """The whole as UTF-8 text, newlines untouched."""
+        self._file.seek(0)
+        return io.TextIOWrapper(io.BufferedReader(_Raw(self._file)), encoding="utf-8-sig", newline="")
+
+    def close(self) -> None:
+        self._file.close()
+
+    @staticmethod
+    def _spool() -> IO[bytes]:
+        spool = tempfile.TemporaryFile()
+        shutil.copyfileobj(sys.stdin.buffer, spool)
+        spool.seek(0)
+        return spool
+
+
+class _Raw(io.RawIOBase):
+    """The source's file under a text wrapper that may be thrown away without closing it."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        data = self._file.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+
+def _open(path: Path) -> IO[bytes]:
+    try:
+        if path.is_dir():
+            raise InputError(
+                f"{path} is a folder; this version reads files",
+                hint="give a .jsonl or .csv file, or - for standard input",
+            )
+        return path.open("rb")
+    except FileNotFoundError:
+        raise InputError(f"there is no file {path}", hint="check the name, or give - for standard input") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}", hint="check its permissions") from None
