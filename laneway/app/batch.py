@@ -235,13 +235,12 @@ class Batch:
             self.progress.started_at = lw.clock.now()
             if self._interrupts:
                 running.dispatcher.drain()
-            prices = asyncio.create_task(asyncio.to_thread(catalog.load_prices))
             pump = asyncio.create_task(_pump(writer))
             try:
                 stop = await running.dispatcher.run()
             finally:
                 pump.cancel()
-                await asyncio.wait([pump, prices])
+                await asyncio.wait([pump])
             if pump.done() and not pump.cancelled() and (fault := pump.exception()):
                 raise fault
             return stop, running.dispatcher.watch.total(lw.clock.now())

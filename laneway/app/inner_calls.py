@@ -43,7 +43,9 @@ class InnerCalls:
         desks: Desks,
         dispatcher: Dispatcher,
         rng: random.Random,
+        prices: asyncio.Event,
     ) -> None:
+        self._prices = prices
         self._store = store
         self._worker = worker
         self._clock = clock
@@ -84,7 +86,9 @@ class InnerCalls:
         complaint: str | None = None
         while True:
             admission = await self._dispatcher.admission(model_name, *sizes, task)
-            model = self._desks.models[model_name]
+            await self._prices.wait()
+            model = self._desks.model(model_name)
+            assert model is not None, "a call is admitted for a model that is known"
             reply = await self._one(task, number * 1000 + tries + free, model, spec, body, admission, complaint)
             failure = reply.failure
             if failure is None:

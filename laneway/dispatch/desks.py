@@ -36,7 +36,7 @@ class Desks:
         self._lane_grants: dict[str, int | None] = {}
         self._lane_demand: dict[str, int] = {}
         self._unknown: dict[str, str] = {}
-        self.models: dict[str, Model] = {}
+        self._ready: set[str] = set()  # models whose accounts' desks are open
 
     def __iter__(self) -> Iterator[Desk]:
         return iter(self._desks.values())
@@ -49,7 +49,7 @@ class Desks:
         for model_name, lane in places:
             if lane not in self._lane_grants:
                 await self._renew_lane(lane, now)
-            if not model_name or model_name in self.models or model_name in self._unknown:
+            if not model_name or model_name in self._ready or model_name in self._unknown:
                 continue
             try:
                 model = self._find_model(model_name)
@@ -63,7 +63,7 @@ class Desks:
                         desk.restore(saved[0], now - saved[1], now)
                     self._desks[account.name] = desk
                     await self._renew_desk(desk, now)
-            self.models[model_name] = model
+            self._ready.add(model_name)
 
     async def renew(self, now: float) -> None:
         """Renew all parts, and keep what was learnt. Call every few seconds, well within a lease."""
@@ -90,9 +90,13 @@ class Desks:
     def lane_slots(self, lane: str) -> int | None:
         return self._lane_grants.get(lane)
 
+    def model(self, name: str) -> Model | None:
+        """A prepared model, with its prices as known by now."""
+        return self._find_model(name) if name in self._ready else None
+
     def admit(self, model_name: str, size: Size, now: float) -> Admission | Blocked:
         """A start on one of the model's accounts: the least used that admits."""
-        model = self.models.get(model_name)
+        model = self.model(model_name)
         if model is None:
             return Blocked(None, f"model {model_name}")
         blocked: Blocked | None = None
@@ -115,7 +119,8 @@ class Desks:
 
     def unreachable(self, models: Iterable[str], now: float, never_answered: float, outage: float) -> str:
         """A sentence when every account that could serve these models has been down for too long, else ""."""
-        names = {account.name for name in models if name in self.models for account in self.models[name].accounts}
+        found = [model for name in models if (model := self.model(name))]
+        names = {account.name for model in found for account in model.accounts}
         words = []
         for desk in (self._desks[name] for name in sorted(names)):
             since = desk.breaker.open_since

@@ -203,7 +203,7 @@ class Dispatcher:
         wake_at = _earliest(await self.store.wake(now), callers_at)
         free = self._max_in_flight - len(self._in_flight)
         if free <= 0:
-            self.watch.blocked("max_in_flight", now)
+            self.watch.blocked("concurrency", now)
             return None
         heads = await self.store.peek(now, depth=min(free, PEEK_DEPTH), run_id=self._scope.run_id)
         await self.desks.prepare({(head.model, head.lane) for head in heads}, self.clock.now())
@@ -227,7 +227,7 @@ class Dispatcher:
         await self.desks.prepare({(caller.model, caller.lane) for caller in self._callers}, now)
         again: float | None = None
         for caller in sorted(self._callers, key=lambda caller: caller.rank):
-            if caller.model not in self.desks.models:
+            if self.desks.model(caller.model) is None:
                 caller.granted.set_exception(NotFoundError(f"there is no model {caller.model!r}"))
                 self._callers.remove(caller)
                 continue
@@ -242,7 +242,6 @@ class Dispatcher:
     async def _claim(self, plan: Plan, now: float) -> int:
         picks: list[Pick] = []
         waiting: dict[tuple[int, str], list[Admission]] = defaultdict(list)
-        models = self.desks.models
         for cell_id, admissions in plan.picks.items():
             for admission in admissions:
                 account = admission.desk.name if admission else ""
@@ -252,7 +251,7 @@ class Dispatcher:
                 if last and last.cell_id == cell_id and last.account == account:
                     picks[-1] = Pick(cell_id, last.n + 1, account, last.input_price, last.output_price)
                 else:
-                    model = models.get(plan.models[cell_id])
+                    model = self.desks.model(plan.models[cell_id])
                     prices = (model.input_price, model.output_price) if model else (None, None)
                     picks.append(Pick(cell_id, 1, account, *prices))
         try:
@@ -289,7 +288,7 @@ class Dispatcher:
                 down = not admission.desk.breaker.closed
                 if reply.usage is not None:
                     self._calibration.learn(task.model, task.input_tokens, task.output_tokens, reply.usage)
-            model = self.desks.models.get(task.model)
+            model = self.desks.model(task.model)
             self._settler.add(task, decide(task, reply, model, now=now, rng=self._rng, down=down))
         except asyncio.CancelledError:
             if admission is not None:

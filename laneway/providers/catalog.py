@@ -28,6 +28,7 @@ class Catalog:
         self._presets = presets()
         self._accounts: dict[str, Account] = {}
         self._models: dict[str, Model] = {}
+        self._priced = False  # list prices are looked up
 
     def models(self) -> list[str]:
         """The configured names."""
@@ -39,7 +40,8 @@ class Catalog:
         Raises InputError when there is none, ConfigError or AuthError when its account cannot be used.
         """
         if name not in self._models:
-            self._models[name] = self._make_model(name)
+            model = self._make_model(name)
+            self._models[name] = self._with_price(model) if self._priced else model
         return self._models[name]
 
     def account(self, name: str) -> Account:
@@ -61,22 +63,27 @@ class Catalog:
         return {account.key for account in self._accounts.values() if account.key}
 
     def load_prices(self) -> None:
-        """Fill in prices that nobody configured. Takes 0.2 s the first time; safe in a thread."""
+        """Fill in prices that nobody configured, now and for models asked for later. Takes 0.2 s the first time; safe in a
+        thread."""
+        self._priced = True
         for name, model in list(self._models.items()):
-            if model.input_price is not None and model.output_price is not None:
-                continue
-            provider = self._presets[model.accounts[0].provider].prices if model.accounts else ""
-            if not provider:
-                continue
-            from laneway.providers.prices import price_of
+            self._models[name] = self._with_price(model)
 
-            if found := price_of(provider, model.id):
-                self._models[name] = dataclasses.replace(
-                    model,
-                    input_price=found.input if model.input_price is None else model.input_price,
-                    output_price=found.output if model.output_price is None else model.output_price,
-                    cached_price=found.cached if model.cached_price is None else model.cached_price,
-                )
+    def _with_price(self, model: Model) -> Model:
+        provider = self._presets[model.accounts[0].provider].prices
+        if not provider or (model.input_price is not None and model.output_price is not None):
+            return model
+        from laneway.providers.prices import price_of
+
+        found = price_of(provider, model.id)
+        if found is None:
+            return model
+        return dataclasses.replace(
+            model,
+            input_price=found.input if model.input_price is None else model.input_price,
+            output_price=found.output if model.output_price is None else model.output_price,
+            cached_price=found.cached if model.cached_price is None else model.cached_price,
+        )
 
     def _make_model(self, name: str) -> Model:
         settings = self._config.models.get(name)

@@ -132,7 +132,7 @@ class Writer:
         try:
             with sqlite_errors(self._path), self._transaction() as tx:
                 results = [operation(tx) for operation, _ in group]
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - it is handed to whoever waits for the operation
             if len(group) == 1:
                 group[0][1].set_exception(error)
                 return
@@ -166,11 +166,8 @@ class _LoopFuture(Future[Any]):
         self._waiter = waiter
 
     def set_exception(self, exception: BaseException | None) -> None:
-        self._post(lambda: self._waiter.done() or self._waiter.set_exception(exception or RuntimeError("no error")))
-
-    def _post(self, callback: Callable[[], object]) -> None:
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(callback)
+        if exception is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(_set_exception, self._waiter, exception)
 
     @staticmethod
     def deliver(pairs: list[tuple[Future[Any], Any]]) -> None:
