@@ -49,12 +49,12 @@ def application(config: list[Path] | None, store: str | None, verbose: int) -> L
 
 def run_async(work: Coroutine[Any, Any, T]) -> T:
     """Run a command's coroutine on the fastest loop there is."""
-    if sys.platform != "win32":
-        import uvloop
+    if importlib.util.find_spec("uvloop") is None:  # it has no Windows version
+        return asyncio.run(work)
+    import uvloop
 
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(work)
-    return asyncio.run(work)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)
 
 
 def print_json(data: Any) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 
-import click
 import typer
 
 from laneway.cli import demo, run, show, simulator, worker
 from laneway.cli.common import fail
 from laneway.errors import LanewayError, UsageError
+
+# typer brings its own copy of click; this is the base of everything that refuses a command line
+Refused = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
 app = typer.Typer(
     name="laneway",
@@ -48,17 +50,18 @@ def main() -> None:
         raise SystemExit(code if isinstance(code, int) else 0)
     except LanewayError as error:
         fail(error, as_json)
-    except click.ClickException as error:
-        fail(UsageError(error.format_message(), hint=f"see `{_help(error)}`"), as_json)
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         raise SystemExit(130) from None
     except BrokenPipeError:
         raise SystemExit(0) from None
-
-
-def _help(error: click.ClickException) -> str:
-    context = getattr(error, "ctx", None)
-    return f"{context.command_path if context else 'laneway'} --help"
+    except Exception as error:
+        if not isinstance(error, Refused):
+            raise
+        message = getattr(error, "format_message", lambda: "")().replace("\n", " ")
+        if not message or type(error).__name__ == "NoArgsIsHelpError":  # the help was printed already
+            raise SystemExit(2) from None
+        context = getattr(error, "ctx", None)
+        fail(UsageError(message, hint=f"see `{context.command_path if context else 'laneway'} --help`"), as_json)
 
 
 if __name__ == "__main__":

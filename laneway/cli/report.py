@@ -32,7 +32,9 @@ def summary_lines(summary: Summary) -> str:
     if summary.remaining:
         done += f", {summary.remaining:,} left"
     console.print(Text(done, style="bold green" if summary.exit_code == 0 else "bold yellow"))
-    speed = f", {summary.speedup:.1f} times as fast as one after the other" if summary.speedup else ""
+    speed = (
+        f", {summary.speedup:.1f} times as fast as one after the other" if summary.speedup and summary.succeeded else ""
+    )
     console.print(f"  time     {duration(summary.seconds)}{speed}")
     retried = f", {figures.retries:,} of them retries ({_outcomes(summary)})" if figures.retries else ""
     console.print(f"  calls    {figures.calls:,}{retried}")
@@ -52,7 +54,7 @@ def summary_lines(summary: Summary) -> str:
         ("model", summary.total.by_model),
         ("lane", summary.total.by_lane),
     ):
-        if groups:
+        if len(groups) > 1 or (title == "type" and groups):
             console.print(_table(Table, title, groups))
     if summary.total.failures:
         console.print(Text("failures", style="bold"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -27,6 +28,23 @@ def parse_duration(value: object) -> float:
     return seconds
 
 
+def _no_switch(value: object) -> object:
+    """``concurrency = true`` would otherwise be read as 1."""
+    if isinstance(value, bool):
+        raise ValueError("this is a number, not true or false")
+    return value
+
+
+def _variable_name(value: object) -> object:
+    """Somebody who puts the key itself here is told so, without the key being shown."""
+    if isinstance(value, str) and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value) is None:
+        raise ValueError(
+            "this is no name of an environment variable; if it is the key itself, take it out of the file,"
+            " put it into a variable and write that variable's name here"
+        )
+    return value
+
+
 def parse_urgency(value: object) -> Urgency:
     """``"urgent"`` → Urgency.URGENT. Raises ValueError naming the four words."""
     if isinstance(value, Urgency):
@@ -38,14 +56,16 @@ def parse_urgency(value: object) -> Urgency:
 
 
 Duration = Annotated[float, BeforeValidator(parse_duration)]
+TimeLimit = Annotated[float, BeforeValidator(parse_duration), Field(gt=0)]
 UrgencyName = Annotated[Urgency, BeforeValidator(parse_urgency)]
-Rate = Annotated[float, Field(gt=0)]
-Price = Annotated[float, Field(ge=0)]  # USD per million tokens
-Count = Annotated[int, Field(ge=1)]
+Rate = Annotated[float, BeforeValidator(_no_switch), Field(gt=0)]
+Price = Annotated[float, BeforeValidator(_no_switch), Field(ge=0)]  # USD per million tokens
+Count = Annotated[int, BeforeValidator(_no_switch), Field(ge=1)]
+VariableName = Annotated[str, BeforeValidator(_variable_name)]
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class AccountConfig(Section):
@@ -53,7 +73,7 @@ class AccountConfig(Section):
 
     provider: str = "openai"
     base_url: str | None = None  # default: the preset's, or its *_BASE_URL variable
-    api_key_env: str | None = None  # default: the preset's
+    api_key_env: VariableName | None = None  # default: the preset's
     api_key_file: Path | None = None
     headers: dict[str, str] = Field(default_factory=dict)
     requests_per_second: Rate | None = None
@@ -75,7 +95,7 @@ class ModelConfig(Section):
     output_price: Price | None = None
     cached_price: Price | None = None  # of cached input; default: the input price
     params: dict[str, Any] = Field(default_factory=dict)  # laid under every request's own parameters
-    timeout: Duration = 120.0
+    timeout: TimeLimit = 120.0
     context_window: Count | None = None  # tokens
 
     @model_validator(mode="after")
@@ -91,7 +111,7 @@ class ModelConfig(Section):
 
 class LaneConfig(Section):
     concurrency: Count | None = None
-    weight: Annotated[float, Field(gt=0)] = 1.0
+    weight: Rate = 1.0
 
 
 class TypeConfig(Section):
@@ -102,10 +122,11 @@ class TypeConfig(Section):
     output: Path | None = None  # JSON Schema
     max_output_tokens: Count | None = None
     max_attempts: Count | None = None
-    timeout: Duration | None = None
+    timeout: TimeLimit | None = None
     key: str | None = None  # the record's field that identifies it; default: custom_id, id or key where present
     lane: str | None = None
     model: str | None = None
+    fallbacks: list[str] | None = None
     urgency: str | None = None  # a name or an alias
 
 
@@ -135,13 +156,15 @@ class RuleConfig(Section):
 
 class DefaultsConfig(Section):
     model: str | None = None
+    fallbacks: list[str] | None = None
     lane: str = "general"
     urgency: str = "standard"
     type: str | None = None
 
 
 class Config(Section):
-    """All settings. ``folder`` is where relative paths in it start."""
+    """All settings. ``folder`` is where relative paths in it start; ``origin`` says which file or variable each value
+    came from (``"accounts.main.concurrency"`` → ``"laneway.toml"``), without those that have their default."""
 
     app: str | None = None
     accounts: dict[str, AccountConfig] = Field(default_factory=dict)
@@ -154,6 +177,7 @@ class Config(Section):
     defaults: DefaultsConfig = Field(default_factory=DefaultsConfig)
     folder: Path = Field(default=Path(), exclude=True)
     sources: tuple[Path, ...] = Field(default=(), exclude=True)
+    origin: Mapping[str, str] = Field(default_factory=dict, exclude=True)
 
     def lane(self, name: str) -> LaneConfig:
         """The lane's settings; a lane that is only named has the defaults."""
