@@ -2,210 +2,231 @@
 
 from __future__ import annotations
 
-import difflib
+import hashlib
 import os
-import re
+import stat
 import tomllib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from laneway.config.models import Config, parse_urgency
+from laneway.config import environment
+from laneway.config.check import check
+from laneway.config.faults import INNER, Fault, of_validation, raise_faults, unknown_setting
+from laneway.config.models import Config
+from laneway.config.places import Place, dotted, leaves, line_numbers
 from laneway.errors import ConfigError
 
 NAME = "laneway.toml"
-PREFIX = "LANEWAY_"
-_OWN = ("CONFIG", "STORE", "DEMO_KEY")  # variables of ours that are not config values
-_TABLES = ("ACCOUNTS", "MODELS", "LANES", "TYPES", "URGENCY", "RETRY", "DEFAULTS")
+LARGEST_FILE = 4_000_000  # bytes
+_PATHS = {"types": ("system", "prompt", "output"), "accounts": ("api_key_file",)}
+_EITHER = {"models": ("account", "accounts"), "accounts": ("api_key_env", "api_key_file")}
 
 
 def load(paths: Sequence[Path] = (), *, env: Mapping[str, str], cwd: Path) -> Config:
-    """The settings from ``paths`` (later ones win; rules are appended), else ``LANEWAY_CONFIG``, else ``laneway.toml`` in
-    ``cwd`` or above, else none; then single values from the environment (``LANEWAY_ACCOUNTS__MAIN__CONCURRENCY=5``).
+    """The settings from ``paths``, else from ``LANEWAY_CONFIG``, else from ``laneway.toml`` in ``cwd`` or above, else
+    none; then single values from the environment (``LANEWAY_ACCOUNTS__MAIN__CONCURRENCY=5``).
 
-    Raises ConfigError that names file, place and reason of every fault.
+    Of several files the later win, table by table; their ``[[rules]]`` follow each other, so that an earlier file's
+    rules decide first. A path in a file starts at that file. ``folder`` is the last file's.
+
+    Raises ConfigError that names file, line, setting and reason of every fault.
     """
-    files = [path if path.is_absolute() else cwd / path for path in paths] or _from_env(env, cwd) or _above(cwd)
-    data: dict[str, Any] = {}
-    texts: list[str] = []
-    for file in files:
-        text, table = _read(file)
-        texts.append(text)
-        _merge(data, table)
+    files = [cwd / path for path in paths] or _from_env(env, cwd) or _above(cwd)
     folder = files[-1].parent if files else cwd
-    _lay_environment(data, env)
-    where = str(files[-1]) if files else "the environment"
-    try:
-        config = Config.model_validate({**data, "folder": folder, "sources": tuple(files)})
-    except ValidationError as error:
-        raise ConfigError(_explain(error, where, texts), hint="mend the config and run again") from None
-    faults = cross_check(config)
-    if faults:
-        raise ConfigError(f"{where}: " + "; ".join(faults), hint="mend the config and run again")
-    return config
+    draft = _Draft(cwd)
+    for file in files:
+        draft.add_file(file, folder)
+    draft.add_environment(env)
+    return draft.config(folder)
+
+
+def namespace(config: Config) -> str:
+    """A short name of the config's folder, the same from wherever it is read: ``invoices-3f9a1c20b4d7``."""
+    folder = config.folder.resolve()
+    return f"{folder.name or 'root'}-{hashlib.blake2b(os.fsencode(folder), digest_size=6).hexdigest()}"
+
+
+@dataclass
+class _Draft:
+    """What the files and variables say, before it is known to make sense."""
+
+    cwd: Path
+    data: dict[str, Any] = field(default_factory=dict)
+    files: list[tuple[Path, str]] = field(default_factory=list)
+    rule_places: list[tuple[int, int]] = field(default_factory=list)  # (file, index in it) of each rule
+    file_of: dict[str, int] = field(default_factory=dict)  # dotted name → file
+    variable_of: dict[Place, tuple[str, str]] = field(default_factory=dict)  # place → variable, its text
+    faults: list[Fault] = field(default_factory=list)
+
+    def add_file(self, file: Path, folder: Path) -> None:
+        text, table = _read(file)
+        number = len(self.files)
+        self.files.append((file, text))
+        if file.parent != folder:
+            _anchor(table, file.parent)
+        rules = table.get("rules")
+        if isinstance(rules, list) and isinstance(self.data.get("rules", []), list):
+            self.rule_places += [(number, index) for index in range(len(rules))]
+            table["rules"] = [*self.data.get("rules", []), *rules]
+        for place in leaves(table):
+            name = dotted(place)
+            if place[0] == "rules" and len(place) > 1 and isinstance(place[1], int) and name in self.file_of:
+                continue
+            self.file_of[name] = number
+        _settle_either(self.data, table)
+        _merge(self.data, table)
+        for name in INNER:
+            if name in self.data:
+                self.faults.append(Fault((name,), unknown_setting((name,))))
+                del self.data[name]
+
+    def add_environment(self, env: Mapping[str, str]) -> None:
+        for found in environment.settings(env, self.data):
+            if isinstance(found, Fault):
+                self.faults.append(found)
+                continue
+            variable, place, value = found
+            single: Any = value
+            for part in reversed(place):
+                single = {part: single}
+            _settle_either(self.data, single)
+            _merge(self.data, single)
+            self.variable_of[place] = (variable, env[variable])
+
+    def config(self, folder: Path) -> Config:
+        faults = self.faults
+        config = self._validated(folder)
+        faults = [*faults, *(check(config) if isinstance(config, Config) else config)]
+        raise_faults(
+            [(self._where(fault), fault) for fault in faults], self._shown(self.files[-1][0] if self.files else None)
+        )
+        assert isinstance(config, Config)
+        return config
+
+    def _validated(self, folder: Path) -> Config | list[Fault]:
+        origin = {name: str(self.files[number][0]) for name, number in self.file_of.items()}
+        origin.update({dotted(place): variable for place, (variable, _) in self.variable_of.items()})
+        inner = {"folder": folder, "sources": tuple(file for file, _ in self.files), "origin": origin}
+        try:
+            return Config.model_validate({**self.data, **inner})
+        except ValidationError as error:
+            if not self._take_as_text(error):
+                return of_validation(error)
+        try:
+            return Config.model_validate({**self.data, **inner})
+        except ValidationError as error:
+            return of_validation(error)
+
+    def _take_as_text(self, error: ValidationError) -> bool:
+        """A variable's value like ``4`` was read as a number, and a text is wanted there."""
+        changed = False
+        for fault in error.errors():
+            if fault["type"] in ("string_type", "path_type") and fault["loc"] in self.variable_of:
+                table: Any = self.data
+                for part in fault["loc"][:-1]:
+                    table = table[part]
+                table[fault["loc"][-1]] = self.variable_of[fault["loc"]][1]
+                changed = True
+        return changed
+
+    def _where(self, fault: Fault) -> str:
+        """``laneway.toml, line 3``, or the variable."""
+        if fault.source:
+            return f"the variable {fault.source}"
+        for place, (variable, _) in self.variable_of.items():
+            if place[: len(fault.place)] == fault.place or fault.place[: len(place)] == place:
+                within = dotted(fault.place)
+                if place == fault.place or not any(n == within or n.startswith(within + ".") for n in self.file_of):
+                    return f"the variable {variable}"
+        return self._line(fault.place)
+
+    def _line(self, place: Place) -> str:
+        """The line of a place, or of the innermost table around it, in the last file that has it."""
+        numbers = range(len(self.files))
+        if place[:1] == ("rules",) and len(place) > 1 and isinstance(place[1], int) and self.rule_places:
+            number, index = self.rule_places[place[1]]
+            numbers, place = range(number, number + 1), ("rules", index, *place[2:])
+        lines = {number: line_numbers(self.files[number][1]) for number in numbers}
+        for end in range(len(place), 0, -1):
+            for number in reversed(numbers):
+                if line := lines[number].get(place[:end]):
+                    return f"{self._shown(self.files[number][0])}, line {line}"
+        return ""
+
+    def _shown(self, file: Path | None) -> str:
+        if file is None:
+            return "the environment"
+        return str(file.relative_to(self.cwd)) if file.is_relative_to(self.cwd) else str(file)
 
 
 def _from_env(env: Mapping[str, str], cwd: Path) -> list[Path]:
-    return [cwd / part for part in env.get(PREFIX + "CONFIG", "").split(os.pathsep) if part]
+    return [cwd / part for part in env.get("LANEWAY_CONFIG", "").split(os.pathsep) if part]
 
 
 def _above(cwd: Path) -> list[Path]:
+    """Folders above that anybody may write to (``/tmp``) are passed over: a config may name code to be run."""
     for folder in (cwd, *cwd.parents):
-        if (folder / NAME).is_file():
-            return [folder / NAME]
+        file = folder / NAME
+        if file.is_file() and (folder == cwd or not _for_everybody(folder)):
+            return [file]
     return []
+
+
+def _for_everybody(folder: Path) -> bool:
+    return os.name == "posix" and bool(folder.stat().st_mode & stat.S_IWOTH)
 
 
 def _read(file: Path) -> tuple[str, dict[str, Any]]:
     try:
-        text = file.read_text("utf-8")
+        with file.open("rb") as opened:
+            raw = opened.read(LARGEST_FILE + 1)
+        if len(raw) > LARGEST_FILE:
+            raise ConfigError(f"{file}: larger than {LARGEST_FILE:,} bytes", hint="is this the right file?")
+        text = raw.decode("utf-8-sig").replace("\r\n", "\n")
         return text, tomllib.loads(text)
     except FileNotFoundError:
         raise ConfigError(f"there is no config at {file}", hint="check --config and LANEWAY_CONFIG") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError:
+        raise ConfigError(f"{file}: not UTF-8", hint="save it as UTF-8 and run again") from None
+    except OSError as error:
         raise ConfigError(
-            f"the config {file} cannot be read: {error}", hint="check the file and its permissions"
+            f"the config {file} cannot be read: {error.strerror}", hint="check the file and its permissions"
         ) from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{file}: not valid TOML: {error}", hint="mend that line and run again") from None
+
+
+def _anchor(table: Mapping[str, Any], folder: Path) -> None:
+    """Paths in a file start at that file, whichever file gives the config its folder."""
+    for section, names in _PATHS.items():
+        entries = table.get(section)
+        for entry in entries.values() if isinstance(entries, dict) else ():
+            for name in names:
+                if isinstance(entry, dict) and isinstance(entry.get(name), str):
+                    entry[name] = str(folder / entry[name])
+
+
+def _settle_either(data: Mapping[str, Any], table: Mapping[str, Any]) -> None:
+    """Of two spellings that exclude each other the later source's takes the place of the earlier's."""
+    for section, names in _EITHER.items():
+        entries, before = table.get(section), data.get(section)
+        if not isinstance(entries, dict) or not isinstance(before, dict):
+            continue
+        for key, entry in entries.items():
+            old = before.get(key)
+            if isinstance(entry, dict) and isinstance(old, dict) and any(name in entry for name in names):
+                for name in names:
+                    if name not in entry:
+                        old.pop(name, None)
 
 
 def _merge(into: dict[str, Any], table: Mapping[str, Any]) -> None:
     for name, value in table.items():
         if isinstance(value, dict) and isinstance(into.get(name), dict):
             _merge(into[name], value)
-        elif name == "rules" and isinstance(into.get(name), list):
-            into[name] = [*into[name], *value]
         else:
             into[name] = value
-
-
-def _lay_environment(data: dict[str, Any], env: Mapping[str, str]) -> None:
-    for variable, text in sorted(env.items()):
-        path = variable.removeprefix(PREFIX).split("__")
-        if not variable.startswith(PREFIX) or path[0] in _OWN or path[0].startswith("TEST_"):
-            continue
-        if path[0] != "APP" and (path[0] not in _TABLES or len(path) < 2):
-            if "__" in variable:
-                raise ConfigError(
-                    f"the variable {variable} names no setting",
-                    hint=f"the tables are {', '.join(t.lower() for t in _TABLES)}; e.g. LANEWAY_ACCOUNTS__MAIN__CONCURRENCY=5",
-                )
-            continue
-        table = data
-        for part in path[:-1]:
-            table = table.setdefault(_existing(table, part), {})
-            if not isinstance(table, dict):
-                raise ConfigError(f"the variable {variable} goes into a value that is no table", hint="check its name")
-        table[_existing(table, path[-1])] = _value(text)
-
-
-def _existing(table: Mapping[str, Any], name: str) -> str:
-    """The table's own spelling of a name, else lower case."""
-    return next((own for own in table if own.casefold() == name.casefold()), name.lower())
-
-
-def _value(text: str) -> Any:
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
-
-
-def _explain(error: ValidationError, where: str, texts: Sequence[str]) -> str:
-    faults = []
-    for fault in error.errors():
-        place = ".".join(str(part) for part in fault["loc"])
-        line = _line(texts, fault["loc"])
-        if fault["type"] == "extra_forbidden":
-            said = "there is no such setting" + _suggest(fault["loc"])
-        else:
-            said = fault["msg"].removeprefix("Value error, ")
-        faults.append(f"{place}{f' (line {line})' if line else ''}: {said}")
-    return f"{where}: " + "; ".join(faults)
-
-
-def _suggest(loc: tuple[int | str, ...]) -> str:
-    from laneway.config import models
-
-    sections: dict[str, Any] = {
-        "accounts": models.AccountConfig,
-        "models": models.ModelConfig,
-        "lanes": models.LaneConfig,
-        "types": models.TypeConfig,
-        "urgency": models.UrgencyConfig,
-        "retry": models.RetryConfig,
-        "rules": models.RuleConfig,
-        "defaults": models.DefaultsConfig,
-    }
-    section = Config if len(loc) == 1 else sections.get(str(loc[0]), Config)
-    close = difflib.get_close_matches(str(loc[-1]), list(section.model_fields), 1)
-    return f"; did you mean {close[0]!r}?" if close else ""
-
-
-def _line(texts: Sequence[str], loc: tuple[int | str, ...]) -> int | None:
-    """Where the last name of a place is set, found as text (tomllib keeps no positions)."""
-    if not texts or not isinstance(loc[-1], str):
-        return None
-    header = ".".join(str(part) for part in loc[:-1] if isinstance(part, str))
-    inside = not header
-    for number, line in enumerate(texts[-1].splitlines(), 1):
-        if match := re.match(r"\s*\[+\s*([^\]]+?)\s*\]+", line):
-            inside = match[1].replace('"', "") == header
-            if match[1].replace('"', "") == ".".join(str(part) for part in loc):
-                return number
-        elif inside and re.match(rf"""\s*["']?{re.escape(loc[-1])}["']?\s*=""", line):
-            return number
-    return None
-
-
-def cross_check(config: Config) -> list[str]:
-    """What is wrong between the sections, in words."""
-    faults: list[str] = []
-
-    def known(what: str, name: str | None, names: Mapping[str, Any], place: str) -> None:
-        if name is None or not names or name in names:
-            return
-        close = difflib.get_close_matches(name, list(names), 1)
-        faults.append(f"{place}: there is no {what} {name!r}" + (f"; did you mean {close[0]!r}?" if close else ""))
-
-    for name, model in config.models.items():
-        for account in model.account_names:
-            if account not in config.accounts:
-                close = difflib.get_close_matches(account, list(config.accounts), 1)
-                faults.append(
-                    f"models.{name}: there is no account {account!r}"
-                    + (f"; did you mean {close[0]!r}?" if close else "")
-                )
-    for number, rule in enumerate(config.rules, 1):
-        for model_name in (rule.model, *(rule.fallbacks or ())):
-            known("model", model_name, config.models, f"rules[{number}]")
-        _urgency(config, rule.urgency, f"rules[{number}]", faults)
-        if not rule.when and not rule.function:
-            faults.append(f"rules[{number}]: give it `when` or `function`")
-    known("model", config.defaults.model, config.models, "defaults")
-    _urgency(config, config.defaults.urgency, "defaults", faults)
-    for name, kind in config.types.items():
-        known("model", kind.model, config.models, f"types.{name}")
-        _urgency(config, kind.urgency, f"types.{name}", faults)
-        for field in ("system", "prompt", "output"):
-            path = getattr(kind, field)
-            if path is not None and not (config.folder / path).is_file():
-                faults.append(f"types.{name}.{field}: there is no file {config.folder / path}")
-    for name in config.urgency:
-        try:
-            parse_urgency(name)
-        except ValueError as error:
-            faults.append(f"urgency.{name}: {error}")
-    return faults
-
-
-def _urgency(config: Config, word: str | None, place: str, faults: list[str]) -> None:
-    if word is None:
-        return
-    try:
-        config.urgency_of(word)
-    except ValueError as error:
-        faults.append(f"{place}: {error}")

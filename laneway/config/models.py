@@ -31,7 +31,7 @@ def parse_duration(value: object) -> float:
 def _no_switch(value: object) -> object:
     """``concurrency = true`` would otherwise be read as 1."""
     if isinstance(value, bool):
-        raise ValueError("this is a number, not true or false")
+        raise ValueError("this is a number, not true or false")  # noqa: TRY004 - pydantic takes no TypeError
     return value
 
 

@@ -1,0 +1,71 @@
+"""The Jinja2 environment that prompts are rendered in. Imported only when there is a template: Jinja2 takes 50 ms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+from jinja2 import FileSystemLoader, StrictUndefined
+from jinja2.runtime import Context
+from jinja2.sandbox import SandboxedEnvironment, SecurityError
+from jinja2.utils import missing
+
+LARGEST_VALUE = 20_000_000  # characters or bits that one expression may make
+
+
+class Missing(StrictUndefined):
+    """A field that the record does not have; says so in the prompt's own words."""
+
+    @property
+    def _undefined_message(self) -> str:
+        if self._undefined_hint:
+            return self._undefined_hint
+        name = self._undefined_name
+        if self._undefined_obj is missing:
+            return f"the prompt asks for {{{{ {name} }}}}"
+        return f"the prompt asks for {name!r} inside a field where there is none"
+
+
+class PromptEnvironment(SandboxedEnvironment):
+    """Sandboxed; includes only from one folder. ``{{ order.items }}`` means the record's "items", never a method; null
+    is nothing, lists and tables are JSON."""
+
+    intercepted_binops = frozenset(["*", "**", "<<"])
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(
+            loader=FileSystemLoader(folder), undefined=Missing, autoescape=False, finalize=_finalize, cache_size=400
+        )
+        for name in ("lipsum", "cycler", "joiner"):
+            self.globals.pop(name, None)
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        if isinstance(obj, Mapping) and attribute in obj:
+            return obj[attribute]
+        return super().getattr(obj, attribute)
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        if operator == "*" and _product(left, right) > LARGEST_VALUE:
+            raise SecurityError("a product in the template is too large")
+        if operator == "**" and isinstance(left, int) and isinstance(right, int):
+            if left.bit_length() * abs(right) > LARGEST_VALUE // 1000:
+                raise SecurityError("a power in the template is too large")
+        return super().call_binop(context, operator, left, right)
+
+
+def _product(left: Any, right: Any) -> int:
+    """How long ``"text" * 5`` would be; 0 where it makes no text or list."""
+    for one, other in ((left, right), (right, left)):
+        if isinstance(one, str | bytes | list | tuple) and isinstance(other, int):
+            return len(one) * other
+    return 0
+
+
+def _finalize(value: Any) -> Any:
+    if value is None:
+        return ""
+    if isinstance(value, dict | list):
+        return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    return value
