@@ -53,7 +53,7 @@ class LifeSigns:
         self._own: dict[str, FileLock] = {}
 
     def begin(self, worker: str) -> None:
-        if sys.platform == "win32":
+        if sys.platform == "win32" or worker in self._own:  # joining again after a lost lease
             return
         self._folder.mkdir(mode=0o700, exist_ok=True)
         lock = FileLock(self._path(worker))

@@ -1,0 +1,462 @@
+"""What every store promises. Nothing here knows which store it is."""
+
+from __future__ import annotations
+
+import pytest
+
+from laneway.errors import NotFoundError
+from laneway.store.interface import Capacity, Pick, Store
+from laneway.task import Outcome, Route, State, Urgency, Usage
+from tests.store.conftest import OpenStore
+from tests.store.helpers import (
+    LEASE,
+    NOW,
+    PYTHON,
+    claim,
+    counts,
+    finish,
+    new,
+    open_run,
+    run_with,
+    settlement,
+    sound,
+)
+
+
+class TestSubmitting:
+    async def test_tasks_wait_until_their_run_is_sealed(self, store: Store) -> None:
+        run = await open_run(store)
+        done = await store.submit(run, [new("a"), new("b", "{1}")], NOW, held=True)
+        assert done.new == 2
+        assert await store.peek(NOW, depth=10) == []
+        assert (await store.seal_run(run, NOW)).opened == 2
+        assert [head.ready for head in await store.peek(NOW, depth=10)] == [2]
+        await sound(store)
+
+    async def test_a_key_that_comes_twice_is_one_task(self, store: Store) -> None:
+        run = await open_run(store)
+        done = await store.submit(run, [new("a"), new("a"), new("b", "{1}")], NOW)
+        assert (done.new, done.duplicates, done.conflicts) == (2, 1, [])
+        assert done.ids[0] == done.ids[1]
+        again = await store.submit(run, [new("a")], NOW)
+        assert (again.new, again.duplicates, again.ids) == (0, 1, [done.ids[0]])
+
+    async def test_a_key_with_another_body_is_a_conflict_and_is_not_taken(self, store: Store) -> None:
+        run = await open_run(store)
+        done = await store.submit(run, [new("a"), new("a", "{2}"), new("b")], NOW)
+        assert done.conflicts == [1]
+        assert (await store.submit(run, [new("b", "{3}")], NOW)).conflicts == [0]
+        assert await counts(store) == {State.READY: 2}
+
+    async def test_tasks_without_a_key_are_all_new(self, store: Store) -> None:
+        run = await open_run(store)
+        assert (await store.submit(run, [new(), new()], NOW)).new == 2
+
+    async def test_a_scheduled_task_is_ready_at_its_time(self, store: Store) -> None:
+        await run_with(store, [new("a", wake_at=NOW + 60)])
+        assert await store.peek(NOW, depth=10) == []
+        assert await store.wake(NOW) == NOW + 60
+        assert await store.wake(NOW + 60) is None
+        assert len(await store.peek(NOW + 60, depth=10)) == 1
+        await sound(store)
+
+    async def test_an_abandoned_submission_leaves_nothing_behind(self, store: Store) -> None:
+        run = await open_run(store)
+        await store.submit(run, [new("a")], NOW, held=True)
+        await store.abandon_run(run)
+        assert await counts(store) == {}
+        await sound(store)
+
+
+class TestRunningAgain:
+    async def test_finished_tasks_are_kept_and_failed_ones_go_again(self, store: Store) -> None:
+        await run_with(store, [new("good"), new("bad", "{1}")])
+        await store.join("w", LEASE, NOW)
+        tasks = {task.key: task for task in await claim(store)}
+        await finish(store, [tasks["good"]])
+        await finish(store, [tasks["bad"]], State.FAILED)
+        run = await open_run(store)
+        done = await store.submit(run, [new("good"), new("bad", "{1}")], NOW, held=True)
+        assert (done.kept, done.again, done.new) == (1, 1, 0)
+        assert not (await store.seal_run(run, NOW)).rewrite
+        assert [task.key for task in await claim(store)] == ["bad"]
+        assert len(await store.attempts(tasks["bad"].id)) == 2
+        await sound(store)
+
+    async def test_a_changed_body_is_new_work_and_the_old_result_leaves_the_run(self, store: Store) -> None:
+        await run_with(store, [new("a", "{1}"), new("b", "{2}")])
+        await store.join("w", LEASE, NOW)
+        await finish(store, await claim(store))
+        run = await open_run(store)
+        done = await store.submit(run, [new("a", "{9}"), new("b", "{2}")], NOW, held=True)
+        assert (done.kept, done.new) == (1, 1)
+        sealed = await store.seal_run(run, NOW)
+        assert sealed.rewrite
+        assert sealed.dropped == 1
+        await finish(store, await claim(store))
+        run = await store.get_run(run.id)
+        assert run.offset == 0
+        results = await store.results_after(run, run.cursor, 10)
+        assert sorted(result.key or "" for result in results) == ["a", "b"]
+        await sound(store)
+
+    async def test_a_row_that_comes_back_is_not_paid_again(self, store: Store) -> None:
+        await run_with(store, [new("a", "{1}"), new("b", "{2}")])
+        await store.join("w", LEASE, NOW)
+        await finish(store, await claim(store))
+        await run_with(store, [new("b", "{2}")])
+        run = await run_with(store, [new("a", "{1}"), new("b", "{2}")])
+        assert await claim(store) == []
+        assert await counts(store, run) == {State.SUCCEEDED: 2}
+        assert len(await store.results_after(run, run.cursor, 10)) == 2
+        await sound(store)
+
+    async def test_an_unfinished_submission_does_not_spoil_the_earlier_one(self, store: Store) -> None:
+        await run_with(store, [new("a", "{1}")])
+        await store.join("w", LEASE, NOW)
+        await finish(store, await claim(store))
+        run = await open_run(store)
+        await store.submit(run, [new("a", "{2}"), new("c", "{3}")], NOW, held=True)
+        await store.abandon_run(run)
+        assert [r.key for r in await store.results_after(run, 0, 10)] == ["a"]
+        again = await run_with(store, [new("a", "{1}")])
+        assert await counts(store, again) == {State.SUCCEEDED: 1}
+
+    async def test_fresh_forgets(self, store: Store) -> None:
+        first = await run_with(store, [new("a")])
+        second = await run_with(store, [new("a")], fresh=True)
+        assert second.id != first.id
+        assert await counts(store, second) == {State.READY: 1}
+
+    async def test_tasks_that_wait_take_the_new_route(self, store: Store) -> None:
+        await run_with(store, [new("a")])
+        elsewhere = Route("legal", Urgency.URGENT, "strong")
+        await run_with(store, [new("a", route=elsewhere)])
+        (head,) = await store.peek(NOW, depth=1)
+        assert (head.model, head.lane, head.urgency) == ("strong", "legal", Urgency.URGENT)
+        await sound(store)
+
+
+class TestTheQueue:
+    async def test_the_earliest_due_goes_first_and_ties_by_age(self, store: Store) -> None:
+        await run_with(store, [new("c", "1", NOW + 3), new("a", "2", NOW + 1), new("b", "3", NOW + 1)])
+        await store.join("w", LEASE, NOW)
+        assert [task.key for task in await claim(store, n=2)] == ["a", "b"]
+        assert [task.key for task in await claim(store, n=2)] == ["c"]
+
+    async def test_peek_shows_sizes_up_to_its_depth(self, store: Store) -> None:
+        await run_with(store, [new(str(i), str(i), NOW + i, input_tokens=i) for i in range(5)])
+        (head,) = await store.peek(NOW, depth=3)
+        assert head.ready == 5
+        assert head.sizes == ((NOW, 0, 50), (NOW + 1, 1, 50), (NOW + 2, 2, 50))
+
+    async def test_peek_of_one_run_leaves_others_out(self, store: Store) -> None:
+        one = await run_with(store, [new("a")], identity="one")
+        await run_with(store, [new("a"), new("b", "{1}")], identity="two")
+        assert [head.run_id for head in await store.peek(NOW, depth=1, run_id=one.id)] == [one.id]
+        assert len(await store.peek(NOW, depth=1)) == 2
+
+    async def test_two_workers_never_get_the_same_task(self, open_store: OpenStore) -> None:
+        a, b = await open_store(), await open_store()
+        await run_with(a, [new(str(i), str(i)) for i in range(10)])
+        await a.join("a", LEASE, NOW)
+        await b.join("b", LEASE, NOW)
+        (head,) = await b.peek(NOW, depth=10)
+        first = await a.claim("a", [Pick(head.cell_id, 6)], NOW)
+        second = await b.claim("b", [Pick(head.cell_id, 6)], NOW)
+        assert (len(first), len(second)) == (6, 4)
+        assert not {task.id for task in first} & {task.id for task in second}
+
+    async def test_the_claim_writes_the_attempt_with_what_it_reserves(self, store: Store) -> None:
+        await run_with(store, [new("a")])
+        await store.join("w", LEASE, NOW)
+        (task,) = await claim(store, price=2.0)
+        (attempt,) = await store.attempts(task.id)
+        assert attempt.outcome is None
+        assert attempt.account == "main"
+        assert attempt.reserved_cost == pytest.approx(150 * 2.0 / 1e6)
+        assert task.body == b"{}"
+        assert task.route.fallbacks == ("strong",)
+
+    async def test_settling_closes_task_attempt_and_books(self, store: Store) -> None:
+        run = await run_with(store, [new("a")])
+        await store.join("w", LEASE, NOW)
+        (task,) = await claim(store)
+        assert await finish(store, [task]) == [True]
+        found = await store.find_task("a")
+        assert (found.state, found.output) == (State.SUCCEEDED, b'{"ok":1}')
+        (attempt,) = await store.attempts(task.id)
+        assert (attempt.outcome, attempt.usage, attempt.cost) == (Outcome.OK, Usage(90, 40, 10), 0.01)
+        assert (await store.get_run(run.id)).spent == pytest.approx(0.01)
+        await sound(store)
+
+    async def test_a_settlement_counts_once(self, store: Store) -> None:
+        await run_with(store, [new("a")])
+        await store.join("w", LEASE, NOW)
+        (task,) = await claim(store)
+        assert await finish(store, [task]) == [True]
+        assert await finish(store, [task]) == [False]
+        await sound(store)
+
+    async def test_a_retry_waits_and_comes_back_with_its_count(self, store: Store) -> None:
+        await run_with(store, [new("a")])
+        await store.join("w", LEASE, NOW)
+        await finish(store, await claim(store), State.WAITING, wake_at=NOW + 5)
+        assert await claim(store) == []
+        assert await store.wake(NOW) == NOW + 5
+        await store.wake(NOW + 5)
+        (task,) = await claim(store, now=NOW + 5)
+        assert (task.attempts, task.refusals, task.fence) == (1, 0, 2)
+        await sound(store)
+
+    async def test_an_unburned_retry_counts_as_a_refusal(self, store: Store) -> None:
+        await run_with(store, [new("a")])
+        await store.join("w", LEASE, NOW)
+        await finish(store, await claim(store), State.READY, burned=False, outcome=Outcome.RATE_LIMITED)
+        (task,) = await claim(store)
+        assert (task.attempts, task.refusals) == (0, 1)
+
+    async def test_a_fallback_moves_the_task_to_the_other_model(self, store: Store) -> None:
+        run = await run_with(store, [new("a")])
+        await store.join("w", LEASE, NOW)
+        await finish(store, await claim(store), State.READY, model="strong", outcome=Outcome.REQUEST)
+        (task,) = await claim(store)
+        assert (task.model, task.attempts) == ("strong", 0)
+        await finish(store, [task])
+        assert await counts(store, run) == {State.SUCCEEDED: 1}
+        assert [attempt.model for attempt in await store.attempts(task.id)] == ["small", "strong"]
+        await sound(store)
+
+    async def test_a_complaint_reaches_the_next_attempt(self, store: Store) -> None:
+        await run_with(store, [new("a")])
+        await store.join("w", LEASE, NOW)
+        await finish(store, await claim(store), State.READY, complaint="not JSON", outcome=Outcome.OUTPUT)
+        assert [task.complaint for task in await claim(store)] == ["not JSON"]
+
+
+class TestBudgets:
+    async def test_claims_stop_where_the_budget_would_be_passed(self, store: Store) -> None:
+        cost = 150 * 1.0 / 1e6
+        run = await run_with(store, [new(str(i), str(i)) for i in range(10)], max_cost=3.5 * cost)
+        await store.join("w", LEASE, NOW)
+        tasks = await claim(store)
+        assert len(tasks) == 3
+        assert await claim(store) == []
+        await finish(store, tasks, cost=cost / 10)
+        assert len(await claim(store)) == 3
+        assert (await store.get_run(run.id)).spent == pytest.approx(0.3 * cost)
+
+    async def test_a_new_budget_begins_only_after_a_stop_by_the_old_one(self, store: Store) -> None:
+        cost = 150 * 1.0 / 1e6
+        tasks = [new(str(i), str(i)) for i in range(4)]
+        run = await run_with(store, tasks, max_cost=2 * cost)
+        await store.join("w", LEASE, NOW)
+        await finish(store, await claim(store), cost=cost)
+        run = await run_with(store, tasks, max_cost=2 * cost)  # as after a crash
+        assert await claim(store) == []
+        assert run.budget_spent == pytest.approx(2 * cost)
+        await store.end_budget(run.id)
+        await run_with(store, tasks, max_cost=2 * cost)
+        assert len(await claim(store)) == 2
+
+
+class TestCancelling:
+    async def test_ready_tasks_end_and_running_ones_are_not_tried_again(self, store: Store) -> None:
+        run = await run_with(store, [new("a", "1", NOW), new("b", "2", NOW + 1)])
+        await store.join("w", LEASE, NOW)
+        (running,) = await claim(store, n=1)
+        ready = await store.find_task("b")
+        assert await store.cancel([running.id, ready.id], NOW) == 2
+        await finish(store, [running], State.WAITING, wake_at=NOW + 1)
+        assert await counts(store, run) == {State.CANCELLED: 2}
+        assert len(await store.failed_after(run, 0, 10)) == 2
+        await sound(store)
+
+    async def test_an_answer_that_comes_is_kept(self, store: Store) -> None:
+        run = await run_with(store, [new("a")])
+        await store.join("w", LEASE, NOW)
+        tasks = await claim(store)
+        await store.cancel([tasks[0].id], NOW)
+        await finish(store, tasks)
+        assert await counts(store, run) == {State.SUCCEEDED: 1}
+
+    async def test_failed_tasks_can_be_retried(self, store: Store) -> None:
+        run = await run_with(store, [new("a")])
+        await store.join("w", LEASE, NOW)
+        tasks = await claim(store)
+        await finish(store, tasks, State.FAILED)
+        assert await store.retry([tasks[0].id], NOW) == 1
+        assert await store.retry([tasks[0].id], NOW) == 0
+        await finish(store, await claim(store))
+        assert await counts(store, run) == {State.SUCCEEDED: 1}
+        assert await store.failed_after(run, 0, 10) == []
+        await sound(store)
+
+
+class TestWorkers:
+    async def test_tasks_of_a_dead_worker_go_back_when_its_lease_has_ended(self, open_store: OpenStore) -> None:
+        a, b = await open_store(), await open_store()
+        run = await run_with(a, [new("a")])
+        await a.join("a", LEASE, NOW)
+        await claim(a, "a")
+        await b.join("b", LEASE, NOW)
+        assert (await b.reap("b", NOW + LEASE - 1)).returned == 0
+        b.heartbeat("b", LEASE, NOW + LEASE + 1)
+        reaped = await b.reap("b", NOW + LEASE + 1)
+        assert (reaped.workers, reaped.returned) == (("a",), 1)
+        (task,) = await claim(b, "b", now=NOW + LEASE + 1)
+        outcomes = [attempt.outcome for attempt in await b.attempts(task.id)]
+        assert outcomes == [Outcome.LOST, None]
+        assert (await b.get_run(run.id)).spent == pytest.approx(150 / 1e6)
+        await sound(b)
+
+    async def test_nobody_reaps_before_having_been_there_a_whole_lease(self, open_store: OpenStore) -> None:
+        a, b = await open_store(), await open_store()
+        await run_with(a, [new("a")])
+        await a.join("a", LEASE, NOW)
+        await claim(a, "a")
+        late = NOW + 100
+        await b.join("b", LEASE, late)
+        assert (await b.reap("b", late)).workers == ()
+        assert (await b.reap("b", late + LEASE)).workers == ("a",)
+
+    async def test_a_heartbeat_keeps_the_lease_and_tells_the_dead(self, open_store: OpenStore) -> None:
+        a, b = await open_store(), await open_store()
+        await a.join("a", LEASE, NOW)
+        await b.join("b", LEASE, NOW)
+        assert a.heartbeat("a", LEASE, NOW + 9)
+        assert (await b.reap("b", NOW + 12)).workers == ()
+        assert (await b.reap("b", NOW + 30)).workers == ("a",)
+        assert not a.heartbeat("a", LEASE, NOW + 31)
+
+    async def test_a_late_answer_is_booked_but_not_accepted(self, open_store: OpenStore) -> None:
+        a, b = await open_store(), await open_store()
+        run = await run_with(a, [new("a")])
+        await a.join("a", LEASE, NOW)
+        late = await claim(a, "a")
+        await b.join("b", LEASE, NOW)
+        await b.reap("b", NOW + 30)
+        (again,) = await claim(b, "b")
+        assert await a.settle("a", [settlement(late[0], cost=0.5)], NOW) == [False]
+        assert (await b.find_task("a")).state is State.RUNNING
+        first, _ = await b.attempts(again.id)
+        assert (first.outcome, first.cost) == (Outcome.LOST, 0.5)
+        assert (await b.get_run(run.id)).spent == pytest.approx(0.5)
+        assert await finish(b, [again], worker="b") == [True]
+        await sound(b)
+
+    async def test_leaving_gives_back_what_is_held(self, store: Store) -> None:
+        run = await run_with(store, [new("a")])
+        await store.join("w", LEASE, NOW)
+        (task,) = await claim(store)
+        await store.leave("w", NOW)
+        assert await counts(store, run) == {State.READY: 1}
+        assert [a.outcome for a in await store.attempts(task.id)] == [Outcome.LOST]
+        assert await store.workers(NOW) == []
+
+    @pytest.mark.parametrize(("python", "ended"), [(True, State.FAILED), (False, State.READY)])
+    async def test_a_python_task_that_kills_workers_is_given_up_and_a_prompt_is_not(
+        self, open_store: OpenStore, python: bool, ended: State
+    ) -> None:
+        victim, reaper = await open_store(), await open_store()
+        kind = {"spec": PYTHON[0], "route": PYTHON[1]} if python else {}
+        run = await run_with(victim, [new("a", **kind)])
+        await reaper.join("reaper", LEASE, NOW)
+        for death in range(3):
+            await victim.join(f"v{death}", LEASE, NOW)
+            assert len(await claim(victim, f"v{death}")) == 1
+            await reaper.reap("reaper", NOW + 20)
+        assert await counts(reaper, run) == {ended: 1}
+        await sound(reaper)
+
+
+class TestShares:
+    async def test_a_lone_worker_gets_all(self, store: Store) -> None:
+        grant = await store.renew_grant("account:main", "a", Capacity(20), 5, NOW, LEASE)
+        assert (grant.share, grant.slots, grant.valid_until) == (1.0, 20, NOW + LEASE)
+
+    async def test_parts_follow_demand_and_never_exceed_the_whole(self, store: Store) -> None:
+        shares: dict[str, tuple[float, int]] = {}
+        demands = {"a": 10, "b": 30, "c": 0}
+        for turn in range(6):
+            for worker, demand in demands.items():
+                now = NOW + turn * 2
+                grant = await store.renew_grant("account:main", worker, Capacity(20), demand, now, LEASE)
+                shares[worker] = (grant.share, grant.slots or 0)
+                assert sum(share for share, _ in shares.values()) <= 1.0 + 1e-9
+                assert sum(slots for _, slots in shares.values()) <= 20
+        assert shares["a"][0] == pytest.approx(0.25)
+        assert shares["b"][0] == pytest.approx(0.75)
+
+    async def test_a_dead_workers_part_is_free_after_its_grant(self, store: Store) -> None:
+        await store.renew_grant("lane:legal", "a", Capacity(4), 1, NOW, LEASE)
+        assert (await store.renew_grant("lane:legal", "b", Capacity(4), 1, NOW + 1, LEASE)).slots == 0
+        assert (await store.renew_grant("lane:legal", "b", Capacity(4), 1, NOW + LEASE + 1, LEASE)).slots == 4
+
+    async def test_small_objects_are_kept(self, store: Store) -> None:
+        assert await store.load_state("account:main") is None
+        await store.save_state("account:main", {"level": 1}, NOW)
+        await store.save_state("account:main", {"level": 2}, NOW + 1)
+        assert await store.load_state("account:main") == ({"level": 2}, NOW + 1)
+
+
+class TestReading:
+    async def test_results_come_in_the_order_of_settlement(self, store: Store) -> None:
+        run = await run_with(store, [new("a", "1", NOW, record=b'{"x":1}'), new("b", "2", NOW + 1)])
+        await store.join("w", LEASE, NOW)
+        a, b = await claim(store)
+        await finish(store, [b])
+        await finish(store, [a])
+        results = await store.results_after(run, run.cursor, 10)
+        assert [result.key for result in results] == ["b", "a"]
+        assert results[1].record == b'{"x":1}'
+        assert [r.key for r in await store.results_after(run, results[0].seq, 10)] == ["a"]
+        assert [task_id for _, task_id in await store.ended_after(0, 10)] == [b.id, a.id]
+        assert await store.last_result() == results[-1].seq
+
+    async def test_a_retried_failure_is_seen_again_after_the_cursor(self, store: Store) -> None:
+        run = await run_with(store, [new("a")])
+        await store.join("w", LEASE, NOW)
+        tasks = await claim(store)
+        await finish(store, tasks, State.FAILED)
+        cursor = (await store.results_after(run, run.cursor, 10))[-1].seq
+        await store.retry([tasks[0].id], NOW)
+        await finish(store, await claim(store))
+        assert [r.state for r in await store.results_after(run, cursor, 10)] == [State.SUCCEEDED]
+
+    async def test_the_figures_are_those_of_the_ledger(self, store: Store) -> None:
+        run = await run_with(store, [new("a", "1", NOW), new("b", "2", NOW + 1), new("c", "3", NOW + 2)])
+        await store.join("w", LEASE, NOW)
+        a, b, c = await claim(store)
+        await finish(store, [a])
+        await finish(store, [b], State.FAILED)
+        await finish(store, [c], State.READY, outcome=Outcome.RATE_LIMITED, burned=False, failure=None)
+        await finish(store, await claim(store))
+        figures = await store.figures(run)
+        assert (figures.calls, figures.retries, figures.rate_limited) == (4, 1, 1)
+        assert (figures.input_tokens, figures.output_tokens, figures.cached_tokens) == (180, 80, 20)
+        assert figures.cost_usd == pytest.approx(0.02)
+        (group,) = figures.by_type
+        assert (group.name, group.tasks, group.failed, group.p50_s) == ("chat", 3, 1, 0.5)
+        (failure,) = figures.failures
+        assert (failure.code, failure.tasks, failure.example_key) == ("bad", 1, "b")
+        assert (await store.figures(run, since=NOW + 1)).calls == 0
+
+    async def test_tasks_are_found_by_id_and_key(self, store: Store) -> None:
+        run = await run_with(store, [new("first", tags=("vip",), team="north")])
+        task = await store.find_task("first")
+        assert (task.tags, task.team, task.type) == (("vip",), "north", "chat")
+        assert (await store.find_task(str(task.id))).key == "first"
+        assert [t.key for t in await store.get_tasks([task.id])] == ["first"]
+        with pytest.raises(NotFoundError):
+            await store.find_task("second")
+        with pytest.raises(NotFoundError):
+            await store.get_run(run.id + 1)
+
+    async def test_a_change_by_another_process_is_noticed(self, open_store: OpenStore) -> None:
+        a, b = await open_store(), await open_store()
+        await b.changed()
+        assert not await b.changed()
+        await run_with(a, [new("a")])
+        assert await b.changed()
+        assert not await b.changed()
