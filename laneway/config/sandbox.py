@@ -8,8 +8,9 @@ from typing import Any
 
 import orjson
 from jinja2 import FileSystemLoader, StrictUndefined
+from jinja2.exceptions import SecurityError
 from jinja2.runtime import Context
-from jinja2.sandbox import SandboxedEnvironment, SecurityError
+from jinja2.sandbox import SandboxedEnvironment
 from jinja2.utils import missing
 
 LARGEST_VALUE = 20_000_000  # characters or bits that one expression may make
@@ -32,7 +33,7 @@ class PromptEnvironment(SandboxedEnvironment):
     """Sandboxed; includes only from one folder. ``{{ order.items }}`` means the record's "items", never a method; null
     is nothing, lists and tables are JSON."""
 
-    intercepted_binops = frozenset(["*", "**", "<<"])
+    intercepted_binops = frozenset(["*", "**"])
 
     def __init__(self, folder: Path) -> None:
         super().__init__(
@@ -49,9 +50,8 @@ class PromptEnvironment(SandboxedEnvironment):
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         if operator == "*" and _product(left, right) > LARGEST_VALUE:
             raise SecurityError("a product in the template is too large")
-        if operator == "**" and isinstance(left, int) and isinstance(right, int):
-            if left.bit_length() * abs(right) > LARGEST_VALUE // 1000:
-                raise SecurityError("a power in the template is too large")
+        if operator == "**" and _power(left, right) > LARGEST_VALUE // 1000:
+            raise SecurityError("a power in the template is too large")
         return super().call_binop(context, operator, left, right)
 
 
@@ -61,6 +61,11 @@ def _product(left: Any, right: Any) -> int:
         if isinstance(one, str | bytes | list | tuple) and isinstance(other, int):
             return len(one) * other
     return 0
+
+
+def _power(left: Any, right: Any) -> int:
+    """About how many bits the result would have; 0 where it is no whole number."""
+    return left.bit_length() * abs(right) if isinstance(left, int) and isinstance(right, int) else 0
 
 
 def _finalize(value: Any) -> Any:

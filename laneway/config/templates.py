@@ -108,16 +108,16 @@ class Template:
             for part in self._compiled.generate({"record": fields, **fields}):
                 length += len(part)
                 if length > LARGEST_PROMPT:
-                    raise TemplateFault(f"{self.name}: the prompt is longer than {LARGEST_PROMPT:,} characters")
+                    break
                 parts.append(part)
-        except TemplateFault:
-            raise
         except UndefinedError as error:
             raise TemplateFault(f"{self.name}: {error.message}, this record has: {_names(fields)}") from None
         except (MemoryError, RecursionError):
             raise TemplateFault(f"{self.name}: too large or too deeply nested to be rendered") from None
         except Exception as error:
-            raise TemplateFault(f"{self.name}: {error or type(error).__name__}") from error
+            raise TemplateFault(f"{self.name}: {str(error) or type(error).__name__}") from error
+        if length > LARGEST_PROMPT:
+            raise TemplateFault(f"{self.name}: the prompt is longer than {LARGEST_PROMPT:,} characters")
         return "".join(parts)
 
 

@@ -1,0 +1,116 @@
+"""Random histories against a small model: no task is lost, none is done twice, every counter is right."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from pathlib import Path
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from laneway.store.interface import Pick
+from laneway.store.sqlite import SQLiteStore
+from laneway.task import Claimed, State
+from tests.store.helpers import LEASE, NOW, finish, new, open_run
+
+KEYS = st.sampled_from("abcdefgh")
+
+
+class History(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp())
+        self.loop = asyncio.new_event_loop()
+        self.store = SQLiteStore(self.folder / "store.db", inline=True)
+        self.now = NOW
+        self.bodies: dict[str, str] = {}  # the run as last sealed
+        self.done: set[tuple[str, str]] = set()  # (key, body) answered
+        self.held: list[Claimed] = []
+        self.worker = 0
+        self.do(self.store.join("w0", LEASE, self.now))
+        self.run = self.do(open_run(self.store))
+        self.do(self.store.seal_run(self.run, self.now))
+
+    def do(self, work):  # type: ignore[no-untyped-def]
+        return self.loop.run_until_complete(work)
+
+    @rule(tasks=st.dictionaries(KEYS, st.sampled_from(["1", "2"]), min_size=1))
+    def submit_anew(self, tasks: dict[str, str]) -> None:
+        self.run = self.do(open_run(self.store))
+        self.do(self.store.submit(self.run, [new(k, b) for k, b in tasks.items()], self.now, held=True))
+        self.do(self.store.seal_run(self.run, self.now))
+        self.run = self.do(self.store.get_run(self.run.id))
+        self.bodies = dict(tasks)
+
+    @rule(tasks=st.dictionaries(KEYS, st.just("3"), min_size=1))
+    def submit_and_give_up(self, tasks: dict[str, str]) -> None:
+        run = self.do(open_run(self.store))
+        self.do(self.store.submit(run, [new(k, b) for k, b in tasks.items()], self.now, held=True))
+        self.do(self.store.abandon_run(run))
+
+    @rule(n=st.integers(1, 5))
+    def claim(self, n: int) -> None:
+        for head in self.do(self.store.peek(self.now, depth=n)):
+            claimed = self.do(self.store.claim(f"w{self.worker}", [Pick(head.cell_id, n)], self.now))
+            for task in claimed:
+                assert (task.key, task.body.decode()) not in self.done, "an answered task was claimed again"
+            self.held += claimed
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data(), state=st.sampled_from([State.SUCCEEDED, State.FAILED, State.READY, State.WAITING]))
+    def settle(self, data: st.DataObject, state: State) -> None:
+        task = data.draw(st.sampled_from(self.held))
+        self.held.remove(task)
+        more = {"wake_at": self.now + 5} if state is State.WAITING else {}
+        (accepted,) = self.do(finish(self.store, [task], state, worker=f"w{self.worker}", **more))
+        assert accepted
+        if state is State.SUCCEEDED:
+            self.done.add((task.key or "", task.body.decode()))
+
+    @rule(seconds=st.sampled_from([1.0, 6.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+        self.store.heartbeat(f"w{self.worker}", LEASE, self.now)
+        self.do(self.store.wake(self.now))
+
+    @rule()
+    def the_worker_dies(self) -> None:
+        dead, self.worker = f"w{self.worker}", self.worker + 1
+        self.do(self.store.join(f"w{self.worker}", LEASE, self.now))
+        self.now += LEASE + 1
+        self.store.heartbeat(f"w{self.worker}", LEASE, self.now)
+        assert dead in self.do(self.store.reap(f"w{self.worker}", self.now)).workers
+        held, self.held = self.held, []
+        if held:
+            assert not any(self.do(finish(self.store, held, worker=dead)))
+
+    @rule(key=KEYS)
+    def retry(self, key: str) -> None:
+        self.do(self.store.retry([r.task_id for r in self.do(self.store.failed_after(self.run, 0, 99)) if r.key == key], 0))
+
+    @invariant()
+    def the_books_are_sound(self) -> None:
+        assert self.do(self.store.check()) == []
+
+    @invariant()
+    def every_task_of_the_run_is_there_once(self) -> None:
+        if self.do(self.store.get_run(self.run.id)).sealed:
+            tally = self.do(self.store.tally(self.run.id))
+            assert sum(n for cell in tally for n in cell.counts.values()) == len(self.bodies)
+
+    @invariant()
+    def results_are_there_once_each(self) -> None:
+        keys = [r.key for r in self.do(self.store.results_after(self.run, 0, 99))]
+        assert len(keys) == len(set(keys))
+
+    def teardown(self) -> None:
+        self.do(self.store.close())
+        self.loop.close()
+        shutil.rmtree(self.folder)
+
+
+TestHistory = History.TestCase
+TestHistory.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)

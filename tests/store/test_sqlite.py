@@ -1,0 +1,212 @@
+"""What is SQLite's own: plans, grouped commits, other processes, and everything that can befall a file."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import apsw
+import pytest
+
+from laneway.errors import StoreError
+from laneway.store.sqlite import SQLiteStore, connection, queue, reading, workers
+from laneway.store.sqlite.runs import _KNOWN
+from laneway.task import State
+from tests.store.helpers import LEASE, NOW, claim, counts, finish, new, open_run, run_with, sound
+
+ROWS = 50_000
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with 50,000 tasks in four cells."""
+    path = tmp_path_factory.mktemp("large") / "store.db"
+
+    async def fill() -> None:
+        store = SQLiteStore(path)
+        run = await open_run(store)
+        for at in range(0, ROWS, 5000):
+            await store.submit(run, [new(str(i), due=NOW + i) for i in range(at, at + 5000)], NOW, held=True)
+        await store.seal_run(run, NOW)
+        await store.close()
+
+    asyncio.run(fill())
+    return path
+
+
+@pytest.mark.parametrize(
+    ("sql", "bindings", "index"),
+    [
+        (queue.HEAD, (1, 10), "task_ready"),
+        (queue.TAKE, ("w", 1, 10), "task_ready"),
+        (queue.DUE, (NOW,), "task_waiting"),
+        (queue.NEXT_WAKE, (), "task_waiting"),
+        (workers.HELD, ("w",), "task_running"),
+        (_KNOWN, (1, '["7"]'), "task_identity"),
+    ],
+)
+def test_hot_queries_use_their_index(large: Path, sql: str, bindings: tuple[object, ...], index: str) -> None:
+    db = apsw.Connection(str(large))
+    plan = [str(row[3]) for row in db.execute(f"EXPLAIN QUERY PLAN {sql}", bindings)]
+    db.close()
+    assert any(index in step for step in plan), plan
+    assert not any(step.startswith("SCAN t") for step in plan), plan
+    if sql is not _KNOWN:
+        assert not any("TEMP B-TREE" in step for step in plan), plan
+
+
+def test_the_results_cursor_reads_on_from_where_it_was(large: Path) -> None:
+    db = apsw.Connection(str(large))
+    sql = f"{reading._RESULTS} ORDER BY r.seq LIMIT ?3"
+    plan = [str(row[3]) for row in db.execute(f"EXPLAIN QUERY PLAN {sql}", (5, 1, 10))]
+    db.close()
+    assert any("SEARCH r USING INTEGER PRIMARY KEY" in step for step in plan), plan
+    assert not any("TEMP B-TREE" in step for step in plan), plan
+
+
+async def test_verbs_that_come_together_share_commits(tmp_path: Path) -> None:
+    store = SQLiteStore(tmp_path / "s.db")
+    run = await open_run(store)
+    before = store.commits
+    await asyncio.gather(*(store.submit(run, [new(str(i))], NOW) for i in range(200)))
+    assert store.commits - before < 50
+    assert await counts(store) == {State.READY: 200}
+    await store.close()
+
+
+async def test_one_verbs_fault_is_not_its_neighbours(tmp_path: Path) -> None:
+    store = SQLiteStore(tmp_path / "s.db")
+    run = await open_run(store)
+    bad = store.save_state("x", {"not": object()}, NOW)
+    results = await asyncio.gather(
+        store.submit(run, [new("a")], NOW), bad, store.submit(run, [new("b", "{1}")], NOW), return_exceptions=True
+    )
+    assert [isinstance(result, Exception) for result in results] == [False, True, False]
+    assert await counts(store) == {State.READY: 2}
+    await sound(store)
+    await store.close()
+
+
+async def test_files_are_for_their_owner_only(tmp_path: Path) -> None:
+    store = SQLiteStore(tmp_path / "deep" / "s.db")
+    await store.join("w", LEASE, NOW)
+    for file in (tmp_path / "deep").rglob("*"):
+        assert file.stat().st_mode & 0o077 == 0, file
+    await store.close()
+
+
+async def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    await SQLiteStore(path).close()
+    db = apsw.Connection(str(path))
+    db.pragma("user_version", 99)
+    db.close()
+    with pytest.raises(StoreError, match="newer Laneway"):
+        SQLiteStore(path)
+
+
+def test_somebody_elses_database_is_refused(tmp_path: Path) -> None:
+    db = apsw.Connection(str(tmp_path / "s.db"))
+    db.execute("CREATE TABLE songs (id)")
+    db.close()
+    with pytest.raises(StoreError, match="not a Laneway store"):
+        SQLiteStore(tmp_path / "s.db")
+
+
+@pytest.mark.parametrize("content", [b"garbage" * 1000, b"SQLite format 3\0" + b"\xff" * 5000])
+def test_a_damaged_file_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "s.db").write_bytes(content)
+    with pytest.raises(StoreError, match="damaged or not") as caught:
+        SQLiteStore(tmp_path / "s.db")
+    assert "backup" in caught.value.hint
+
+
+def test_a_place_that_cannot_hold_a_store(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="cannot be used"):
+        SQLiteStore(tmp_path / "file" / "s.db")
+
+
+async def test_a_locked_store_says_so_and_works_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "BUSY_TIMEOUT_MS", 20)
+    store = SQLiteStore(tmp_path / "s.db")
+    run = await open_run(store)
+    other = apsw.Connection(str(tmp_path / "s.db"))
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreError, match="locked by another program"):
+        await store.submit(run, [new("a")], NOW)
+    other.execute("ROLLBACK")
+    other.close()
+    assert (await store.submit(run, [new("a")], NOW)).new == 1
+    await store.close()
+
+
+async def test_a_full_disk_loses_nothing_and_ends_with_room(tmp_path: Path) -> None:
+    store = SQLiteStore(tmp_path / "s.db")
+    run = await run_with(store, [new("a", "{1}")])
+    db = store._writing
+    pages = int(next(iter(db.execute("PRAGMA page_count")))[0])
+    db.execute(f"PRAGMA max_page_count = {pages + 2}")
+    with pytest.raises(StoreError, match="no space left") as caught:
+        for i in range(50):
+            await store.submit(run, [new(f"big{i}", "x" * 100_000)], NOW)
+    assert "goes on where it stopped" in caught.value.hint
+    await sound(store)
+    db.execute("PRAGMA max_page_count = 1000000")
+    assert (await store.submit(run, [new("b", "{2}")], NOW)).new == 1
+    await sound(store)
+    await store.close()
+
+
+KILLED = """
+import asyncio, sys
+from pathlib import Path
+from laneway.store.sqlite import SQLiteStore
+from tests.store.helpers import *
+async def main():
+    store = SQLiteStore(Path(sys.argv[1]))
+    await store.join("victim", LEASE, NOW)
+    tasks = await claim(store, "victim", n=5)
+    print(len(tasks), flush=True)
+    run = await open_run(store, "churn")
+    for i in range(100_000):
+        await store.submit(run, [new(f"{sys.argv[2]}-{i}", str(i))], NOW)
+asyncio.run(main())
+"""
+
+
+async def test_a_killed_process_is_taken_over_at_once_and_leaves_a_sound_store(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    store = SQLiteStore(path)
+    run = await run_with(store, [new(str(i), str(i)) for i in range(5)])
+    await store.join("me", LEASE, NOW)
+    for turn in range(6):
+        command = [sys.executable, "-c", KILLED, str(path), str(turn)]
+        child = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2])
+        assert child.stdout is not None
+        assert await child.stdout.readline() == b"5\n"
+        assert (await store.reap("me", NOW)).workers == (), "it is alive"
+        while len(await store.ended_after(0, 1)) == 0 and not await store.changed():
+            await asyncio.sleep(0)  # until it is in the midst of writing
+        child.send_signal(signal.SIGKILL)
+        await child.wait()
+        reaped = await store.reap("me", NOW)
+        assert (reaped.workers, reaped.returned) == (("victim",), 5)
+        assert (await counts(store, run))[State.READY] == 5
+        await sound(store)
+    await store.close()
+
+
+async def test_the_write_ahead_log_stays_bounded(tmp_path: Path) -> None:
+    store = SQLiteStore(tmp_path / "s.db")
+    run = await run_with(store, [])
+    await store.join("w", LEASE, NOW)
+    for at in range(0, 20_000, 500):
+        await store.submit(run, [new(f"{i}", "x" * 500) for i in range(at, at + 500)], NOW)
+        await finish(store, await claim(store, n=500))
+    assert (tmp_path / "s.db-wal").stat().st_size < 80_000_000
+    await sound(store)
+    await store.close()
