@@ -1,7 +1,7 @@
 """Conditions of rules, compiled once.
 
-``when = { type = "legal_review", text = "/attorney/", tokens = ">8000", amount = ">=10000", tags = ["vip", "press"] }``:
-every entry must hold. What is not there matches nothing, whatever is asked of it: no evidence means abstain.
+``when = { type = "legal_review", text = "/attorney/", tokens = ">8000", amount = ">=500", tags = ["vip", "press"] }``
+Every entry must hold. What is not there matches nothing, whatever is asked of it: no evidence means abstain.
 
 Names
   ``type tags text tokens chars key team`` are the task's; ``lane urgency model`` are what it would get as things stand
@@ -9,8 +9,8 @@ Names
   said. Any other name is a field of the record. ``field.NAME`` (or ``fields = { NAME = … }``) is always one;
   ``customer.tier`` looks inside.
 
-Values: see ``values.py``. A field with several values (a list, tags) matches where one of them does; ``!=`` where none is
-equal.
+Values: see ``values.py``. A field with several values (a list, tags) matches where one of them does; ``!=`` where none
+is equal.
 """
 
 from __future__ import annotations

@@ -1,35 +1,57 @@
-"""The nurse: pins, hard filters, rules, the type's own settings, defaults. Assesses only; calls nobody."""
+"""The nurse: pins, hard filters, rules, the type's own settings, defaults. Assesses only; calls nobody.
+
+A field once filled stays. Fallbacks belong to the model they were named with: a rule's come along with its model, and a
+pinned model has none.
+"""
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from laneway.config.models import Config, RuleConfig
-from laneway.errors import ConfigError, InputError
+from laneway.config.models import Config
+from laneway.errors import InputError
 from laneway.task import Route, Urgency
-from laneway.triage.conditions import Predicate, compile_when, fields_named
+from laneway.triage.conditions import BUILT_IN, field_getter
+from laneway.triage.filters import Fits, Reason, cannot
 from laneway.triage.patient import Patient
+from laneway.triage.rules import FILLED, Filling, RuleFunction, compile_rules
 
-RuleFunction = Callable[[Patient], Mapping[str, Any] | None]
-FILLED = ("lane", "urgency", "model", "fallbacks", "category", "complexity")
+MOST_ROUTES = 10_000  # kept as one object each; more than this many distinct ones means that sharing is hopeless
+_NONE: tuple[str, ...] = ()
 
 
-class _Rule:
-    """A rule of either kind: when it matches, it gives the fields it would fill."""
+@dataclass(slots=True)
+class _Chart:
+    """What is decided about one patient so far. ``standing``: what it would be as things stand, defaults included."""
 
-    def __init__(self, name: str, applies: Predicate, fill: Callable[[Patient], Mapping[str, Any] | None]) -> None:
-        self.name = name
-        self.applies = applies
-        self.fill = fill
-        self.fields: set[str] = set()
-        self.hits = 0
+    filled: dict[str, Any]
+    why: dict[str, str]
+    standing: dict[str, Any]
+    refused: dict[str, str] = field(default_factory=dict)  # model → why not
+
+    def fill(self, name: str, value: Any, reason: str) -> None:
+        if value is not None and name not in self.filled:
+            self.filled[name] = self.standing[name] = value
+            self.why[name] = reason
+
+
+@dataclass(frozen=True, slots=True)
+class _Default:
+    """What the type or [defaults] say of a field, and which of the two."""
+
+    value: Any
+    reason: str
+    fallbacks: tuple[str, ...] = ()
 
 
 class Triage:
-    """``functions``: rules registered in Python, asked after the config's. ``models``: the names that may be chosen
-    (None: any)."""
+    """``functions``: rules registered in Python, asked after the config's. ``models``: the names that a function may
+    choose (None: any). ``fits(model, patient)``: one more hard filter; why that model cannot take it, or None.
+
+    Raises ConfigError for a rule that cannot be understood.
+    """
 
     def __init__(
         self,
@@ -37,14 +59,17 @@ class Triage:
         *,
         functions: Mapping[str, RuleFunction] | None = None,
         models: Collection[str] | None = None,
+        fits: Fits | None = None,
     ) -> None:
         self._config = config
-        self._models = models
-        self._rules = [self._compile(number, rule) for number, rule in enumerate(config.rules, 1)]
-        for name, function in (functions or {}).items():
-            self._rules.append(_Rule(f"rule {name}()", lambda patient, known: True, _guarded(name, function)))
+        self._fits = fits
+        self._rules = compile_rules(config, functions or {}, models)
+        self._defaults: dict[str, dict[str, list[_Default]]] = {}
+        self._standing: dict[str, dict[str, Any]] = {}
         self._routes: dict[tuple[Any, ...], Route] = {}
-        self._seen_fields: set[str] = set()
+        self._assessed = 0
+        # the fields that rules look at and that no record has had yet
+        self._unseen = {name: field_getter(name) for rule in self._rules for name in rule.fields}
 
     def urgency_of(self, word: str) -> Urgency:
         """An urgency by name or alias. Raises InputError that lists the words."""
@@ -54,122 +79,174 @@ class Triage:
             raise InputError(str(error), hint="or add the word to an urgency's aliases in laneway.toml") from None
 
     def assess(self, patient: Patient) -> Route:
-        """The route of a task. Raises InputError when no model is left that could take it."""
-        known: dict[str, Any] = {}
-        why: dict[str, str] = {}
-        pins = patient.pins
-
-        def fill(field: str, value: Any, reason: str) -> None:
-            if value is not None and field not in known:
-                known[field], why[field] = value, reason
-
-        for field in ("lane", "urgency", "model"):
-            fill(field, getattr(pins, field), f"pinned by {pins.by}")
-        self._seen_fields.update(patient.fields)
+        """The route of a task. Raises InputError when no model is left that could take it, or when a rule's function
+        fails."""
+        chart = self._admit(patient)
+        if self._unseen:
+            self._look_for_fields(patient)
         for rule in self._rules:
-            if all(field in known for field in FILLED) or not rule.applies(patient, known):
+            if not rule.applies(patient, chart.standing):
                 continue
-            rule.hits += 1
-            for field, value in (rule.fill(patient) or {}).items():
-                self._fill_from_rule(rule, field, value, patient, fill, why)
-        own = self._config.types.get(patient.type)
-        if own is not None:
-            reason = f"type {patient.type}"
-            fill("lane", own.lane, reason)
-            fill("urgency", self._config.urgency_of(own.urgency) if own.urgency else None, reason)
-            fill("model", own.model, reason)
-        fill("lane", self._config.defaults.lane, "[defaults]")
-        fill("urgency", self._config.urgency_of(self._config.defaults.urgency), "[defaults]")
-        if patient.needs_model:
-            self._choose_safe_model(fill, known)
-            self._check_model(patient, known, why)
-        else:
-            known["model"] = ""
-        return self._interned(known, why)
+            filling = rule.fill(patient)
+            if filling is not None:
+                rule.matched = True
+                self._take(filling, rule.name, patient, chart)
+        for name, default in self._defaults_of(patient.type).items():
+            for one in default:
+                if name == "model":
+                    self._take_model(one.value, one.fallbacks, one.reason, patient, chart)
+                else:
+                    chart.fill(name, one.value, one.reason)
+        if patient.needs_model and "model" not in chart.filled:
+            raise self._no_model(patient, chart)
+        return self._interned(chart)
 
-    def unused(self) -> list[str]:
-        """Warnings about rules that could not match because they name a field that no record had."""
-        return [
-            f"{rule.name} looks at {', '.join(sorted(missing))}, which no record has"
-            for rule in self._rules
-            if not rule.hits and (missing := rule.fields - self._seen_fields) and self._seen_fields
-        ]
+    def assess_many(self, patients: Iterable[Patient]) -> list[Route]:
+        """``assess`` for each. Raises at the first that has no route."""
+        assess = self.assess
+        return [assess(patient) for patient in patients]
 
-    def _compile(self, number: int, rule: RuleConfig) -> _Rule:
-        name = f"rule {number}" + (f' "{rule.name}"' if rule.name else "")
-        applies = compile_when(rule.when, self._config, name)
-        if rule.function:
-            made = _Rule(name, applies, _guarded(rule.function, _load(rule.function, self._config, name)))
-        else:
-            filled = {field: getattr(rule, field) for field in FILLED if getattr(rule, field) is not None}
-            made = _Rule(name, applies, lambda patient: filled)
-        made.fields = fields_named(rule.when)
-        return made
+    def unused(self) -> list[tuple[str, str]]:
+        """(rule, why) for each rule that cannot have matched so far, because it looks at a field that no record had."""
+        found = []
+        for rule in self._rules:
+            missing = sorted(rule.fields & self._unseen.keys())
+            if self._assessed and missing and not rule.matched:
+                near = [name for one in missing for name in BUILT_IN if name != one and _alike(name, one)]
+                hint = f" (did you mean {near[0]}?)" if near else ""
+                found.append((rule.name, f"it looks at {', '.join(missing)}, which no record has{hint}"))
+        return found
 
-    def _fill_from_rule(
-        self, rule: _Rule, field: str, value: Any, patient: Patient, fill: Callable[..., None], why: dict[str, str]
-    ) -> None:
-        if field not in FILLED:
-            raise InputError(f"{rule.name} fills {field!r}", hint=f"a rule may fill {', '.join(FILLED)}")
-        if field == "urgency":
-            value = self.urgency_of(value.label if isinstance(value, Urgency) else str(value))
-        elif field == "fallbacks":
-            value = tuple(value)
-        elif field == "model" and (reason := self._cannot(str(value), patient)):
-            why[f"not {value}"] = f"{rule.name} would, but {reason}"
+    def _admit(self, patient: Patient) -> _Chart:
+        """Pins first: whatever is fixed by the submitter is never changed."""
+        self._assessed += 1
+        pins = patient.pins
+        chart = _Chart({}, {}, dict(self._standing_of(patient)))
+        reason = f"pinned by {pins.by}"
+        chart.fill("lane", pins.lane, reason)
+        chart.fill("urgency", pins.urgency, reason)
+        if not patient.needs_model:
+            chart.filled["model"], chart.filled["fallbacks"] = "", _NONE
+        elif pins.model is not None:
+            if why := self._cannot(pins.model, patient, pinned=True):
+                raise InputError(
+                    f"model {pins.model}, {reason}: {why.text}",
+                    hint="choose another model for it, or leave it to triage",
+                )
+            chart.fill("model", pins.model, reason)
+            chart.filled["fallbacks"] = _NONE
+        return chart
+
+    def _take(self, filling: Filling, name: str, patient: Patient, chart: _Chart) -> None:
+        for field_name, value in filling.items():
+            if field_name not in ("model", "fallbacks"):
+                chart.fill(field_name, value, name)
+        fallbacks = filling.get("fallbacks", _NONE)
+        if "model" in filling:
+            self._take_model(filling["model"], fallbacks, name, patient, chart)
+        elif fallbacks:
+            self._take_fallbacks(fallbacks, name, patient, chart)
+
+    def _take_model(self, model: str, fallbacks: tuple[str, ...], name: str, patient: Patient, chart: _Chart) -> None:
+        """The first of a rule's models that can take the task; the others stay behind it as fallbacks."""
+        if "model" in chart.filled:
+            if chart.filled["model"] == model and fallbacks:
+                self._take_fallbacks(fallbacks, name, patient, chart)
             return
-        fill(field, value, rule.name)
+        fit = self._fit((model, *fallbacks), patient, chart)
+        if not fit:
+            return
+        instead = f" (instead of {model}: {chart.refused[model]})" if fit[0] != model else ""
+        chart.fill("model", fit[0], name + instead)
+        if len(fit) > 1:
+            chart.fill("fallbacks", fit[1:], name)
 
-    def _cannot(self, model: str, patient: Patient) -> str | None:
-        """Why a model cannot take a task, None when it can."""
-        if model in patient.unsupported_by:
-            return "it does not take this request's format"
-        settings = self._config.models.get(model)
-        window = settings.context_window if settings else None
-        if window is not None and patient.input_tokens + patient.output_tokens > window:
-            return f"about {patient.input_tokens + patient.output_tokens:,} tokens exceed its window of {window:,}"
-        return None
+    def _take_fallbacks(self, fallbacks: tuple[str, ...], name: str, patient: Patient, chart: _Chart) -> None:
+        if "fallbacks" not in chart.filled and (fit := self._fit(fallbacks, patient, chart)):
+            chart.fill("fallbacks", fit, name)
 
-    def _choose_safe_model(self, fill: Callable[..., None], known: Mapping[str, Any]) -> None:
-        fill("model", self._config.defaults.model, "[defaults]")
-        if "model" not in known and len(self._config.models) == 1:
-            fill("model", next(iter(self._config.models)), "the only model")
-        if "model" not in known:
-            raise InputError(
+    def _fit(self, models: tuple[str, ...], patient: Patient, chart: _Chart) -> tuple[str, ...]:
+        fit = []
+        for model in models:
+            if why := self._cannot(model, patient):
+                chart.refused[model] = why.text
+            else:
+                fit.append(model)
+        return tuple(dict.fromkeys(fit))
+
+    def _cannot(self, model: str, patient: Patient, *, pinned: bool = False) -> Reason | None:
+        return cannot(model, patient, self._config, self._fits, pinned=pinned)
+
+    def _defaults_of(self, type_name: str) -> dict[str, list[_Default]]:
+        """For lane, urgency and model: the type's own, then [defaults], then, for a model, the only one there is."""
+        if type_name not in self._defaults:
+            config, own = self._config, self._config.types.get(type_name)
+            found: dict[str, list[_Default]] = {"lane": [], "urgency": [], "model": []}
+            for section, reason in ((own, f"type {type_name}"), (config.defaults, "[defaults]")):
+                if section is None:
+                    continue
+                if section.lane is not None:
+                    found["lane"].append(_Default(section.lane, reason))
+                if section.urgency is not None:
+                    found["urgency"].append(_Default(config.urgency_of(section.urgency), reason))
+                if section.model is not None:
+                    found["model"].append(_Default(section.model, reason, tuple(section.fallbacks or ())))
+            if len(config.models) == 1:
+                found["model"].append(_Default(next(iter(config.models)), "the only model"))
+            if len(self._defaults) >= MOST_ROUTES:
+                self._defaults.clear()
+            self._defaults[type_name] = found
+        return self._defaults[type_name]
+
+    def _standing_of(self, patient: Patient) -> dict[str, Any]:
+        defaults = self._defaults_of(patient.type)
+        needs = ("lane", "urgency", "model") if patient.needs_model else ("lane", "urgency")
+        return {name: defaults[name][0].value for name in needs if defaults[name]}
+
+    def _no_model(self, patient: Patient, chart: _Chart) -> InputError:
+        if not chart.refused:
+            return InputError(
                 "nothing says which model to use",
                 hint='set model = "…" under [defaults] in laneway.toml, or give --model',
             )
+        reasons = "; ".join(f"{model}: {why}" for model, why in chart.refused.items())
+        able = [model for model in self._config.models if self._cannot(model, patient) is None]
+        return InputError(
+            f"no model of its route can take it: {reasons}",
+            hint=f"{', '.join(able)} could: name it in a rule, as a fallback or as the default"
+            if able
+            else "no configured model can take it",
+        )
 
-    def _check_model(self, patient: Patient, known: dict[str, Any], why: dict[str, str]) -> None:
-        """The hard filters hold for every model of the route."""
-        chain = [known["model"], *known.get("fallbacks", ())]
-        fit = [model for model in chain if self._cannot(model, patient) is None]
-        if not fit:
-            raise InputError(f"model {chain[0]}: {self._cannot(chain[0], patient)}", hint="choose another model for it")
-        if fit[0] != chain[0]:
-            why["model"] = f"{chain[0]} ({why['model']}) cannot: {self._cannot(chain[0], patient)}"
-        known["model"] = fit[0]
-        known["fallbacks"] = tuple(model for model in dict.fromkeys(fit) if model != fit[0])
+    def _look_for_fields(self, patient: Patient) -> None:
+        for name, get in list(self._unseen.items()):
+            if get(patient, {}) is not None:
+                del self._unseen[name]
 
-    def _interned(self, known: Mapping[str, Any], why: Mapping[str, str]) -> Route:
-        place = (*(known.get(field) for field in FILLED), tuple(sorted(why.items())))
-        route = self._routes.get(place)
+    def _interned(self, chart: _Chart) -> Route:
+        """Equal routes are one object: the store keeps each once."""
+        filled, why = chart.filled, chart.why
+        key = (*map(filled.get, FILLED), *why.items(), *chart.refused.items())
+        route = self._routes.get(key)
         if route is None:
-            route = self._routes[place] = Route(
-                lane=known["lane"],
-                urgency=known["urgency"],
-                model=known["model"],
-                fallbacks=known.get("fallbacks", ()),
-                category=known.get("category"),
-                complexity=known.get("complexity"),
-                reasons=dict(why),
+            refused = {f"not {model}": text for model, text in chart.refused.items()}
+            if len(self._routes) >= MOST_ROUTES:
+                self._routes.clear()
+            route = self._routes[key] = Route(
+                lane=filled["lane"],
+                urgency=filled["urgency"],
+                model=filled["model"],
+                fallbacks=tuple(one for one in filled.get("fallbacks", _NONE) if one != filled["model"]),
+                category=filled.get("category"),
+                complexity=filled.get("complexity"),
+                reasons={**why, **refused},
             )
         return route
 
 
 def explain(route: Route) -> list[str]:
     """A route in lines for people: what was decided, and which step decided it."""
-    shown = {
+    shown: dict[str, str | None] = {
         "lane": route.lane,
         "urgency": route.urgency.label,
         "model": route.model or "(chosen by the task itself)",
@@ -177,36 +254,20 @@ def explain(route: Route) -> list[str]:
         "category": route.category,
         "complexity": route.complexity,
     }
-    lines = [
-        f"{field}: {value}   ({route.reasons.get(field, 'not needed')})" for field, value in shown.items() if value
-    ]
+    lines = []
+    for name, value in shown.items():
+        if value:
+            reason = route.reasons.get(name)
+            lines.append(f"{name}: {value}" + (f"   ({reason})" if reason else ""))
+    if route.confidence is not None:
+        lines.append(f"confidence: {route.confidence:.2f}")
     return lines + [f"{what}: {why}" for what, why in route.reasons.items() if what.startswith("not ")]
 
 
-def _guarded(name: str, function: RuleFunction) -> RuleFunction:
-    def call(patient: Patient) -> Mapping[str, Any] | None:
-        try:
-            return function(patient)
-        except Exception as error:
-            raise InputError(
-                f"the rule {name} raised {type(error).__name__}: {error}",
-                hint="mend the function, or take the rule out",
-            ) from error
+def _alike(one: str, other: str) -> bool:
+    import difflib
 
-    return call
+    return difflib.SequenceMatcher(None, one, other.casefold()).ratio() > 0.7
 
 
-def _load(reference: str, config: Config, place: str) -> RuleFunction:
-    """A function by ``module:name``; modules beside the config are found as well."""
-    import sys
-
-    module, _, name = reference.partition(":")
-    if str(config.folder) not in sys.path:
-        sys.path.insert(0, str(config.folder))
-    try:
-        function: RuleFunction = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(
-            f"{place}: the function {reference!r} cannot be loaded: {error}", hint='write "module:function"'
-        ) from error
-    return function
+__all__ = ["FILLED", "RuleFunction", "Triage", "explain"]

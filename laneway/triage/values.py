@@ -1,15 +1,15 @@
 """What a condition may ask of a value.
 
-* a word: equal, letter case and blanks around it aside; a number: equal as numbers, also where the record has it as text
-  (``"12500.50"``; thousands separators are not understood: ``"12,500"`` is no number)
+* a word: equal, letter case and blanks around it aside; a number: equal as numbers, also where the record has it as
+  text (``"12500.50"``; thousands separators are not understood: ``"12,500"`` is no number)
 * ``true``, ``false``: also of the words yes, no, true, false, 1, 0
 * ``">8000"``, ``">=5"``, ``"<5"``, ``"<=5"``: numbers; ``"!=open"``, ``"==open"``: words or numbers
 * ``"/pattern/"``: a regular expression found anywhere, letter case aside. Letters behind it: ``c`` case counts, ``m`` ^
   and $ at every line, ``s`` the dot matches line ends too. ``"==/etc/hosts"`` is the text itself.
 * a list: any of these
 
-Patterns see the first 200,000 characters only. That bounds honest patterns; one with nested repeats (``(a+)+$``) can take
-for ever on thirty characters, and Python cannot stop it: the config's author answers for them.
+Patterns see the first 200,000 characters only. That bounds honest patterns; one with nested repeats (``(a+)+$``) can
+take for ever on thirty characters, and Python cannot stop it: the config's author answers for them.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ def _one(wanted: Any, where: str) -> Test:
         return _for_each(_equals(text))
     if sign == "!=":
         same = _for_each(_equals(text))
-        return lambda value: not same(value)
+        return lambda value: not isinstance(value, Mapping) and not same(value)
     bound = number(text)
     if bound is None:
         raise ConfigError(f"{where}: {wanted!r} compares with no number", hint='write e.g. ">8000"')

@@ -1,0 +1,156 @@
+"""A small world in simulated time: a provider with limits of its own, a store, one dispatcher."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from laneway.clock import Clock
+from laneway.dispatch.calls import ModelCalls
+from laneway.dispatch.desk import Desk
+from laneway.dispatch.desks import Desks
+from laneway.dispatch.dispatcher import Dispatcher, Scope, Stop
+from laneway.providers.model import Account, Limits, Model, Reply
+from laneway.store.interface import Run
+from laneway.store.sqlite import SQLiteStore
+from laneway.task import Failure, FailureClass, NewTask, Route, Spec, Urgency, Usage, Wire
+from tests.virtual import EPOCH, run_virtual
+
+REFUSED = Failure(FailureClass.TRANSIENT, "rate_limit_exceeded", "slow down", 429, 0.5, refused=True)
+DOWN = Failure(FailureClass.TRANSIENT, "server_error", "it is down", 500, outage=True)
+
+
+@dataclass
+class Provider:
+    """Answers after ``latency`` seconds. Counts by itself, and refuses what its own limits do not permit."""
+
+    clock: Clock
+    latency: Callable[[random.Random], float] = lambda rng: 0.3
+    rpm: float | None = None
+    concurrency: int | None = None
+    burst: float = 1.0
+    fault: Callable[[float, str], Failure | None] = lambda at, model: None  # (seconds since the start, model)
+    rng: random.Random = field(default_factory=lambda: random.Random(1))
+    starts: list[tuple[float, str, str]] = field(default_factory=list)  # (when, model, body)
+    refused: int = 0
+    in_flight: int = 0
+    most_in_flight: int = 0
+    _level: float = 0.0
+    _at: float | None = None
+
+    async def call(
+        self, account: Account, model: Model, spec: Spec, body: bytes, *, timeout: float, complaint: str | None = None
+    ) -> Reply:
+        at = self.clock.now() - EPOCH
+        if not self._permitted(at):
+            self.refused += 1
+            return Reply(None, None, REFUSED, 0.0)
+        self.starts.append((at, model.name, body.decode()))
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        failure = self.fault(at, model.name)
+        latency = self.latency(self.rng)
+        await asyncio.sleep(latency)
+        self.in_flight -= 1
+        if failure is not None:
+            return Reply(None, None, failure, latency)
+        return Reply(b'{"choices":[{"message":{"content":"yes"}}]}', Usage(100, 50), None, latency)
+
+    def _permitted(self, at: float) -> bool:
+        if self.concurrency is not None and self.in_flight >= self.concurrency:
+            return False
+        if self.rpm is None:
+            return True
+        capacity = max(1.0, self.rpm / 60 * self.burst)
+        before = capacity if self._at is None else self._level + (at - self._at) * self.rpm / 60
+        self._level, self._at = min(capacity, before), at
+        if self._level < 1 - 1e-6:
+            return False
+        self._level -= 1
+        return True
+
+
+@dataclass
+class World:
+    clock: Clock
+    provider: Provider
+    store: SQLiteStore
+    run: Run
+    desks: Desks
+    dispatcher: Dispatcher
+
+    def desk(self, account: str = "main") -> Desk:
+        return self.desks.desk(account)
+
+    @property
+    def seconds(self) -> float:
+        return self.clock.now() - EPOCH
+
+
+def task(
+    key: str, urgency: Urgency = Urgency.STANDARD, lane: str = "general", model: str = "small", due: float = EPOCH, **more: object
+) -> NewTask:
+    spec = more.pop("spec", SPEC)
+    fallbacks = more.pop("fallbacks", ())
+    route = Route(lane, urgency, model, fallbacks=fallbacks)  # type: ignore[arg-type]
+    fields = {"input_tokens": 100, "output_tokens": 50, **more}
+    return NewTask(key.encode(), spec, route, due, key=key, **fields)  # type: ignore[arg-type]
+
+
+SPEC = Spec("chat", Wire.CHAT)
+
+
+def in_world(
+    tasks: Sequence[NewTask],
+    then: Callable[[World, Stop], object] = lambda world, stop: None,
+    *,
+    limits: Limits | None = None,
+    lanes: dict[str, int | None] | None = None,
+    weights: dict[str, float] | None = None,
+    max_cost: float | None = None,
+    meanwhile: Callable[[World], object] | None = None,
+    whole_store: bool = False,
+    **provider: object,
+) -> None:
+    """Run the tasks to their end in simulated time, then look at what happened."""
+
+    async def live(clock: Clock) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            store = SQLiteStore(Path(folder) / "s.db", inline=True)
+            run = await store.open_run("out", info={}, max_cost=max_cost, now=clock.now())
+            await store.submit(run, tasks, clock.now(), held=True)
+            await store.seal_run(run, clock.now())
+            account = Account("main", "openai", Wire.CHAT, "http://provider", limits=limits or Limits(concurrency=10))
+            models = {name: Model(name, name, (account,), 1.0, 1.0) for name in ("small", "strong")}
+            side = Provider(clock, **provider)  # type: ignore[arg-type]
+            desks = Desks(store, "w", clock, models.__getitem__, lanes or {}, random.Random(2))
+            priced = asyncio.Event()
+            priced.set()
+            calls = ModelCalls(side, desks, lambda spec, output: None, priced)
+            dispatcher = Dispatcher(
+                store,
+                "w",
+                clock,
+                desks,
+                {Wire.CHAT: calls},
+                scope=None if whole_store else Scope(run.id, budget=max_cost is not None),
+                weights=weights,
+                rng=random.Random(3),
+            )
+            await store.join("w", 1e9, clock.now())
+            world = World(clock, side, store, run, desks, dispatcher)
+            other = asyncio.ensure_future(meanwhile(world)) if meanwhile else None  # type: ignore[call-overload]
+            stop = await dispatcher.run()
+            if other:
+                await other
+            assert await store.check() == []
+            outcome = then(world, stop)
+            if asyncio.iscoroutine(outcome):
+                await outcome
+            await store.close()
+
+    run_virtual(live)
