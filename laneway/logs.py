@@ -1,6 +1,8 @@
 """Logging for people and machines: one line an event, ``key=value`` behind it, no secret in it.
 
-A module logs with ``log.info("what happened", extra={"fields": {"task": 17}})``.
+A module has ``log = logging.getLogger(__name__)`` and says
+``log.info("what happened", extra={"fields": {"task": 17}})``.
+Nothing is set up by importing this; the command line calls ``configure`` once.
 """
 
 from __future__ import annotations
@@ -8,69 +10,196 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import Collection
+import time
+from collections.abc import Collection, Mapping
+from typing import Any
+from urllib.parse import quote
 
-_SHAPED_LIKE_A_KEY = re.compile(
-    r"(?:sk|gsk|xai|pk|rk)-[A-Za-z0-9_\-]{8,}|AIza[0-9A-Za-z_\-]{20,}|(?<=Bearer )\S+|(?<=api-key: )\S+", re.IGNORECASE
-)
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 HIDDEN = "[hidden]"
+SHORTEST_SECRET = 6  # characters; shorter keys ("none") are words that would be hidden everywhere
+LONGEST_VALUE = 8_000  # characters of one message, field or trace
+_LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
+_LOGGERS = ("laneway", "asyncio", "aiohttp")  # the others print exceptions of our calls
+
+_NAMED = r"(?:api[-_]?key|x-goog-api-key|authorization|(?:auth|access|refresh|bearer)[-_]?token|secret|password|passwd)"
+_SHAPES = (
+    # sk-…, gsk_…, and the like; not the end of a word (task-…, risk-…)
+    (
+        re.compile(r"(?<![A-Za-z0-9])(?:sk|pk|rk|gsk|xai|hf|ghp|gho|glpat|r8|key)[-_][A-Za-z0-9][A-Za-z0-9_\-]{7,}"),
+        HIDDEN,
+    ),
+    (
+        re.compile(
+            r"(?<![A-Za-z0-9])(?:AIza[0-9A-Za-z_\-]{20,}|AKIA[0-9A-Z]{12,}|eyJ[\w\-]{8,}\.[\w\-]+(?:\.[\w\-]+)?)"
+        ),
+        HIDDEN,
+    ),
+    (re.compile(r"(\b(?:Bearer|Basic)\s+)(?!\[hidden)[A-Za-z0-9._~+/=\-]{4,}", re.IGNORECASE), rf"\1{HIDDEN}"),
+    # api-key: …, "api_key": "…", ?key=…
+    (
+        re.compile(
+            rf"({_NAMED}[\"\']?\s*[:=]\s*(?:b?[\"\'])?)(?!\[hidden|(?:Bearer|Basic)\s)[^\s\"\',;&}})\]]+", re.IGNORECASE
+        ),
+        rf"\1{HIDDEN}",
+    ),
+    (re.compile(r"([?&](?:key|token|sig|signature)=)[^&\s\"\']+", re.IGNORECASE), rf"\1{HIDDEN}"),
+    (re.compile(r"(\w://[^/\s:@\"\']*:)[^/\s@\"\']+(?=@)"), rf"\1{HIDDEN}"),  # ://user:password@host
+)
+_SECRET_FIELD = re.compile(_NAMED, re.IGNORECASE)
+_NO_SECRET_FIELD = re.compile(r"(?:_env|_file)$", re.IGNORECASE)
+# what a terminal would obey, or that would begin a new line or turn the text round
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_NEEDS_QUOTES = re.compile(r"[\s\"=]")
 
 
-class Redactor(logging.Filter):
-    """Replaces known secrets, and whatever is shaped like a key, in everything that is logged."""
+class Redactor:
+    """Replaces known secrets, and whatever is shaped like a key, in any text."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._secrets: set[str] = set()
+    def __init__(self, secrets: Collection[str] = ()) -> None:
+        self._secrets: list[str] = []
+        self.add(secrets)
 
     def add(self, secrets: Collection[str]) -> None:
-        self._secrets.update(secret for secret in secrets if len(secret) >= 4)
+        """Learn secrets, also as they look inside URLs and quoted texts."""
+        known = set(self._secrets)
+        for secret in secrets:
+            if len(secret) >= SHORTEST_SECRET:
+                known |= {
+                    secret,
+                    quote(secret, safe=""),
+                    repr(secret)[1:-1],
+                    secret.replace("\\", "\\\\").replace('"', '\\"'),
+                }
+        self._secrets = sorted(known, key=len, reverse=True)  # a secret that begins with another goes first
 
     def clean(self, text: str) -> str:
         for secret in self._secrets:
-            text = text.replace(secret, HIDDEN)
-        return _SHAPED_LIKE_A_KEY.sub(HIDDEN, text)
+            if secret in text:
+                text = text.replace(secret, HIDDEN)
+        for shape, instead in _SHAPES:
+            text = shape.sub(instead, text)
+        return text
+
+    def clean_value(self, value: Any, depth: int = 0) -> Any:
+        """The same inside lists and tables. What is no JSON value becomes its text."""
+        if value is None or isinstance(value, bool | float):
+            return value
+        if isinstance(value, int):
+            return value if abs(value) < 2**53 else str(value)
+        if depth < 6 and isinstance(value, Mapping):
+            return {
+                self.clean(_text(name)): HIDDEN if _is_secret(_text(name)) else self.clean_value(inner, depth + 1)
+                for name, inner in value.items()
+            }
+        if depth < 6 and isinstance(value, list | tuple | set | frozenset):
+            return [self.clean_value(inner, depth + 1) for inner in value]
+        return _cut(self.clean(_text(value)))
+
+
+def configure(verbosity: int, *, json: bool = False, secrets: Collection[str] = ()) -> Redactor:
+    """Log to stderr: warnings; with ``verbosity`` 1 information; with 2 everything, and exceptions with their traces.
+
+    ``json``: one object a line. Returns the redactor: ``add`` secrets that become known later, and ``clean`` whatever
+    else is shown to people. May be called again; the last call holds.
+    """
+    redactor = Redactor(secrets)
+    handler = _Handler(sys.stderr)
+    handler.setFormatter(_JsonLines(redactor, True) if json else _Lines(redactor, verbosity > 1))
+    level = _LEVELS[max(0, min(verbosity, 2))]
+    for name in _LOGGERS:
+        logger = logging.getLogger(name)
+        for old in [one for one in logger.handlers if isinstance(one, _Handler)]:
+            logger.removeHandler(old)
+        logger.addHandler(handler)
+        logger.setLevel(level if name == "laneway" else max(level, logging.WARNING))
+    logging.getLogger("laneway").propagate = False
+    return redactor
+
+
+class _Handler(logging.StreamHandler[Any]):
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """The standard library would print the record as it is, secrets and all."""
 
 
 class _Lines(logging.Formatter):
-    def __init__(self, redactor: Redactor, as_json: bool) -> None:
+    """``12:00:01 warning lost the lease worker=3 task=17``. A trace follows on lines that begin with ``    | ``."""
+
+    def __init__(self, redactor: Redactor, traces: bool) -> None:
         super().__init__()
         self._redactor = redactor
-        self._json = as_json
+        self._traces = traces
 
     def format(self, record: logging.LogRecord) -> str:
-        fields: dict[str, object] = dict(getattr(record, "fields", {}))
-        message = record.getMessage()
-        trace = self.formatException(record.exc_info) if record.exc_info else ""
-        if self._json:
-            import orjson
+        event = self._event(record)
+        stamp = time.strftime("%H:%M:%S", time.localtime(record.created))
+        pairs = "".join(f" {_flat(name)}={_quoted(value)}" for name, value in event["fields"].items())
+        line = f"{stamp} {record.levelname.lower():7} {_flat(event['message'])}{pairs}"
+        if event["error"]:
+            line += f" error={_quoted(event['error'])}"
+        return "\n".join([line, *(f"    | {_flat(part)}" for part in event["trace"].splitlines())])
 
-            data = {
-                "time": record.created,
-                "level": record.levelname.lower(),
-                "logger": record.name,
-                "message": message,
-            }
-            text = orjson.dumps({**data, **fields, **({"trace": trace} if trace else {})}, default=str).decode()
-        else:
-            pairs = "".join(f" {name}={value}" for name, value in fields.items())
-            text = f"{self.formatTime(record, '%H:%M:%S')} {record.levelname.lower():7} {message}{pairs}"
-            text += f"\n{trace}" if trace else ""
-        return _CONTROL.sub(" ", self._redactor.clean(text))
+    def _event(self, record: logging.LogRecord) -> dict[str, Any]:
+        try:
+            message = _text(record.getMessage())
+        except Exception as error:  # noqa: BLE001 - a wrong format string must not lose the event
+            message = f"{_text(record.msg)} {_text(record.args)} ({type(error).__name__} while formatting)"
+        fields = getattr(record, "fields", None)
+        error_text = trace = ""
+        if record.exc_info and record.exc_info[1] is not None:
+            error_text = f"{type(record.exc_info[1]).__name__}: {_text(record.exc_info[1])}"
+            if self._traces:
+                try:
+                    trace = _text(self.formatException(record.exc_info))
+                except Exception:  # noqa: BLE001 - an exception whose text cannot be made
+                    trace = ""
+        return {
+            "message": _cut(self._redactor.clean(message)),
+            "fields": self._redactor.clean_value(fields) if isinstance(fields, Mapping) else {},
+            "error": _cut(self._redactor.clean(error_text)),
+            "trace": _cut(self._redactor.clean(trace)),
+        }
 
 
-def configure(verbosity: int, *, as_json: bool = False, secrets: Collection[str] = ()) -> Redactor:
-    """Set up the ``laneway`` logger on stderr: warnings, with one ``-v`` information, with two everything. Returns the
-    redactor, which learns further secrets with ``add``."""
-    redactor = Redactor()
-    redactor.add(secrets)
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Lines(redactor, as_json))
-    logger = logging.getLogger("laneway")
-    for old in list(logger.handlers):
-        logger.removeHandler(old)
-    logger.addHandler(handler)
-    logger.propagate = False
-    logger.setLevel([logging.WARNING, logging.INFO][verbosity] if verbosity < 2 else logging.DEBUG)
-    return redactor
+class _JsonLines(_Lines):
+    def format(self, record: logging.LogRecord) -> str:
+        import orjson
+
+        event = self._event(record)
+        data: dict[str, Any] = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{record.msecs:03.0f}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": event["message"],
+        }
+        for name, value in event["fields"].items():
+            data[f"field_{name}" if name in (*data, "error", "trace") else name] = value
+        data |= {name: event[name] for name in ("error", "trace") if event[name]}
+        return orjson.dumps(data).decode()
+
+
+def _text(value: Any) -> str:
+    try:
+        return _CONTROL.sub(_space, str(value).encode("utf-8", "replace").decode())
+    except Exception:  # noqa: BLE001 - whatever somebody's __str__ raises
+        return f"<{type(value).__name__}>"
+
+
+def _space(match: re.Match[str]) -> str:
+    return match[0] if match[0] in "\n\t" else " "
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}… ({len(text):,} characters)"
+
+
+def _flat(text: str) -> str:
+    return text.replace("\n", "\\n").replace("\t", " ")
+
+
+def _quoted(value: Any) -> str:
+    text = _flat(value if isinstance(value, str) else str(value))
+    return '"' + text.replace('"', '\\"') + '"' if not text or _NEEDS_QUOTES.search(text) else text
+
+
+def _is_secret(name: str) -> bool:
+    return bool(_SECRET_FIELD.search(name)) and not _NO_SECRET_FIELD.search(name)

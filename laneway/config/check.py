@@ -57,6 +57,8 @@ def _models(config: Config, section: Any, place: Place) -> Iterator[Fault]:
                 yield Fault((*place, field), f'"{name}" is the provider\'s id of the model "{own}": write "{own}"')
             else:
                 yield from _known("model", name, config.models, (*place, field))
+    if section.fallbacks and not section.model and place[0] != "rules":
+        yield Fault((*place, "fallbacks"), "fallbacks belong to a model: name it here too")
     if section.urgency is not None:
         try:
             config.urgency_of(section.urgency)

@@ -121,7 +121,7 @@ class Order:
         candidates = [
             cell for cell, rank in zip(cells, ranks, strict=True) if rank == top and cell.head.lane == lane[1]
         ]
-        return min(candidates, key=lambda cell: (cell.head.urgency, cell.due_at))
+        return min(candidates, key=lambda cell: cell.due_at)
 
     def _started(self, cell: _Cell, cells: list[_Cell], now: float) -> None:
         rank = cell.rank(now)

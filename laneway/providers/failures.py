@@ -16,7 +16,6 @@ from laneway.providers.headers import retry_after
 from laneway.task import Failure, FailureClass, Wire
 
 LONGEST_MESSAGE = 500
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 _CREDIT = re.compile(
     r"insufficient[_ ]quota|exceeded your current quota|billing|credit balance|spend(ing)? (limit|cap)|usage limits?\b"
     r"|insufficient (funds|credits?|balance)|payment required|workspace api usage",
@@ -30,6 +29,7 @@ _CONTEXT = re.compile(
 _FILTER = re.compile(
     r"content[_ ](filter|policy|management)|responsibleai|safety (system|policy)|flagged", re.IGNORECASE
 )
+_BAD_KEY = re.compile(r"api[ _-]?key (is )?(not valid|invalid|missing|expired)|invalid api[ _-]?key", re.IGNORECASE)
 _KEY = re.compile(r"(sk|gsk|xai|pk|key)-[A-Za-z0-9_\-]{6,}|Bearer\s+\S+|AIza[\w\-]{10,}", re.IGNORECASE)
 
 
@@ -79,7 +79,7 @@ def classify(
         return failure(FailureClass.REQUEST, "context_length_exceeded")
     if _FILTER.search(text):
         return failure(FailureClass.REQUEST, "content_filter")
-    if _CREDIT.search(text):
+    if _CREDIT.search(text) or _BAD_KEY.search(text):
         return failure(FailureClass.ACCOUNT)
     return failure(FailureClass.REQUEST)
 
@@ -130,8 +130,8 @@ def _words(said: Any, body: bytes, status: int) -> tuple[str, str, str]:
         detail = error.get("detail")
         if not message and detail:
             message = detail if isinstance(detail, str) else orjson.dumps(detail).decode()
-        code = error.get("code") or error.get("status") or ""
-        return _word(code), _word(error.get("type")), clean(str(message)) or f"the provider answered {status}"
+        code = _word(error.get("code")) or _word(error.get("status"))
+        return code, _word(error.get("type")), clean(str(message)) or f"the provider answered {status}"
     text = re.sub(r"<[^>]*>", " ", body[:2000].decode("utf-8", "replace"))
     return "", "", clean(text) or f"the provider answered {status}"
 
@@ -142,7 +142,7 @@ def _word(value: object) -> str:
 
 def clean(text: str) -> str:
     """One line, bounded, without control characters or anything shaped like a key."""
-    text = _KEY.sub("[key]", _CONTROL.sub(" ", text))
+    text = _KEY.sub("[key]", "".join(char if char.isprintable() else " " for char in text[: 4 * LONGEST_MESSAGE]))
     return " ".join(text.split())[:LONGEST_MESSAGE]
 
 

@@ -6,7 +6,8 @@ pinned model has none.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+import difflib
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -112,7 +113,7 @@ class Triage:
         for rule in self._rules:
             missing = sorted(rule.fields & self._unseen.keys())
             if self._assessed and missing and not rule.matched:
-                near = [name for one in missing for name in BUILT_IN if name != one and _alike(name, one)]
+                near = [name for one in missing for name in sorted(BUILT_IN) if name != one and _alike(name, one)]
                 hint = f" (did you mean {near[0]}?)" if near else ""
                 found.append((rule.name, f"it looks at {', '.join(missing)}, which no record has{hint}"))
         return found
@@ -265,9 +266,4 @@ def explain(route: Route) -> list[str]:
 
 
 def _alike(one: str, other: str) -> bool:
-    import difflib
-
     return difflib.SequenceMatcher(None, one, other.casefold()).ratio() > 0.7
-
-
-__all__ = ["FILLED", "RuleFunction", "Triage", "explain"]

@@ -37,6 +37,7 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 }
 _FLAGS = {"i": re.IGNORECASE, "m": re.MULTILINE, "s": re.DOTALL, "c": re.NOFLAG}
 _NUMBER = re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,4})?\s*", re.ASCII)
+_WORDS = re.compile(r"[A-Za-z0-9 _,;:@|-]+")
 _LONGEST_NUMBER = 400  # characters
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _COMPLEXITY = {"low": 0, "medium": 1, "high": 2}
@@ -191,11 +192,22 @@ def _pattern(source: str, letters: str, where: str) -> Test:
     except (re.error, OverflowError, RecursionError) as error:
         raise ConfigError(f"{where}: the pattern /{source}/ is wrong: {error}", hint="mend the pattern") from None
 
+    if flags == re.IGNORECASE and _WORDS.fullmatch(source):
+        words = [word for word in source.lower().split("|") if word]
+        if len(words) == source.count("|") + 1:
+            return lambda value: _has_one(words, str(value))
+
     def found(value: Any) -> bool:
         text = value if isinstance(value, str) else str(value)
         return search(text if len(text) <= LONGEST_SEARCHED else text[:LONGEST_SEARCHED]) is not None
 
     return found
+
+
+def _has_one(words: list[str], text: str) -> bool:
+    """``/attorney|lawyer/`` without the pattern engine, which takes 6 ns a character when letter case is aside."""
+    text = text[:LONGEST_SEARCHED].lower()
+    return any(word in text for word in words)
 
 
 def _ranked(wanted: Any, where: str, rank: Callable[[str], int], own: Callable[[Any], int | None]) -> Test:

@@ -92,7 +92,12 @@ class World:
 
 
 def task(
-    key: str, urgency: Urgency = Urgency.STANDARD, lane: str = "general", model: str = "small", due: float = EPOCH, **more: object
+    key: str,
+    urgency: Urgency = Urgency.STANDARD,
+    lane: str = "general",
+    model: str = "small",
+    due: float = EPOCH,
+    **more: object,
 ) -> NewTask:
     spec = more.pop("spec", SPEC)
     fallbacks = more.pop("fallbacks", ())

@@ -34,7 +34,9 @@ def new(key: str | None = None, body: str = "{}", due: float = NOW, **more: Any)
     return NewTask(body=body.encode(), due_at=due, key=key, **{**fields, **more})
 
 
-async def open_run(store: Store, identity: str = "out.jsonl", max_cost: float | None = None, fresh: bool = False) -> Run:
+async def open_run(
+    store: Store, identity: str = "out.jsonl", max_cost: float | None = None, fresh: bool = False
+) -> Run:
     return await store.open_run(identity, info={}, max_cost=max_cost, now=NOW, fresh=fresh)
 
 
@@ -46,7 +48,9 @@ async def run_with(store: Store, tasks: Sequence[NewTask], **options: Any) -> Ru
     return await store.get_run(run.id)
 
 
-async def claim(store: Store, worker: str = "w", n: int = 100, now: float = NOW, price: float | None = 1.0) -> list[Claimed]:
+async def claim(
+    store: Store, worker: str = "w", n: int = 100, now: float = NOW, price: float | None = 1.0
+) -> list[Claimed]:
     """Claim up to ``n`` of every cell."""
     heads = await store.peek(now, depth=n)
     return await store.claim(worker, [Pick(head.cell_id, n, "main", price, price) for head in heads], now)
@@ -67,7 +71,9 @@ def settlement(task: Claimed, state: State = State.SUCCEEDED, **more: Any) -> Se
     return Settlement(task.id, task.fence, state, **{**fields, **more})
 
 
-async def finish(store: Store, tasks: Sequence[Claimed], state: State = State.SUCCEEDED, worker: str = "w", **more: Any) -> list[bool]:
+async def finish(
+    store: Store, tasks: Sequence[Claimed], state: State = State.SUCCEEDED, worker: str = "w", **more: Any
+) -> list[bool]:
     return await store.settle(worker, [settlement(task, state, **more) for task in tasks], NOW)
 
 

@@ -89,7 +89,9 @@ class History(RuleBasedStateMachine):
 
     @rule(key=KEYS)
     def retry(self, key: str) -> None:
-        self.do(self.store.retry([r.task_id for r in self.do(self.store.failed_after(self.run, 0, 99)) if r.key == key], 0))
+        self.do(
+            self.store.retry([r.task_id for r in self.do(self.store.failed_after(self.run, 0, 99)) if r.key == key], 0)
+        )
 
     @invariant()
     def the_books_are_sound(self) -> None:

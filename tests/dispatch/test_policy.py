@@ -1,0 +1,345 @@
+"""The pieces of policy one by one, on an injected time."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from laneway.dispatch.adaptive import Adaptive
+from laneway.dispatch.breaker import Breaker
+from laneway.dispatch.desk import Admission, Blocked, Desk
+from laneway.dispatch.limits import Limiter, Size
+from laneway.dispatch.order import Order, Plan
+from laneway.dispatch.retry import FREE_TRIES, decide, delay_s
+from laneway.providers.model import Account, Limits, Model, Observed, Reply
+from laneway.store.interface import Head
+from laneway.task import Claimed, Failure, FailureClass, Outcome, Route, Spec, State, Urgency, Usage, Wire
+
+NOW = 1000.0
+ONE = Size(100, 50, 50)
+
+
+def desk(**limits: float) -> Desk:
+    concurrency = limits.pop("concurrency", None)
+    account = Account("main", "openai", Wire.CHAT, "http://x", limits=Limits(concurrency=concurrency, **limits))  # type: ignore[arg-type]
+    return Desk(account, NOW, random.Random(1))
+
+
+def head(
+    cell: int, urgency: Urgency = Urgency.STANDARD, lane: str = "general", due: float = NOW + 60, n: int = 50
+) -> Head:
+    return Head(cell, 1, "small", lane, urgency, n, tuple((due + i * 1e-3, 100, 50) for i in range(n)))
+
+
+def plan(order: Order, heads: list[Head], slots: int, lanes: dict[str, int] | None = None) -> Plan:
+    return order.plan(heads, slots, (lanes or {}).get, lambda model, size, now: None, lambda m, i, o: ONE, NOW)
+
+
+def picked(made: Plan) -> dict[int, int]:
+    return {cell: len(admissions) for cell, admissions in made.picks.items()}
+
+
+class TestOrder:
+    def test_the_more_urgent_class_goes_first_but_for_the_floor(self) -> None:
+        made = plan(Order(), [head(1, Urgency.RELAXED), head(2, Urgency.URGENT)], 40)
+        assert picked(made) == {2: 39, 1: 1}
+
+    def test_lanes_take_turns_by_weight(self) -> None:
+        made = plan(Order({"a": 3.0, "b": 1.0}), [head(1, lane="a"), head(2, lane="b")], 40)
+        assert picked(made) == {1: 30, 2: 10}
+
+    def test_an_overdue_task_rises_one_class_and_never_to_immediate(self) -> None:
+        overdue = NOW - 1
+        assert picked(plan(Order(), [head(1, Urgency.RELAXED, due=overdue), head(2)], 10)) == {1: 10}
+        twice = [head(1, Urgency.RELAXED, due=overdue), head(2, Urgency.URGENT)]
+        assert picked(plan(Order(), twice, 10)) == {2: 10}
+        heads = [head(1, Urgency.URGENT, due=overdue, n=200), head(2, Urgency.IMMEDIATE)]
+        assert picked(plan(Order(), heads, 19)) == {2: 19}
+
+    def test_within_a_lane_the_earliest_due_goes_first(self) -> None:
+        made = plan(Order(), [head(1, due=NOW + 50), head(2, due=NOW + 10)], 10)
+        assert picked(made) == {2: 10}
+
+    def test_a_full_lane_is_passed_over_and_named(self) -> None:
+        made = plan(Order(), [head(1, lane="full"), head(2, lane="free")], 10, {"full": 2})
+        assert picked(made) == {1: 2, 2: 8}
+        assert made.blocked[1].by == "lane full"
+
+    def test_a_blocked_model_blocks_nobody(self) -> None:
+        def admit(model: str, size: Size, now: float) -> Blocked | None:
+            return Blocked(now + 5, "tokens_per_minute") if model == "strong" else None
+
+        heads = [Head(1, 1, "strong", "general", Urgency.IMMEDIATE, 5, ((NOW, 1, 1),) * 5), head(2)]
+        made = Order().plan(heads, 10, lambda lane: None, admit, lambda m, i, o: ONE, NOW)
+        assert picked(made) == {2: 10}
+        assert made.wait_until == NOW + 5
+
+    def test_a_lane_that_was_away_gets_no_turns_for_it(self) -> None:
+        order = Order()
+        plan(order, [head(1, lane="a")], 50)
+        made = plan(order, [head(1, lane="a"), head(2, lane="b")], 20)
+        assert abs(picked(made)[1] - picked(made)[2]) <= 1
+
+    @given(
+        st.lists(st.tuples(st.sampled_from(list(Urgency)), st.sampled_from("abc"), st.floats(-100, 100)), min_size=1),
+        st.integers(1, 80),
+    )
+    def test_no_slot_stays_empty_while_somebody_waits(
+        self, cells: list[tuple[Urgency, str, float]], slots: int
+    ) -> None:
+        heads = [head(i, u, lane, NOW + due, n=5) for i, (u, lane, due) in enumerate(cells)]
+        assert plan(Order(), heads, slots).size == min(slots, 5 * len(heads))
+
+    def test_everybody_is_served_in_the_long_run(self) -> None:
+        order, served = Order(), Counter[int]()
+        heads = [head(i, urgency, f"lane{i}", due=NOW + 1e9) for i, urgency in enumerate(Urgency)]
+        for _ in range(4000):
+            served.update(picked(plan(order, heads, 1)))
+        assert all(served[i] > 0 for i in range(2)), served
+        assert served[0] >= 0.9 * 4000
+
+
+class TestLimiter:
+    @given(st.lists(st.floats(0, 2), min_size=1, max_size=200), st.sampled_from([60.0, 600.0, 6000.0]))
+    def test_no_window_holds_more_than_the_limit_permits(self, waits: list[float], rpm: float) -> None:
+        limiter, now, starts = Limiter(Limits(requests_per_minute=rpm), NOW), NOW, []
+        for wait in waits:
+            now += wait
+            while limiter.free_at(ONE, now)[0] <= now:
+                limiter.take(ONE, now)
+                starts.append(now)
+        burst = max(1.0, rpm / 60 * 0.5)
+        for i, first in enumerate(starts):
+            for j in range(i, len(starts)):
+                assert j - i + 1 <= burst + (starts[j] - first) * rpm / 60 + 1 + 1e-6
+
+    def test_an_estimate_that_was_too_low_becomes_a_debt(self) -> None:
+        limiter = Limiter(Limits(tokens_per_minute=6000), NOW)
+        limiter.take(Size(10, 10, 10), NOW)
+        limiter.settle(Size(10, 10, 10), 300, 200)
+        at, by = limiter.free_at(Size(10, 10, 10), NOW)
+        assert by == "tokens_per_minute"
+        assert at - NOW == pytest.approx((500 + 10 - 50 + 10 - 10) / 100, abs=0.2)
+
+    def test_headers_that_show_a_full_bucket_are_used(self) -> None:
+        limiter = Limiter(Limits(requests_per_minute=600), NOW)
+        limiter.take(ONE, NOW)
+        limiter.observe(Observed("requests", 600, 599, 0.1), Size(), 0, 0.2, NOW)
+        n = 0
+        while limiter.free_at(ONE, NOW)[0] <= NOW:
+            limiter.take(ONE, NOW)
+            n += 1
+        assert n == 589, "all but a second's worth"
+
+    def test_headers_of_a_small_bucket_change_nothing(self) -> None:
+        limiter = Limiter(Limits(requests_per_minute=600), NOW)
+        limiter.take(ONE, NOW)
+        limiter.observe(Observed("requests", 600, 9, 0.1), Size(), 0, 0.2, NOW)
+        assert limiter.free_at(ONE, NOW)[0] > NOW
+
+    def test_refusals_win_over_headers(self) -> None:
+        limiter = Limiter(Limits(requests_per_minute=600), NOW)
+        limiter.refused(NOW)
+        limiter.observe(Observed("requests", 600, 599, 0.1), Size(), 0, 0.2, NOW)
+        assert limiter.free_at(ONE, NOW)[0] > NOW
+
+    def test_a_limit_that_nobody_configured_is_learnt(self) -> None:
+        limiter = Limiter(Limits(), NOW)
+        assert limiter.free_at(ONE, NOW) == (NOW, "")
+        limiter.observe(Observed("tokens", 60000, 0, 60), Size(), 0, 0.0, NOW)
+        at, by = limiter.free_at(ONE, NOW)
+        assert (at > NOW, by) == (True, "tokens_per_minute")
+
+    def test_a_configured_limit_is_never_raised_by_headers(self) -> None:
+        limiter = Limiter(Limits(requests_per_minute=60), NOW)
+        limiter.observe(Observed("requests", 6000, None, None), Size(), 0, 0.0, NOW)
+        assert limiter.limits() == {"requests_per_minute": 60}
+        limiter.observe(Observed("requests", 30, None, None), Size(), 0, 0.0, NOW)
+        assert limiter.limits() == {"requests_per_minute": 30}
+
+    def test_groqs_requests_are_per_day(self) -> None:
+        limiter = Limiter(Limits(), NOW)
+        limiter.observe(Observed("requests", 1000, 3, 100, window=86400.0), Size(), 0, 0.0, NOW)
+        for _ in range(3):
+            assert limiter.free_at(ONE, NOW)[0] <= NOW
+            limiter.take(ONE, NOW)
+        assert limiter.free_at(ONE, NOW)[0] > NOW + 60
+
+    def test_a_restart_goes_on_from_what_was_used(self) -> None:
+        limiter = Limiter(Limits(requests_per_day=100), NOW)
+        for _ in range(100):
+            limiter.take(ONE, NOW)
+        again = Limiter(Limits(requests_per_day=100), NOW + 60)
+        again.restore(limiter.state(), 60, NOW + 60)
+        assert again.free_at(ONE, NOW + 60)[0] > NOW + 600
+
+    def test_what_openai_charges_is_what_was_allowed(self) -> None:
+        limiter = Limiter(Limits(tokens_per_minute=6000), NOW, charges_max_tokens=True)
+        limiter.take(Size(10, 5, 1000), NOW)
+        limiter.settle(Size(10, 5, 1000), 10, 5)
+        assert limiter.free_at(Size(10, 5, 10), NOW)[0] > NOW + 9
+
+
+class TestDesk:
+    def test_concurrency_is_exact(self) -> None:
+        one = desk(concurrency=2)
+        first, second = one.admit(ONE, NOW), one.admit(ONE, NOW)
+        assert isinstance(first, Admission)
+        assert isinstance(second, Admission)
+        assert one.admit(ONE, NOW) == Blocked(None, "concurrency")
+        one.release(first)
+        assert isinstance(one.admit(ONE, NOW), Admission)
+
+    def test_a_release_gives_back_what_was_taken(self) -> None:
+        one = desk(requests_per_minute=60, concurrency=9)
+        admission = one.admit(ONE, NOW)
+        assert isinstance(admission, Admission)
+        assert isinstance(one.admit(ONE, NOW), Blocked)
+        one.release(admission)
+        assert isinstance(one.admit(ONE, NOW), Admission)
+
+    def test_an_account_failure_pauses_it(self) -> None:
+        one = desk(concurrency=2)
+        admission = one.admit(ONE, NOW)
+        assert isinstance(admission, Admission)
+        one.settle(admission, Reply(None, None, Failure(FailureClass.ACCOUNT, "x", "no credit", 401), 0.1), NOW)
+        assert one.paused == "no credit"
+        assert one.admit(ONE, NOW) == Blocked(None, "paused")
+
+
+class TestAdaptive:
+    def test_it_doubles_until_refused_then_creeps(self) -> None:
+        adaptive = Adaptive(NOW)
+        for _ in range(20):
+            adaptive.succeeded(20, 0.1, NOW)
+        assert adaptive.limit == 40
+        adaptive.refused(40, NOW)
+        assert adaptive.limit == 32
+        adaptive.refused(40, NOW)
+        assert adaptive.limit == 32, "one cut a cooldown"
+        for _ in range(32):
+            adaptive.succeeded(32, 0.1, NOW + 1)
+        assert 32 < adaptive.limit <= 36
+
+    def test_it_does_not_grow_while_unused(self) -> None:
+        adaptive = Adaptive(NOW)
+        for _ in range(100):
+            adaptive.succeeded(5, 0.1, NOW)
+        assert adaptive.limit == 20
+
+    @given(st.lists(st.booleans(), max_size=300))
+    def test_it_stays_within_bounds_and_explains_itself(self, refusals: list[bool]) -> None:
+        adaptive, now = Adaptive(NOW), NOW
+        for refusal in refusals:
+            now += 0.3
+            if refusal:
+                adaptive.refused(adaptive.limit, now)
+            else:
+                adaptive.succeeded(adaptive.limit, 0.1, now)
+            assert 1 <= adaptive.limit <= 1000
+        assert adaptive.history[-1].limit == adaptive.limit
+
+
+class TestBreaker:
+    def test_five_outages_in_a_row_open_it_and_one_answer_closes_it(self) -> None:
+        breaker = Breaker(random.Random(1))
+        for _ in range(4):
+            assert not breaker.failed(NOW)
+        breaker.answered()
+        for _ in range(4):
+            assert not breaker.failed(NOW)
+        assert breaker.failed(NOW)
+        at = breaker.free_at(NOW)
+        assert at is not None
+        assert NOW < at <= NOW + 1
+        breaker.started()
+        assert breaker.free_at(at) is None, "one probe at a time"
+        breaker.answered()
+        assert breaker.free_at(at) == at
+
+    def test_the_pause_grows_to_four_seconds_and_no_further(self) -> None:
+        breaker, now = Breaker(random.Random(1)), NOW
+        for _ in range(5):
+            breaker.failed(now)
+        for _ in range(10):
+            at = breaker.free_at(now)
+            assert at is not None
+            assert at - now <= 4
+            now = at
+            breaker.started()
+            breaker.failed(now)
+
+
+def claimed(**more: object) -> Claimed:
+    fields: dict[str, object] = {
+        "id": 1, "run_id": 1, "cell_id": 1, "fence": 1, "attempts": 0, "refusals": 0, "losses": 0, "key": "k",
+        "model": "small", "lane": "general", "urgency": Urgency.STANDARD, "account": "main",
+        "route": Route("general", Urgency.STANDARD, "small"), "spec": Spec("chat", Wire.CHAT, max_attempts=3),
+        "body": b"{}", "input_tokens": 1, "output_tokens": 1, "submitted_at": NOW, "claimed_at": NOW,
+        "deadline": None, "complaint": None,
+    }  # fmt: skip
+    return Claimed(**{**fields, **more})  # type: ignore[arg-type]
+
+
+def failed(cls: FailureClass, **more: object) -> Reply:
+    return Reply(None, None, Failure(cls, "code", "message", **more), 0.1)  # type: ignore[arg-type]
+
+
+class TestRetry:
+    MODEL = Model("small", "small", (), 1.0, 2.0)
+
+    def decide(self, reply: Reply, down: bool = False, **task: object):  # type: ignore[no-untyped-def]
+        return decide(claimed(**task), reply, self.MODEL, now=NOW, rng=random.Random(1), down=down)
+
+    def test_an_answer_is_charged_at_the_models_prices(self) -> None:
+        made = self.decide(Reply(b"{}", Usage(1000, 500), None, 0.1))
+        assert (made.state, made.outcome) == (State.SUCCEEDED, Outcome.OK)
+        assert made.cost == pytest.approx((1000 * 1 + 500 * 2) / 1e6)
+
+    def test_a_transient_failure_waits_then_fails_when_its_tries_are_used_up(self) -> None:
+        first = self.decide(failed(FailureClass.TRANSIENT, status=500, outage=True))
+        assert (first.state, first.burned) == (State.WAITING, True)
+        assert first.wake_at is not None
+        assert first.wake_at >= NOW
+        last = self.decide(failed(FailureClass.TRANSIENT, status=500, outage=True), attempts=2)
+        assert last.state is State.FAILED
+
+    def test_refusals_and_outages_cost_no_attempt_up_to_a_bound(self) -> None:
+        refused = failed(FailureClass.TRANSIENT, status=429, refused=True, retry_after=2.0)
+        made = self.decide(refused, attempts=2)
+        assert (made.state, made.burned, made.outcome) == (State.WAITING, False, Outcome.RATE_LIMITED)
+        assert made.wake_at is not None
+        assert NOW + 2.0 < made.wake_at < NOW + 63
+        assert not self.decide(failed(FailureClass.TRANSIENT, outage=True), down=True, attempts=2).burned
+        assert self.decide(refused, attempts=2, refusals=FREE_TRIES).state is State.FAILED
+
+    def test_an_account_failure_keeps_the_task(self) -> None:
+        made = self.decide(failed(FailureClass.ACCOUNT, status=401))
+        assert (made.state, made.burned) == (State.READY, False)
+
+    def test_bad_output_is_told_to_the_model_then_the_stronger_one_is_asked(self) -> None:
+        route = Route("general", Urgency.STANDARD, "small", fallbacks=("strong",))
+        first = self.decide(failed(FailureClass.OUTPUT), route=route)
+        assert (first.state, first.complaint, first.model) == (State.READY, "message", None)
+        assert self.decide(failed(FailureClass.OUTPUT), route=route, attempts=2).model == "strong"
+
+    def test_a_refused_request_goes_to_the_fallback_or_fails(self) -> None:
+        route = Route("general", Urgency.STANDARD, "small", fallbacks=("strong",))
+        assert self.decide(failed(FailureClass.REQUEST, status=400), route=route).model == "strong"
+        assert self.decide(failed(FailureClass.REQUEST, status=400), route=route, model="strong").state is State.FAILED
+
+    @given(st.integers(0, 30), st.integers(0, 30), st.one_of(st.none(), st.floats(0, 3600)), st.integers(0, 99))
+    def test_delays_respect_retry_after_and_stay_bounded(
+        self, attempts: int, refusals: int, after: float | None, seed: int
+    ) -> None:
+        failure = Failure(FailureClass.TRANSIENT, "x", "x", retry_after=after)
+        delay = delay_s((), attempts, refusals, failure, random.Random(seed))
+        assert (after or 0) <= delay <= max(60.0, (after or 0) + 1.0)
+
+    def test_configured_delays_are_used_in_order(self) -> None:
+        failure = Failure(FailureClass.TRANSIENT, "x", "x")
+        assert [delay_s((10, 30), n, 0, failure, random.Random(1)) for n in range(3)] == [10, 30, 30]
