@@ -115,6 +115,8 @@ class Batch:
         except BaseException:
             await lw.store.abandon_run(run)
             raise
+        finally:
+            reading.close()
         if self._interrupts:
             await lw.store.abandon_run(run)
             raise Interrupted("interrupted while reading", hint="nothing was sent; run the same command again")

@@ -51,7 +51,8 @@ def line_numbers(text: str) -> dict[Place, int]:
         parsed = tomllib.loads(statement)
         if statement.lstrip().startswith("["):
             table = _open(_header(parsed), counts, repeated=statement.lstrip().startswith("[["))
-            found.setdefault(table, number)
+            for depth in range(1, len(table) + 1):  # [lanes.legal] makes lanes as well
+                found.setdefault(table[:depth], number)
         else:
             for names in _names(parsed, table):
                 found.setdefault(names, number)

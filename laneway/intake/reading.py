@@ -53,17 +53,16 @@ class Reading:
         path = self._source.path
         return Path("stdin.bad.jsonl") if path is None else path.with_name(path.stem + ".bad.jsonl")
 
+    def close(self) -> None:
+        self._source.close()
+
     def __iter__(self) -> Iterator[Draft | BadLine]:
-        drafts = itertools.islice(self._all(), self._options.limit)
-        try:
-            for draft in drafts:
-                if isinstance(draft, BadLine) or self._options.samples == 1:
-                    yield draft
-                    continue
-                for n in range(1, self._options.samples + 1):
-                    yield dataclasses.replace(draft, key=f"{draft.key}#{n}")
-        finally:
-            self._source.close()
+        for draft in itertools.islice(self._all(), self._options.limit):
+            if isinstance(draft, BadLine) or self._options.samples == 1:
+                yield draft
+                continue
+            for n in range(1, self._options.samples + 1):
+                yield dataclasses.replace(draft, key=f"{draft.key}#{n}")
 
     def _all(self) -> Iterator[Draft | BadLine]:
         if self._records is None:
@@ -81,7 +80,11 @@ def open_reading(argument: str, config: Config, options: ReadOptions) -> Reading
     if options.samples < 1:
         raise InputError(f"--samples {options.samples}", hint="give a number of answers for each task, 1 or more")
     source = Source(argument)
-    return Reading(source, _detect(source), config, options)
+    try:
+        return Reading(source, _detect(source), config, options)
+    except BaseException:
+        source.close()
+        raise
 
 
 def _detect(source: Source) -> Kind:

@@ -158,11 +158,9 @@ def jsonl_rows(source: Source) -> Iterator[Row | BadLine]:
 def csv_rows(source: Source) -> Iterator[Row | BadLine]:
     """The rows of a table with a header line; cells are texts. ``,``, ``;`` or tab between them."""
     csv.field_size_limit(2**31 - 1)
-    text = source.text()
-    first = text.readline()
+    first = next((raw for _, raw in source.lines() if isinstance(raw, bytes)), b"").decode("utf-8", "replace")
     delimiter = max(",;\t", key=first.count)
-    text.seek(0)
-    reader = csv.reader(text, delimiter=delimiter, strict=True)
+    reader = csv.reader(source.text(), delimiter=delimiter, strict=True)
     try:
         header = [name.strip() for name in next(reader)]
         twice = [name for name, n in Counter(header).items() if n > 1]

@@ -27,6 +27,7 @@ class Source:
         self.name = "standard input" if self.stdin else argument
         self._file = self._spool() if self.path is None else _open(self.path)
         if not self._file.read(1):
+            self._file.close()
             raise InputError(f"{self.name} is empty", hint="one task a line; see the README for the formats")
 
     @property

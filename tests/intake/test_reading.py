@@ -1,0 +1,251 @@
+"""From files to drafts, and what is said of lines that cannot be used."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from laneway.config.models import Config
+from laneway.errors import ConfigError, InputError
+from laneway.intake.draft import BadLine, Draft
+from laneway.intake.faults import Faults
+from laneway.intake.options import ReadOptions
+from laneway.intake.reading import Kind, open_reading
+from laneway.task import Urgency
+
+MESSAGE = {"role": "user", "content": "hello"}
+
+
+def line(key: str = "a", **body: Any) -> str:
+    made = {"model": "small", "messages": [MESSAGE], **body}
+    return json.dumps({"custom_id": key, "method": "POST", "url": "/v1/chat/completions", "body": made})
+
+
+def config(tmp_path: Path, **more: Any) -> Config:
+    (tmp_path / "p.j2").write_text("Review: {{ text }}")
+    data = {
+        "accounts": {"main": {}},
+        "models": {"small": {"account": "main", "id": "s"}},
+        "lanes": {"legal": {}},
+        "types": {"review": {"prompt": "p.j2", "max_output_tokens": 9}},
+        "urgency": {"urgent": {"aliases": ["P1"]}},
+    }
+    return Config.model_validate({**data, **more, "folder": tmp_path})
+
+
+def read(
+    tmp_path: Path, text: str | bytes, name: str = "in.jsonl", conf: Config | None = None, **options: Any
+) -> list[Draft | BadLine]:
+    path = tmp_path / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    reading = open_reading(str(path), conf or config(tmp_path), ReadOptions(**options))
+    try:
+        return list(reading)
+    finally:
+        reading.close()
+
+
+class TestOpenAIBatch:
+    def test_a_line_becomes_a_draft(self, tmp_path: Path) -> None:
+        (draft,) = read(tmp_path, line(max_tokens=7))
+        assert isinstance(draft, Draft)
+        assert (draft.key, draft.pins.model, draft.output_tokens, draft.text) == ("a", "small", 7, "hello")
+        assert json.loads(draft.body)["messages"] == [MESSAGE]
+
+    @pytest.mark.parametrize("model", ["auto", None])
+    def test_auto_leaves_the_model_to_triage(self, tmp_path: Path, model: str | None) -> None:
+        (draft,) = read(tmp_path, line(model=model))
+        assert isinstance(draft, Draft)
+        assert draft.pins.model is None
+        (draft,) = read(tmp_path, line(), triage=True)
+        assert isinstance(draft, Draft)
+        assert draft.pins.model is None
+
+    @pytest.mark.parametrize(
+        ("text", "reason"),
+        [
+            ("{nope", "not JSON"),
+            ("[1]", "not a JSON object"),
+            (json.dumps({"custom_id": "", "body": {}}), "custom_id is missing"),
+            (json.dumps({"custom_id": 7, "body": {}}), "custom_id is missing or not a text"),
+            (json.dumps({"custom_id": "a" * 600, "body": {}}), "longer than 512"),
+            (json.dumps({"custom_id": "a", "method": "GET", "body": {}}), "method is 'GET'"),
+            (
+                json.dumps({"custom_id": "a", "url": "/v1/embeddings", "body": {}}),
+                "this version runs /v1/chat/completions",
+            ),
+            (json.dumps({"custom_id": "a"}), "body is missing"),
+            (line(messages=[]), "body.messages is missing or empty"),
+            (line(messages=["x"]), "body.messages[0] is not an object"),
+            (line(messages=[{"role": "boss", "content": "x"}]), "body.messages[0].role is 'boss'"),
+            (line(messages=[{"role": "user", "content": 5}]), "content is neither"),
+            (line(messages=[{"role": "user", "content": [{"x": 1}]}]), "a part without a type"),
+            (line(stream=True), "a batch is not streamed"),
+            (line(max_tokens=0), "max_tokens is not a positive"),
+            (line(model=5), "body.model is not a text"),
+        ],
+    )
+    def test_bad_lines_say_why(self, tmp_path: Path, text: str, reason: str) -> None:
+        good, bad = read(tmp_path, f"{line()}\n{text}\n")
+        assert isinstance(good, Draft)
+        assert isinstance(bad, BadLine)
+        assert bad.line == 2
+        assert reason in bad.reason
+
+    def test_bom_blank_lines_and_limits(self, tmp_path: Path) -> None:
+        text = b"\xef\xbb\xbf" + f"{line('a')}\r\n\r\n{line('b')}\n{line('c')}".encode()
+        assert [d.key for d in read(tmp_path, text, limit=2) if isinstance(d, Draft)] == ["a", "b"]
+
+    def test_samples_are_tasks_of_their_own(self, tmp_path: Path) -> None:
+        assert [d.key for d in read(tmp_path, line("a"), samples=2) if isinstance(d, Draft)] == ["a#1", "a#2"]
+
+
+class TestRecords:
+    def test_a_record_is_rendered_by_its_type(self, tmp_path: Path) -> None:
+        record = {
+            "id": 7,
+            "text": "a claim",
+            "urgency": "P1",
+            "lane": "legal",
+            "model": "iPhone",
+            "tags": ["vip"],
+            "deadline": "2026-01-01",
+        }
+        (draft,) = read(tmp_path, json.dumps(record), type="review")
+        assert isinstance(draft, Draft)
+        body = json.loads(draft.body)
+        assert body == {"messages": [{"role": "user", "content": "Review: a claim"}], "max_tokens": 9}
+        assert (draft.key, draft.text, draft.tags) == ("7", "a claim", ("vip",))
+        assert (draft.pins.urgency, draft.pins.lane, draft.pins.model) == (Urgency.URGENT, "legal", None)
+        assert draft.deadline == 1767225600.0
+        assert json.loads(draft.record or b"") == record
+
+    def test_the_type_may_stand_in_the_record(self, tmp_path: Path) -> None:
+        conf = config(tmp_path, types={"review": {"prompt": "p.j2"}, "other": {"prompt": "p.j2"}})
+        drafts = read(tmp_path, '{"type":"other","text":"x"}\n{"text":"x"}\n{"type":"none","text":"x"}', conf=conf)
+        assert isinstance(drafts[0], Draft)
+        assert drafts[0].spec.type == "other"
+        assert "no task type" in drafts[1].reason  # type: ignore[union-attr]
+        assert "no task type 'none'" in drafts[2].reason  # type: ignore[union-attr]
+
+    def test_a_prompt_file_is_enough(self, tmp_path: Path) -> None:
+        (tmp_path / "q.j2").write_text("Q: {{ question }}")
+        (draft,) = read(tmp_path, '{"question":"why?"}', conf=Config(folder=tmp_path), prompt=tmp_path / "q.j2")
+        assert isinstance(draft, Draft)
+        assert json.loads(draft.body)["messages"][0]["content"] == "Q: why?"
+        assert draft.spec.type == "q"
+
+    def test_records_without_any_type_say_what_to_do(self, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match="records need a task type") as caught:
+            read(tmp_path, '{"text":"x"}', conf=Config(folder=tmp_path))
+        assert "--prompt FILE" in caught.value.hint
+
+    def test_bad_records_say_why(self, tmp_path: Path) -> None:
+        bad = read(tmp_path, '{"txt":"x"}\n{"text":"x","urgency":"soon"}\n7', type="review")
+        reasons = [b.reason for b in bad if isinstance(b, BadLine)]
+        assert "{{ text }}, this record has: txt" in reasons[0]
+        assert "'soon' is not an urgency" in reasons[1]
+        assert reasons[2] == "not a JSON object"
+
+    @given(st.lists(st.sampled_from("abc"), max_size=12), st.sampled_from("abc"), st.integers(0, 12))
+    def test_rows_without_ids_keep_their_identity_when_others_come_or_go(
+        self, rows: list[str], extra: str, at: int
+    ) -> None:
+        from tempfile import TemporaryDirectory
+
+        with TemporaryDirectory() as folder:
+            place = Path(folder)
+            conf = config(place)
+
+            def keys(texts: list[str]) -> list[str]:
+                text = "".join(json.dumps({"text": one}) + "\n" for one in texts) + '{"text":"end"}'
+                return [d.key for d in read(place, text, conf=conf, type="review") if isinstance(d, Draft)]
+
+            before, after = keys(rows), keys(rows[:at] + [extra] + rows[at:])
+            assert len(set(before)) == len(before)
+            assert set(before) < set(after)
+            assert len(after) == len(before) + 1
+
+    def test_a_schema_that_is_none(self, tmp_path: Path) -> None:
+        (tmp_path / "s.json").write_text('{"type": "objekt"}')
+        conf = config(tmp_path, types={"review": {"prompt": "p.j2", "output": "s.json"}})
+        with pytest.raises(ConfigError, match="not a JSON Schema"):
+            read(tmp_path, '{"text":"x"}', conf=conf, type="review")
+
+
+class TestTables:
+    @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+    def test_rows_with_quotes_and_newlines(self, tmp_path: Path, delimiter: str) -> None:
+        buffer = io.StringIO()
+        csv.writer(buffer, delimiter=delimiter).writerows([["id", "text"], ["1", 'he said "no"\nand left'], ["2", "ü"]])
+        drafts = read(tmp_path, "\ufeff" + buffer.getvalue(), "in.csv", type="review")
+        assert [(d.line, d.key, d.text) for d in drafts if isinstance(d, Draft)] == [
+            (2, "1", 'he said "no"\nand left'),
+            (4, "2", "ü"),
+        ]
+
+    def test_rows_of_the_wrong_length(self, tmp_path: Path) -> None:
+        good, bad = read(tmp_path, "id,text\n1,a\n2,b,c\n", "in.csv", type="review")
+        assert isinstance(good, Draft)
+        assert isinstance(bad, BadLine)
+        assert (bad.line, bad.reason) == (3, "3 cells under a header of 2")
+
+    @pytest.mark.parametrize(
+        ("text", "words"),
+        [
+            (b"id,id\n1,2\n", "'id' twice"),
+            (b"id,\n1,2\n", "without a name"),
+            (b"id,text\n1,\xff\xfe\n", "not UTF-8"),
+            (b'id,text\n1,"a\n', "line"),
+        ],
+    )
+    def test_tables_that_cannot_be_read(self, tmp_path: Path, text: bytes, words: str) -> None:
+        with pytest.raises(InputError, match=words):
+            read(tmp_path, text, "in.csv", type="review")
+
+
+class TestInputs:
+    @pytest.mark.parametrize(
+        ("name", "content", "words"),
+        [
+            ("in.jsonl", b"", "is empty"),
+            ("in.jsonl", b"hello world", "neither JSONL nor a table"),
+            ("in.pdf", b"%PDF", "not read by this version"),
+            ("in.jsonl", b'{"custom_id":"a","params":{}}', "an Anthropic batch"),
+        ],
+    )
+    def test_what_is_not_read_says_so(self, tmp_path: Path, name: str, content: bytes, words: str) -> None:
+        with pytest.raises(InputError, match=words):
+            read(tmp_path, content, name)
+
+    def test_missing_files_and_folders(self, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match="there is no file"):
+            open_reading(str(tmp_path / "x.jsonl"), Config(), ReadOptions())
+        with pytest.raises(InputError, match="is a folder"):
+            open_reading(str(tmp_path), Config(), ReadOptions())
+
+    def test_kinds(self, tmp_path: Path) -> None:
+        (tmp_path / "a.jsonl").write_text(line())
+        reading = open_reading(str(tmp_path / "a.jsonl"), Config(), ReadOptions())
+        reading.close()
+        assert reading.kind is Kind.OPENAI_BATCH
+
+
+def test_a_report_shows_the_first_twenty_and_counts_the_rest(tmp_path: Path) -> None:
+    faults = Faults("in.jsonl")
+    for number in range(1, 26):
+        faults.add(BadLine(number, "bad", b"raw \xff"))
+    report = faults.report()
+    assert "25 lines cannot be used; nothing was sent" in report
+    assert "line 20: bad" in report
+    assert "line 21" not in report
+    assert "… and 5 more" in report
+    faults.write(tmp_path / "bad.jsonl")
+    assert len((tmp_path / "bad.jsonl").read_text().splitlines()) == 25
