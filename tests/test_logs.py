@@ -74,7 +74,7 @@ def test_one_event_is_one_line_and_a_trace_is_marked(capsys: pytest.CaptureFixtu
     for verbosity in (0, 2):
         configure(verbosity)
         try:
-            raise ValueError("first\nsecond")
+            _fail(ValueError("first\nsecond"))
         except ValueError:
             log.exception("a\nb", extra={"fields": {"text": "x\r\ny\x1b[31m\x9b2J\u202e"}})
     short, long, *trace = err(capsys)
@@ -82,6 +82,10 @@ def test_one_event_is_one_line_and_a_trace_is_marked(capsys: pytest.CaptureFixtu
         assert re.fullmatch(r'\S+ error   a\\nb text="x \\ny \[31m 2J " error="ValueError: first\\nsecond"', line)
     assert trace
     assert all(line.startswith("    | ") for line in trace)
+
+
+def _fail(error: Exception) -> None:
+    raise error
 
 
 def _log_everywhere(secret: str) -> None:
@@ -103,7 +107,7 @@ def _log_everywhere(secret: str) -> None:
     )
     try:
         try:
-            raise ValueError(secret)
+            _fail(ValueError(secret))
         except ValueError as error:
             raise RuntimeError(f"outer {secret}") from error
     except RuntimeError:

@@ -23,7 +23,7 @@ def check(config: Config) -> Iterator[Fault]:
         place = ("rules", index)
         yield from _models(config, rule, place)
         if "when" not in rule.model_fields_set and not rule.function:
-            yield Fault(place, "it has no `when` and no `function`; write when = {} if it is for every task")
+            yield Fault(place, "give it `when` or `function`; when = {} is for every task")
         if not rule.function and all(getattr(rule, field) is None for field in FILLED_BY_RULES):
             yield Fault(place, f"it fills nothing; give it one of {', '.join(FILLED_BY_RULES)}")
     yield from _models(config, config.defaults, ("defaults",))
@@ -41,7 +41,7 @@ def check(config: Config) -> Iterator[Fault]:
 def _known(what: str, name: str, names: Mapping[str, Any], place: Place) -> Iterator[Fault]:
     if name not in names:
         known = f"; known: {', '.join(names)}" if names else f"; there is no [{what}s.…] at all"
-        yield Fault(place, f'there is no {what} "{name}"' + (close_match(name, names) or known))
+        yield Fault(place, f"there is no {what} {name!r}" + (close_match(name, names) or known))
 
 
 def _models(config: Config, section: Any, place: Place) -> Iterator[Fault]:
@@ -54,7 +54,7 @@ def _models(config: Config, section: Any, place: Place) -> Iterator[Fault]:
                 continue
             own = next((own for own, model in config.models.items() if model.id == name), None)
             if own is not None:
-                yield Fault((*place, field), f'"{name}" is the provider\'s id of the model "{own}": write "{own}"')
+                yield Fault((*place, field), f"{name!r} is the provider's id of the model {own!r}: write {own!r}")
             else:
                 yield from _known("model", name, config.models, (*place, field))
     if section.fallbacks and not section.model and place[0] != "rules":
@@ -78,14 +78,14 @@ def _urgencies(config: Config) -> Iterator[Fault]:
             yield Fault(("urgency", name), str(error) + close_match(name, names))
             continue
         if urgency.label != name:
-            yield Fault(("urgency", name), f'write it in lower case: "{urgency.label}"')
+            yield Fault(("urgency", name), f"write it in lower case: {urgency.label}")
             continue
         for alias in own.aliases:
             word = alias.strip().casefold()
             if not word:
                 yield Fault(("urgency", name, "aliases"), "an alias cannot be empty")
             elif meaning.setdefault(word, name) != name:
-                yield Fault(("urgency", name, "aliases"), f'"{alias}" already means {meaning[word]}')
+                yield Fault(("urgency", name, "aliases"), f"{alias!r} already means {meaning[word]}")
 
 
 def _misspelt_by_environment(config: Config) -> Iterator[Fault]:

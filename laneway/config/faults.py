@@ -52,10 +52,10 @@ class Fault:
 
 
 def close_match(name: str, known: Iterable[str]) -> str:
-    """``; did you mean "main"?`` or nothing."""
+    """``; did you mean 'main'?`` or nothing."""
     folded = {own.casefold(): own for own in known}
     close = difflib.get_close_matches(name.casefold(), list(folded), 1)
-    return f'; did you mean "{folded[close[0]]}"?' if close else ""
+    return f"; did you mean {folded[close[0]]!r}?" if close else ""
 
 
 def of_validation(error: ValidationError) -> list[Fault]:
@@ -83,14 +83,14 @@ def unknown_setting(place: Place) -> str:
     return "there is no such setting" + (close_match(name, known) or f"; known here: {', '.join(known)}")
 
 
-def raise_faults(faults: list[tuple[str, Fault]], default_source: str) -> None:
-    """One ConfigError for all of them. Each comes with where it stands (``laneway.toml, line 3``) or ""."""
+def raise_faults(faults: list[tuple[Fault, str, int | None]]) -> None:
+    """One ConfigError for all of them. Each comes with its file or variable, and its line (or None)."""
     if not faults:
         return
     lines = []
-    for where, fault in faults[:MOST_SHOWN]:
-        name = dotted(fault.place)
-        lines.append(f"{where or default_source}: {name}{': ' if name else ''}{fault.said}")
+    for fault, source, line in faults[:MOST_SHOWN]:
+        name = dotted(fault.place) + (f" (line {line})" if line else "")
+        lines.append(f"{source}: {name}{': ' if name else ''}{fault.said}")
     if len(faults) > MOST_SHOWN:
         lines.append(f"… and {len(faults) - MOST_SHOWN} more")
     text = lines[0] if len(faults) == 1 else f"{len(faults)} faults in the config:\n  " + "\n  ".join(lines)

@@ -37,7 +37,7 @@ def load(paths: Sequence[Path] = (), *, env: Mapping[str, str], cwd: Path) -> Co
     """
     files = [cwd / path for path in paths] or _from_env(env, cwd) or _above(cwd)
     folder = files[-1].parent if files else cwd
-    draft = _Draft(cwd)
+    draft = _Draft()
     for file in files:
         draft.add_file(file, folder)
     draft.add_environment(env)
@@ -54,7 +54,6 @@ def namespace(config: Config) -> str:
 class _Draft:
     """What the files and variables say, before it is known to make sense."""
 
-    cwd: Path
     data: dict[str, Any] = field(default_factory=dict)
     files: list[tuple[Path, str]] = field(default_factory=list)
     rule_places: list[tuple[int, int]] = field(default_factory=list)  # (file, index in it) of each rule
@@ -101,9 +100,7 @@ class _Draft:
         faults = self.faults
         config = self._validated(folder)
         faults = [*faults, *(check(config) if isinstance(config, Config) else config)]
-        raise_faults(
-            [(self._where(fault), fault) for fault in faults], self._shown(self.files[-1][0] if self.files else None)
-        )
+        raise_faults([(fault, *self._where(fault)) for fault in faults])
         assert isinstance(config, Config)
         return config
 
@@ -133,19 +130,22 @@ class _Draft:
                 changed = True
         return changed
 
-    def _where(self, fault: Fault) -> str:
-        """``laneway.toml, line 3``, or the variable."""
+    def _where(self, fault: Fault) -> tuple[str, int | None]:
+        """The file and line, or the variable, that a fault is to be mended in."""
         if fault.source:
-            return f"the variable {fault.source}"
+            return f"the variable {fault.source}", None
+        within = dotted(fault.place)
+        in_files = any(name == within or name.startswith(within + ".") for name in self.file_of)
         for place, (variable, _) in self.variable_of.items():
-            if place[: len(fault.place)] == fault.place or fault.place[: len(place)] == place:
-                within = dotted(fault.place)
-                if place == fault.place or not any(n == within or n.startswith(within + ".") for n in self.file_of):
-                    return f"the variable {variable}"
+            around = place[: len(fault.place)] == fault.place or fault.place[: len(place)] == place
+            if place == fault.place or (around and not in_files):
+                return f"the variable {variable}", None
         return self._line(fault.place)
 
-    def _line(self, place: Place) -> str:
+    def _line(self, place: Place) -> tuple[str, int | None]:
         """The line of a place, or of the innermost table around it, in the last file that has it."""
+        if not self.files:
+            return "the environment", None
         numbers = range(len(self.files))
         if place[:1] == ("rules",) and len(place) > 1 and isinstance(place[1], int) and self.rule_places:
             number, index = self.rule_places[place[1]]
@@ -154,13 +154,8 @@ class _Draft:
         for end in range(len(place), 0, -1):
             for number in reversed(numbers):
                 if line := lines[number].get(place[:end]):
-                    return f"{self._shown(self.files[number][0])}, line {line}"
-        return ""
-
-    def _shown(self, file: Path | None) -> str:
-        if file is None:
-            return "the environment"
-        return str(file.relative_to(self.cwd)) if file.is_relative_to(self.cwd) else str(file)
+                    return str(self.files[number][0]), line
+        return str(self.files[-1][0]), None
 
 
 def _from_env(env: Mapping[str, str], cwd: Path) -> list[Path]:

@@ -179,8 +179,8 @@ def _equals(text: str) -> Test:
 def _pattern(source: str, letters: str, where: str) -> Test:
     if set(letters) - set(_FLAGS):
         raise ConfigError(
-            f"{where}: {letters!r} behind the pattern is unknown",
-            hint=f'letters there are i, m, s, and c for exact case; the text itself is "==/{source}/{letters}"',
+            f"{where}: unknown flags {letters!r} behind the pattern",
+            hint=f'flags are i, m, s, and c for exact case; the text itself is "==/{source}/{letters}"',
         )
     if len(source) > LONGEST_PATTERN:
         raise ConfigError(f"{where}: the pattern is longer than {LONGEST_PATTERN:,} characters", hint="shorten it")

@@ -1,0 +1,230 @@
+"""The Python API, with a real store and, where models are asked, the real simulator."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+import laneway
+from laneway import ConflictError, Laneway, NotFoundError, NoWorker, TaskFailed, UsageError
+from laneway.config.models import Config
+from laneway.simulator.process import SimulatorProcess
+from laneway.task import State
+
+
+class Verdict(BaseModel):
+    risk: str
+    score: float
+
+
+@dataclass
+class Point:
+    x: int
+    y: int
+
+
+@pytest.fixture
+async def lw(tmp_path: Path) -> AsyncIterator[Laneway]:
+    made = Laneway(Config(folder=tmp_path), store=f"sqlite:///{tmp_path}/s.db", env={})
+    yield made
+    await made.close()
+
+
+async def test_async_and_sync_functions_become_tasks(lw: Laneway) -> None:
+    @lw.task(lane="legal")
+    async def double(n: int) -> int:
+        return n * 2
+
+    @lw.task
+    def shout(text: str) -> str:
+        assert threading.current_thread() is not threading.main_thread()
+        return text.upper()
+
+    assert await double(2) == 4, "called directly it is the function"
+    async with lw.worker():
+        first, second = await lw.submit(double, 21), await lw.submit(shout, text="hi")
+        assert (await first.result(10), await second.result(10)) == (42, "HI")
+    assert (await first.status()).lane == "legal"
+
+
+async def test_arguments_and_results_keep_their_types(lw: Laneway) -> None:
+    @lw.task
+    async def judge(point: Point, strict: bool = False) -> Verdict:
+        assert isinstance(point, Point)
+        return Verdict(risk="high" if strict else "low", score=point.x / point.y)
+
+    async with lw.worker():
+        job = await lw.submit(judge, Point(1, 2), strict=True)
+        assert await job.result(10) == Verdict(risk="high", score=0.5)
+
+
+async def test_a_task_that_raises_fails_with_its_words_and_is_not_tried_again(lw: Laneway) -> None:
+    runs: list[int] = []
+
+    @lw.task
+    async def bad() -> None:
+        runs.append(1)
+        raise ValueError("no such claim")
+
+    async with lw.worker():
+        job = await lw.submit(bad)
+        with pytest.raises(TaskFailed, match="ValueError: no such claim") as caught:
+            await job.result(10)
+    assert runs == [1]
+    assert "explain" in caught.value.hint
+
+
+async def test_keys_make_submission_idempotent(lw: Laneway) -> None:
+    @lw.task
+    async def echo(n: int) -> int:
+        return n
+
+    first, second = await lw.submit(echo, 1, key="k"), await lw.submit(echo, 1, key="k")
+    assert first.id == second.id
+    with pytest.raises(ConflictError, match="used for other arguments"):
+        await lw.submit(echo, 2, key="k")
+
+
+async def test_without_a_worker_the_waiting_says_so_and_the_task_is_kept(lw: Laneway) -> None:
+    @lw.task
+    async def echo(n: int) -> int:
+        return n
+
+    job = await lw.submit(echo, 7)
+    with pytest.raises(NoWorker, match="no worker serves this store"):
+        await job.result(timeout=0.05)
+    async with lw.worker():
+        assert await job.result(10) == 7
+
+
+async def test_map_keeps_the_order_and_on_request_the_errors(lw: Laneway) -> None:
+    @lw.task
+    async def odd(n: int) -> int:
+        await asyncio.sleep(0.001 * (10 - n % 10))
+        if n == 3:
+            raise RuntimeError("three")
+        return n
+
+    async with lw.worker():
+        results = [r async for r in lw.map(odd, range(30), on_error="keep")]
+        assert [r for r in results if not isinstance(r, TaskFailed)] == [n for n in range(30) if n != 3]
+        assert isinstance(results[3], TaskFailed)
+        with pytest.raises(TaskFailed, match="three"):
+            [r async for r in lw.map(odd, range(30))]
+
+
+async def test_submitting_what_cannot_be(lw: Laneway) -> None:
+    @lw.task
+    async def echo(n: int) -> int:
+        return n
+
+    with pytest.raises(UsageError, match="missing a required argument"):
+        await lw.submit(echo)
+    with pytest.raises(UsageError, match="travel as JSON|serialize"):
+        await lw.submit(echo, object())
+    with pytest.raises(NotFoundError, match="no task is registered"):
+        await lw.submit("unknown")
+    with pytest.raises(UsageError, match="outside a task"):
+        await lw.call("small", "hi")
+
+
+async def test_a_delayed_task_waits_and_a_cancelled_one_says_so(lw: Laneway) -> None:
+    @lw.task
+    async def echo(n: int) -> int:
+        return n
+
+    job = await lw.submit(echo, 1, delay=3600)
+    assert (await job.status()).state is State.WAITING
+    await lw.store.cancel([job.id], lw.clock.now())
+    with pytest.raises(laneway.TaskCancelled):
+        await job.result(1)
+
+
+async def test_another_process_work_is_seen(lw: Laneway, tmp_path: Path) -> None:
+    other = Laneway(Config(folder=tmp_path), store=f"sqlite:///{tmp_path}/s.db", env={})
+
+    @lw.task
+    async def echo(n: int) -> int:
+        return n
+
+    other.task(echo.function, name="echo")
+    async with other.worker():
+        job = await lw.submit(echo, 5)
+        assert await job.result(10) == 5
+    await other.close()
+
+
+@pytest.fixture
+def simulator() -> SimulatorProcess:  # type: ignore[misc]
+    with SimulatorProcess(latency=0.01, output_tokens=8, error_rate=0.2, seed=4) as made:
+        yield made
+
+
+def with_models(tmp_path: Path, url: str) -> Laneway:
+    config = Config.model_validate(
+        {
+            "accounts": {"main": {"provider": "openai", "base_url": url, "concurrency": 3}},
+            "models": {"small": {"account": "main", "id": "gpt-4o-mini", "input_price": 1, "output_price": 1}},
+            "folder": tmp_path,
+        }
+    )
+    return Laneway(config, store=f"sqlite:///{tmp_path}/s.db", env={"OPENAI_API_KEY": "k"})
+
+
+async def test_a_tasks_own_calls_are_admitted_retried_and_recorded(tmp_path: Path, simulator: SimulatorProcess) -> None:
+    lw = with_models(tmp_path, simulator.url)
+
+    @lw.task
+    async def review(text: str) -> str:
+        verdict = await lw.call("small", f"judge {text}", output=Verdict)
+        words = await lw.call("small", [{"role": "user", "content": "why?"}], max_tokens=5)
+        return f"{verdict.risk}: {words}"
+
+    async with lw.worker():
+        jobs = [await lw.submit(review, str(i)) for i in range(10)]
+        for job in jobs:
+            assert "simulated" in (await job.result(30)).lower()
+    stats = simulator.stats()
+    assert stats["max_in_flight"] <= 3
+    ledger = [a for job in jobs for a in await lw.store.attempts(job.id) if a.call > 0]
+    assert len(ledger) == stats["requests"] > 20
+    assert sum(a.usage.output_tokens for a in ledger if a.usage) == stats["output_tokens"]
+    await lw.close()
+
+
+async def test_a_prompt_type_is_submitted_by_its_name(tmp_path: Path, simulator: SimulatorProcess) -> None:
+    (tmp_path / "p.j2").write_text("Say {{ text }}")
+    lw = with_models(tmp_path, simulator.url)
+    lw._config = lw.config.model_copy(
+        update={"types": Config.model_validate({"types": {"say": {"prompt": "p.j2"}}}).types}
+    )
+    async with lw.worker():
+        job = await lw.submit("say", text="hello")
+        assert (await job.result(30)).startswith("Simulated answer")
+    await lw.close()
+
+
+def test_the_blocking_api(tmp_path: Path) -> None:
+    lw = Laneway(Config(folder=tmp_path), store=f"sqlite:///{tmp_path}/s.db", env={})
+
+    @lw.task
+    async def double(n: int) -> int:
+        return n * 2
+
+    with lw.sync.worker():
+        assert lw.sync.submit(double, 4).result(10) == 8
+        assert list(lw.sync.map(double, range(5))) == [0, 2, 4, 6, 8]
+    lw.sync.close()
+
+
+def test_the_public_names() -> None:
+    for name in laneway.__all__:
+        assert getattr(laneway, name) is not None
+    with pytest.raises(AttributeError):
+        laneway.nothing  # noqa: B018

@@ -1,0 +1,102 @@
+"""What all tests share: the real command as a process, and the simulator as another."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from laneway.simulator.process import SimulatorProcess
+
+
+@dataclass(frozen=True)
+class Done:
+    """A finished command."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """The last line of standard output."""
+        data: dict[str, Any] = json.loads(self.out.splitlines()[-1])
+        return data
+
+
+@dataclass
+class Desk:
+    """A folder to work in, with the real command and an environment of its own."""
+
+    folder: Path
+    env: dict[str, str]
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "laneway", *arguments]
+        return subprocess.Popen(
+            command, cwd=self.folder, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+
+    def run(self, *arguments: str, stdin: str | None = None) -> Done:
+        command = [sys.executable, "-m", "laneway", *arguments]
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            input=stdin,
+            timeout=120,
+            check=False,
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    def write(self, name: str, text: str) -> Path:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
+
+    def batch(self, name: str, n: int, **body: Any) -> Path:
+        """An OpenAI Batch file of ``n`` tasks t0, t1, …"""
+        rows = []
+        for i in range(n):
+            request = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": f"hello {i}"}], **body}
+            rows.append({"custom_id": f"t{i}", "method": "POST", "url": "/v1/chat/completions", "body": request})
+        return self.write(name, "".join(json.dumps(row) + "\n" for row in rows))
+
+    def rows(self, name: str) -> list[dict[str, Any]]:
+        return [json.loads(row) for row in (self.folder / name).read_text().splitlines()]
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("LANEWAY_", "OPENAI_", "ANTHROPIC_"))
+    }
+    project = str(Path(__file__).parents[1])
+    return Desk(tmp_path, {**kept, "PYTHONPATH": project, "OPENAI_API_KEY": "sk-test"})
+
+
+@pytest.fixture
+def simulate(desk: Desk) -> Iterator[Callable[..., SimulatorProcess]]:
+    """Start a simulator; the command finds it through OPENAI_BASE_URL."""
+    started: list[SimulatorProcess] = []
+
+    def start(**options: Any) -> SimulatorProcess:
+        simulator = SimulatorProcess(**{"latency": 0.02, "output_tokens": 10, **options}).__enter__()
+        started.append(simulator)
+        desk.env["OPENAI_BASE_URL"] = simulator.url
+        return simulator
+
+    yield start
+    for simulator in started:
+        simulator.stop()
