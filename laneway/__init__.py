@@ -21,11 +21,12 @@ from laneway.errors import (
     UsageError,
     WaitTimeout,
 )
+from laneway.version import VERSION
 
 if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 __all__ = [
     "AuthError",

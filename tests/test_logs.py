@@ -228,3 +228,7 @@ def test_any_event_is_one_line(
     assert len(text.splitlines()) == 1
     if as_json:
         assert json.loads(text)["level"] == "warning"
+
+
+def test_a_secret_that_begins_with_another_is_hidden_whole() -> None:
+    assert Redactor(["abcdef", "abcdef-tail"]).clean("it is abcdef-tail.") == f"it is {HIDDEN}."

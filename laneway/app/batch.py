@@ -93,8 +93,8 @@ class Batch:
         return self._lw.clock.now()
 
     async def run(self) -> Summary:
-        """Everything from input to summary. Raises InputError, ConfigError, AuthError, BudgetError, StoreError, all before
-        anything is paid, except a StoreError in mid-run, which ends as a summary that says so where it can."""
+        """Everything from input to summary. Raises InputError, ConfigError, AuthError, BudgetError, StoreError, all
+        before anything is paid, except a StoreError in mid-run, which ends as a summary that says so where it can."""
         lw, options = self._lw, self._options
         out = (options.out or default_out(options.input)).absolute()
         reading = open_reading(options.input, lw.config, options.read)

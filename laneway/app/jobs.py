@@ -125,8 +125,9 @@ class Board:
         while self._waiting:
             await asyncio.sleep(POLL_S)
             while news := await self._store.ended_after(cursor, 1000):
-                for cursor, task_id in news:
+                for _, task_id in news:
                     self.ended(task_id)
+                cursor = news[-1][0]
 
     def close(self) -> None:
         if self._poller is not None:

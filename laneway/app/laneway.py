@@ -8,8 +8,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
-
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 
 from laneway.app.jobs import Board, Job
 from laneway.app.python_tasks import CURRENT, PythonTasks, TaskFunction
@@ -25,8 +24,8 @@ if TYPE_CHECKING:
     from laneway.providers.catalog import Catalog
     from laneway.triage.pipeline import Triage
 
+P = ParamSpec("P")
 R = TypeVar("R")
-T = TypeVar("T")
 API_RUN = "api"  # the run that tasks submitted from Python belong to
 MAP_WINDOW = 10_000  # tasks of one map that are submitted ahead of its reader
 SUBMIT_BATCH = 500
@@ -65,6 +64,20 @@ class Laneway:
         self.loop: asyncio.AbstractEventLoop | None = None  # where a worker runs
 
     # registering --------------------------------------------------------------------------------------------------
+    @overload
+    def task(self, function: Callable[P, R]) -> TaskFunction[P, R]: ...
+
+    @overload
+    def task(
+        self,
+        *,
+        name: str | None = None,
+        lane: str | None = None,
+        urgency: str | None = None,
+        max_attempts: int | None = None,
+        timeout: float | None = None,
+    ) -> Callable[[Callable[P, R]], TaskFunction[P, R]]: ...
+
     def task(
         self,
         function: Callable[..., Any] | None = None,
@@ -75,8 +88,8 @@ class Laneway:
         max_attempts: int | None = None,
         timeout: float | None = None,
     ) -> Any:
-        """Make a function a task: ``@lw.task`` or ``@lw.task(lane="legal")``. Async functions run on the loop, sync ones
-        in threads. ``timeout`` in seconds. Arguments and result travel as JSON, typed by the annotations."""
+        """Make a function a task: ``@lw.task`` or ``@lw.task(lane="legal")``. Async functions run on the loop, sync
+        ones in threads. ``timeout`` in seconds. Arguments and result travel as JSON, typed by the annotations."""
 
         def decorate(function: Callable[..., Any]) -> TaskFunction[..., Any]:
             made = TaskFunction(name or function.__name__, function, lane, urgency, max_attempts, timeout)
@@ -164,9 +177,9 @@ class Laneway:
         team: str | None = None,
         **kwargs: Any,
     ) -> Job[Any]:
-        """Submit one task; durable when this returns. ``task``: a decorated function with its arguments, or the name of a
-        prompt type of the config with its record's fields as keywords. ``deadline``: seconds since 1970; ``delay``:
-        seconds to wait first. The same ``key`` again returns the same task; with other arguments it raises
+        """Submit one task; durable when this returns. ``task``: a decorated function with its arguments, or the name
+        of a prompt type of the config with its record's fields as keywords. ``deadline``: seconds since 1970;
+        ``delay``: seconds to wait first. The same ``key`` again returns the same task; with other arguments it raises
         ConflictError."""
         options = _Options(key, urgency, lane, model, deadline, delay, tuple(tags), team)
         new, decode = self._prepare(task, args, kwargs, options)
@@ -211,8 +224,8 @@ class Laneway:
         on_error: Literal["raise", "keep"] = "raise",
         **options: Any,
     ) -> AsyncIterator[Any]:
-        """Submit one task for each item and yield the results in the items' order, as they are there. ``on_error="keep"``
-        yields the error (TaskFailed, TaskCancelled) in its place instead of raising it."""
+        """Submit one task for each item and yield the results in the items' order, as they are there.
+        ``on_error="keep"`` yields the error (TaskFailed, TaskCancelled) in its place instead of raising it."""
         if on_error not in ("raise", "keep"):
             raise UsageError(f"on_error={on_error!r}", hint='write on_error="raise" or on_error="keep"')
         source = iter(items)

@@ -14,7 +14,8 @@ DEFAULT_STORE = Path(".laneway") / "laneway.db"
 
 
 def store_url(option: str | None, config: Config, env: Mapping[str, str]) -> str:
-    """``--store``, else ``LANEWAY_STORE``, else ``.laneway/laneway.db`` beside the config (or in the current folder)."""
+    """``--store``, else ``LANEWAY_STORE``, else ``.laneway/laneway.db`` beside the config (or in the current
+    folder)."""
     return option or env.get("LANEWAY_STORE") or f"sqlite:///{(config.folder / DEFAULT_STORE).resolve()}"
 
 

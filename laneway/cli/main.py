@@ -46,8 +46,7 @@ def main() -> None:
     """The console entry. Every expected error leaves through ``fail``; a traceback is a bug."""
     as_json = "--json" in sys.argv
     try:
-        code = app(standalone_mode=False)
-        raise SystemExit(code if isinstance(code, int) else 0)
+        app(standalone_mode=False)
     except LanewayError as error:
         fail(error, as_json)
     except (KeyboardInterrupt, typer.Abort):

@@ -1,4 +1,5 @@
-"""The display on a terminal: lanes, accounts, cost and time left. Looks at the run four times a second; holds no state."""
+"""The display on a terminal: lanes, accounts, cost and time left. Looks at the run four times a second; holds no
+state."""
 
 from __future__ import annotations
 

@@ -165,8 +165,8 @@ class Limiter:
 
     def observe(self, observed: Observed, unseen: Size, unseen_calls: int, latency: float, now: float) -> None:
         """Correct by a reply's headers. ``unseen``: what was sent after the call that brought them. The provider
-        counted somewhere within the call's ``latency``, so what has refilled since then is uncertain: each way, the doubt goes
-        against changing anything.
+        counted somewhere within the call's ``latency``, so what has refilled since then is uncertain: each way, the
+        doubt goes against changing anything.
         """
         limit = _limit_of(observed)
         if limit is None:

@@ -1,8 +1,8 @@
-"""Bad lines: the first of them in full, all of them counted and, where they are skipped, kept in a file of their own."""
+"""Bad lines: the first of them in full, all of them counted and, where they are skipped, kept in a file of their
+own."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import orjson
@@ -38,4 +38,4 @@ class Faults:
             for bad in self._kept:
                 row = {"line": bad.line, "reason": bad.reason, "raw": bad.raw.decode("utf-8", "replace")}
                 file.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
-        os.replace(partial, path)
+        partial.replace(path)

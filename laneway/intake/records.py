@@ -55,7 +55,8 @@ class Records:
         if not config.types:
             raise InputError(
                 "records need a task type",
-                hint="give a prompt template with --prompt FILE, or define [types.NAME] in laneway.toml and give --type NAME",
+                hint="give a prompt template with --prompt FILE,"
+                " or define [types.NAME] in laneway.toml and give --type NAME",
             )
         return None
 

@@ -1,7 +1,7 @@
 """The results file: appended as tasks are settled, exact after any crash.
 
-The store keeps how many bytes of OUT are durable and up to which result they go. On the way: write, fsync, then save both.
-After a crash OUT is cut back to the saved length, so that nothing stands in it twice and nothing is missing.
+The store keeps how many bytes of OUT are durable and up to which result they go. On the way: write, fsync, then save
+both. After a crash OUT is cut back to the saved length, so that nothing stands in it twice and nothing is missing.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ class ResultsWriter:
             )
             cursor = failed[-1].seq
         if cursor:
-            os.replace(partial, path)
+            partial.replace(path)
 
     def _append(self, data: bytes) -> None:
         assert self._file is not None

@@ -1,4 +1,5 @@
-"""What a line of the results looks like: a provider's batch format, or the input's own columns with the answer added."""
+"""What a line of the results looks like: a provider's batch format, or the input's own columns with the answer
+added."""
 
 from __future__ import annotations
 

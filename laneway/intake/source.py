@@ -60,7 +60,7 @@ class Source:
 
     @staticmethod
     def _spool() -> IO[bytes]:
-        spool = tempfile.TemporaryFile()
+        spool = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the source
         shutil.copyfileobj(sys.stdin.buffer, spool)
         spool.seek(0)
         return spool

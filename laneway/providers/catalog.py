@@ -35,7 +35,8 @@ class Catalog:
         return list(self._config.models)
 
     def model(self, name: str) -> Model:
-        """A model by its configured name, else by its provider's id. Without configured models any id is taken as it is.
+        """A model by its configured name, else by its provider's id. Without configured models any id is taken as it
+        is.
 
         Raises InputError when there is none, ConfigError or AuthError when its account cannot be used.
         """
@@ -63,8 +64,8 @@ class Catalog:
         return {account.key for account in self._accounts.values() if account.key}
 
     def load_prices(self) -> None:
-        """Fill in prices that nobody configured, now and for models asked for later. Takes 0.2 s the first time; safe in a
-        thread."""
+        """Fill in prices that nobody configured, now and for models asked for later. Takes 0.2 s the first time; safe
+        in a thread."""
         self._priced = True
         for name, model in list(self._models.items()):
             self._models[name] = self._with_price(model)

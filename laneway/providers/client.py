@@ -11,7 +11,6 @@ from typing import Any
 import aiohttp
 import orjson
 
-from laneway import __version__
 from laneway.clock import Clock
 from laneway.errors import InputError
 from laneway.providers import chat, messages, translate
@@ -20,6 +19,7 @@ from laneway.providers.headers import observe
 from laneway.providers.model import Account, Model, Reply
 from laneway.providers.presets import Preset, presets
 from laneway.task import Failure, FailureClass, Spec, Usage, Wire
+from laneway.version import VERSION
 
 LARGEST_ANSWER = 64_000_000  # bytes
 
@@ -62,8 +62,8 @@ class Client:
         timeout: float,
         complaint: str | None = None,
     ) -> Reply:
-        """Send a task's request to an account. ``timeout``: seconds for the whole call. ``complaint``: what was wrong with
-        the last answer. Never raises for what a provider does; a failure is in the reply."""
+        """Send a task's request to an account. ``timeout``: seconds for the whole call. ``complaint``: what was wrong
+        with the last answer. Never raises for what a provider does; a failure is in the reply."""
         started = time.perf_counter()
         preset = self._presets[account.provider]
         try:
@@ -103,7 +103,7 @@ class Client:
         known = self._targets.get(account.name)
         if known is None or known[0] is not account:
             url = account.base_url + ("/messages" if account.wire is Wire.MESSAGES else "/chat/completions")
-            headers = {"content-type": "application/json", "user-agent": f"laneway/{__version__}", **account.headers}
+            headers = {"content-type": "application/json", "user-agent": f"laneway/{VERSION}", **account.headers}
             if account.wire is Wire.MESSAGES:
                 headers.setdefault("anthropic-version", messages.VERSION)
             if account.key:

@@ -1,7 +1,7 @@
 """Every way a call can fail, classified in one place.
 
-Sources: OpenAI "Error codes", Anthropic "Errors" and "Rate limits", Azure OpenAI and Groq error references, and what gateways
-and local servers are seen to send; the facts are collected in ``design/providers.md``.
+Sources: OpenAI "Error codes", Anthropic "Errors" and "Rate limits", Azure OpenAI and Groq error references, and what
+gateways and local servers are seen to send; the facts are collected in ``design/providers.md``.
 """
 
 from __future__ import annotations

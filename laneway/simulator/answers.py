@@ -6,10 +6,11 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
-_WORDS = (
+_TEXT = (
     "the claim is covered subject to section four and should be reviewed by the team before friday because the invoice "
     "total differs from the order and the customer was promised a reply within one day while the contract renews"
-).split()
+)
+_WORDS = _TEXT.split()
 POOR = "[uncertain]"
 
 

@@ -37,7 +37,7 @@ PATHS = {"chat/completions": "chat", "responses": "responses", "embeddings": "em
 def understand(kind: str, body: Any) -> Ask:
     """Raises ValueError in words that the client is told."""
     if not isinstance(body, Mapping):
-        raise ValueError("the body is not a JSON object")
+        raise ValueError("the body is not a JSON object")  # noqa: TRY004 - the client's fault, as all the others
     model = body.get("model")
     if not isinstance(model, str) or not model:
         raise ValueError("you must provide a model parameter")

@@ -44,8 +44,8 @@ class KeyLimits:
     def arrive(
         self, options: Options, input_tokens: int, output_tokens: int, max_tokens: int, now: float
     ) -> Refusal | None:
-        """Let a request pass and charge it, or refuse it; a refused one takes nothing. ``tokens`` per minute charge what
-        is allowed (``max_tokens``), input and output limits what is really used."""
+        """Let a request pass and charge it, or refuse it; a refused one takes nothing. ``tokens`` per minute charge
+        what is allowed (``max_tokens``), input and output limits what is really used."""
         self._follow(options, now)
         if options.concurrency is not None and self.in_flight >= options.concurrency:
             return Refusal("concurrency", 0.1)

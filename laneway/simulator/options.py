@@ -43,7 +43,8 @@ class Options:
     seed: int = 0
 
     def change(self, changes: Mapping[str, Any]) -> None:
-        """Set options by name. Raises ValueError for an unknown name or a value of the wrong kind; then nothing changed."""
+        """Set options by name. Raises ValueError for an unknown name or a value of the wrong kind; then nothing
+        changed."""
         kinds = {f.name: f.default for f in dataclasses.fields(self)}
         checked: dict[str, Any] = {}
         for name, value in changes.items():

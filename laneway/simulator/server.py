@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import random
 import sys
 import time
@@ -53,13 +54,10 @@ class Simulator:
 
     async def _control(self, request: web.BaseRequest) -> web.Response:
         try:
-            changes = orjson.loads(await request.read())
-            if not isinstance(changes, dict):
-                raise ValueError("the body is not a JSON object of options")
-            self.options.change(changes)
-        except ValueError as error:
+            self.options.change(dict(orjson.loads(await request.read())))
+        except (ValueError, TypeError) as error:
             return _json(400, {"error": str(error)})
-        return _json(200, {"changed": list(changes)})
+        return _json(200, {**dataclasses.asdict(self.options), "key": len(self.options.key)})
 
     async def _model_call(self, request: web.BaseRequest, kind: str) -> web.StreamResponse:
         options, books = self.options, self.books

@@ -1,8 +1,8 @@
 """The store as the rest of Laneway sees it: domain verbs, each taking ``now``.
 
 Every verb that changes something is one transaction; when it returns, its effect is durable. Verbs may be called from
-one event loop; ``heartbeat`` is the exception (see there). Errors: StoreError when the database is locked, full, damaged
-or gone; the verb then had no effect.
+one event loop; ``heartbeat`` is the exception (see there). Errors: StoreError when the database is locked, full,
+damaged or gone; the verb then had no effect.
 """
 
 from __future__ import annotations

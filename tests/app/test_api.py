@@ -126,7 +126,7 @@ async def test_submitting_what_cannot_be(lw: Laneway) -> None:
 
     with pytest.raises(UsageError, match="missing a required argument"):
         await lw.submit(echo)
-    with pytest.raises(UsageError, match="travel as JSON|serialize"):
+    with pytest.raises(UsageError, match=r"travel as JSON|serialize"):
         await lw.submit(echo, object())
     with pytest.raises(NotFoundError, match="no task is registered"):
         await lw.submit("unknown")
@@ -153,7 +153,7 @@ async def test_another_process_work_is_seen(lw: Laneway, tmp_path: Path) -> None
     async def echo(n: int) -> int:
         return n
 
-    other.task(echo.function, name="echo")
+    other.task(name="echo")(echo.function)
     async with other.worker():
         job = await lw.submit(echo, 5)
         assert await job.result(10) == 5

@@ -103,7 +103,8 @@ def test_a_namespace_is_the_folder_s_whatever_way_leads_there(read: Load, tmp_pa
     one = namespace(read(GOOD))
     (tmp_path / "sub").mkdir()
     assert one == namespace(load([Path("../laneway.toml")], env={}, cwd=tmp_path / "sub"))
-    assert one != namespace(load(env={}, cwd=tmp_path / "sub" / "elsewhere"))
+    (tmp_path / "sub" / "laneway.toml").write_text(GOOD)
+    assert one != namespace(load(env={}, cwd=tmp_path / "sub"))
     assert one.startswith(tmp_path.name)
 
 

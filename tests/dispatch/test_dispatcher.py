@@ -226,7 +226,7 @@ def test_any_mix_of_limits_is_kept_and_every_task_ends(
         starts = [at for at, _, _ in world.provider.starts]
         if rpm is not None:
             for first, last in zip(starts, starts[60:], strict=False):
-                assert 61 <= (last - first) * rpm / 60 + rpm / 60 * 0.5 + 1 + 1e-6
+                assert (last - first) * rpm / 60 + rpm / 60 * 0.5 + 1 + 1e-6 >= 61
         ideal = max(n / slots * latency, (n - 1) / (rpm or 1e9) * 60, n * 150 / (tpm or 1e9) * 60 - 2)
         assert world.seconds <= ideal * 1.1 + latency * 2.5 + 2.5
 

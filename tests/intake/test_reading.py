@@ -168,7 +168,7 @@ class TestRecords:
                 text = "".join(json.dumps({"text": one}) + "\n" for one in texts) + '{"text":"end"}'
                 return [d.key for d in read(place, text, conf=conf, type="review") if isinstance(d, Draft)]
 
-            before, after = keys(rows), keys(rows[:at] + [extra] + rows[at:])
+            before, after = keys(rows), keys([*rows[:at], extra, *rows[at:]])
             assert len(set(before)) == len(before)
             assert set(before) < set(after)
             assert len(after) == len(before) + 1

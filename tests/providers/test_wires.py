@@ -62,10 +62,11 @@ def test_usage_as_each_provider_counts_it() -> None:
 
 
 def test_chat_becomes_messages() -> None:
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
     body = {
         "messages": [
             {"role": "system", "content": "be brief"},
-            {"role": "user", "content": [{"type": "text", "text": "look"}, {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}]},
+            {"role": "user", "content": [{"type": "text", "text": "look"}, picture]},
             {"role": "assistant", "content": "yes"},
         ],
         "max_completion_tokens": 9, "stop": "END", "temperature": 0.2, "user": "u1",
@@ -82,8 +83,13 @@ def test_chat_becomes_messages() -> None:
 
 
 def test_the_answer_comes_back_as_chat() -> None:
-    answer = {"id": "msg_1", "model": "claude", "content": [{"type": "text", "text": "hel"}, {"type": "text", "text": "lo"}],
-              "stop_reason": "max_tokens", "usage": {"input_tokens": 3, "output_tokens": 2, "cache_read_input_tokens": 1}}  # fmt: skip
+    answer = {
+        "id": "msg_1",
+        "model": "claude",
+        "content": [{"type": "text", "text": "hel"}, {"type": "text", "text": "lo"}],
+        "stop_reason": "max_tokens",
+        "usage": {"input_tokens": 3, "output_tokens": 2, "cache_read_input_tokens": 1},
+    }
     made = orjson.dumps(translate.to_chat_answer(answer))
     assert chat.answer_text(Wire.CHAT, made) == "hello"
     assert chat.was_cut(Wire.CHAT, made)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from laneway.errors import NotFoundError
@@ -359,7 +361,7 @@ class TestWorkers:
         self, open_store: OpenStore, python: bool, ended: State
     ) -> None:
         victim, reaper = await open_store(), await open_store()
-        kind = {"spec": PYTHON[0], "route": PYTHON[1]} if python else {}
+        kind: dict[str, Any] = {"spec": PYTHON[0], "route": PYTHON[1]} if python else {}
         run = await run_with(victim, [new("a", **kind)])
         await reaper.join("reaper", LEASE, NOW)
         for death in range(3):

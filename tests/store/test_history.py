@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -34,7 +35,7 @@ class History(RuleBasedStateMachine):
         self.run = self.do(open_run(self.store))
         self.do(self.store.seal_run(self.run, self.now))
 
-    def do(self, work):  # type: ignore[no-untyped-def]
+    def do(self, work: Any) -> Any:
         return self.loop.run_until_complete(work)
 
     @rule(tasks=st.dictionaries(KEYS, st.sampled_from(["1", "2"]), min_size=1))

@@ -151,8 +151,7 @@ async def test_a_full_disk_loses_nothing_and_ends_with_room(tmp_path: Path) -> N
     pages = int(next(iter(db.execute("PRAGMA page_count")))[0])
     db.execute(f"PRAGMA max_page_count = {pages + 2}")
     with pytest.raises(StoreError, match="no space left") as caught:
-        for i in range(50):
-            await store.submit(run, [new(f"big{i}", "x" * 100_000)], NOW)
+        await store.submit(run, [new(f"big{i}", "x" * 100_000) for i in range(50)], NOW)
     assert "goes on where it stopped" in caught.value.hint
     await sound(store)
     db.execute("PRAGMA max_page_count = 1000000")
@@ -189,8 +188,9 @@ async def test_a_killed_process_is_taken_over_at_once_and_leaves_a_sound_store(t
         assert child.stdout is not None
         assert await child.stdout.readline() == b"5\n"
         assert (await store.reap("me", NOW)).workers == (), "it is alive"
-        while len(await store.ended_after(0, 1)) == 0 and not await store.changed():
-            await asyncio.sleep(0)  # until it is in the midst of writing
+        await store.changed()
+        while not await store.changed():  # until it is in the midst of writing
+            pass
         child.send_signal(signal.SIGKILL)
         await child.wait()
         reaped = await store.reap("me", NOW)

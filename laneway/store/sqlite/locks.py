@@ -1,4 +1,5 @@
-"""Locks between processes: a queue before writing, and a worker's sign of life that the kernel takes back at its death."""
+"""Locks between processes: a queue before writing, and a worker's sign of life that the kernel takes back at its
+death."""
 
 from __future__ import annotations
 

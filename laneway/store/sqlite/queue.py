@@ -78,10 +78,8 @@ class Cell:
 
 
 def peek(db: apsw.Connection, depth: int, run_id: int | None) -> list[Head]:
-    if run_id is None:
-        cells = list(db.execute(CELLS))
-    else:
-        cells = list(db.execute(f"{CELLS} AND run_id = ?", (run_id,)))
+    sql, bindings = (CELLS, ()) if run_id is None else (f"{CELLS} AND run_id = ?", (run_id,))
+    cells = list(db.execute(sql, bindings))
     heads = []
     for id_, run, model, lane, urgency, ready in cells:
         sizes = tuple(db.execute(HEAD, (id_, min(depth, ready))))

@@ -239,7 +239,8 @@ def seal(tx: Transaction, run: Run) -> Sealed:
     dropped = rewrite = 0
     for id_, cell, state in list(
         db.execute(
-            "SELECT id, cell_id, state FROM task WHERE run_id = ? AND key IS NOT NULL AND generation < ? AND cell_id <> ?",
+            "SELECT id, cell_id, state FROM task"
+            " WHERE run_id = ? AND key IS NOT NULL AND generation < ? AND cell_id <> ?",
             (run.id, run.generation, shelf),
         )
     ):
