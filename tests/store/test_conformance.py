@@ -113,6 +113,17 @@ class TestRunningAgain:
         assert len(await store.results_after(run, run.cursor, 10)) == 2
         await sound(store)
 
+    async def test_a_row_that_comes_back_while_it_still_runs_is_the_same_task(self, store: Store) -> None:
+        await run_with(store, [new("a", "{1}"), new("b", "{2}")])
+        await store.join("w", LEASE, NOW)
+        running = await claim(store)
+        await run_with(store, [new("a", "{1}")])
+        run = await run_with(store, [new("a", "{1}"), new("b", "{2}")])
+        assert await counts(store, run) == {State.RUNNING: 2}
+        await finish(store, running, State.READY)
+        assert await counts(store, run) == {State.READY: 2}, "nobody asked for its end any more"
+        await sound(store)
+
     async def test_an_unfinished_submission_does_not_spoil_the_earlier_one(self, store: Store) -> None:
         await run_with(store, [new("a", "{1}")])
         await store.join("w", LEASE, NOW)

@@ -163,12 +163,14 @@ async def test_a_full_disk_loses_nothing_and_ends_with_room(tmp_path: Path) -> N
 KILLED = """
 import asyncio, sys
 from pathlib import Path
+from laneway.store.interface import Pick
 from laneway.store.sqlite import SQLiteStore
 from tests.store.helpers import *
 async def main():
     store = SQLiteStore(Path(sys.argv[1]))
     await store.join("victim", LEASE, NOW)
-    tasks = await claim(store, "victim", n=5)
+    (head,) = await store.peek(NOW, depth=5, run_id=int(sys.argv[3]))
+    tasks = await store.claim("victim", [Pick(head.cell_id, 5)], NOW)
     print(len(tasks), flush=True)
     run = await open_run(store, "churn")
     for i in range(100_000):
@@ -183,7 +185,7 @@ async def test_a_killed_process_is_taken_over_at_once_and_leaves_a_sound_store(t
     run = await run_with(store, [new(str(i), str(i)) for i in range(5)])
     await store.join("me", LEASE, NOW)
     for turn in range(6):
-        command = [sys.executable, "-c", KILLED, str(path), str(turn)]
+        command = [sys.executable, "-c", KILLED, str(path), str(turn), str(run.id)]
         child = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2])
         assert child.stdout is not None
         assert await child.stdout.readline() == b"5\n"

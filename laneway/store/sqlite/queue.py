@@ -51,6 +51,10 @@ CLOSE_ATTEMPT = """
     WHERE task_id = ? AND fence = ? AND call = 0
     RETURNING reserved_cost, run_id
 """
+STATES = """
+    SELECT t.id, t.cell_id, t.state FROM task t JOIN cell c ON c.id = t.cell_id
+    WHERE t.id IN (SELECT value FROM json_each(?)) AND c.shelf = 0
+"""
 RESULT = """
     INSERT INTO result (seq, task_id, settled_at, cost, request_id, error, output) VALUES (?, ?, ?, ?, ?, ?, ?)
 """
@@ -294,7 +298,7 @@ def retry(tx: Transaction, task_ids: Sequence[int]) -> int:
 
 def _states(db: apsw.Connection, task_ids: Sequence[int]) -> list[tuple[int, int, State]]:
     ids = orjson.dumps(list(task_ids)).decode()
-    rows = db.execute("SELECT id, cell_id, state FROM task WHERE id IN (SELECT value FROM json_each(?))", (ids,))
+    rows = db.execute(STATES, (ids,))
     return [(id_, cell, State(state)) for id_, cell, state in rows]
 
 

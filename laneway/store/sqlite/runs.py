@@ -254,14 +254,14 @@ def seal(tx: Transaction, run: Run) -> Sealed:
         tx.count(shelf, new, 1)
         dropped += 1
         rewrite += old is State.SUCCEEDED
-    for id_, cell, state in list(_of_submission(db, run, "cell_id = ? AND state = 'succeeded'", (shelf,))):
+    for id_, cell, state in list(_of_submission(db, run, "cell_id = ?", (shelf,))):
         route_id = scalar(db, "SELECT route_id FROM payload WHERE task_id = ?", (id_,))
         content = scalar(db, "SELECT content FROM document WHERE id = ?", (route_id,))
         home = Places(db, run.id).cell(Route.from_json(orjson.loads(content)))
-        db.execute("UPDATE task SET cell_id = ? WHERE id = ?", (home, id_))
+        db.execute("UPDATE task SET cell_id = ?, cancel_requested = 0 WHERE id = ?", (home, id_))
         tx.count(cell, State(state), -1)
         tx.count(home, State(state), 1)
-        rewrite += 1
+        rewrite += state == State.SUCCEEDED
     for id_, cell, state in list(_of_submission(db, run, "state IN ('failed', 'cancelled')", ())):
         requeue(tx, id_, cell, State(state), State.READY)
     db.execute("UPDATE run SET sealed = 1 WHERE id = ?", (run.id,))
