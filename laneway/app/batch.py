@@ -100,7 +100,7 @@ class Batch:
         reading = open_reading(options.input, lw.config, options.read)
         known = await lw.store.find_run(run_identity(out, lw.config))
         check_out(out, known=known is not None, fresh=options.fresh)
-        catalog = self._catalog()
+        catalog = lw.new_catalog(options.concurrency)
         started = lw.clock.now()
         run = await lw.store.open_run(
             run_identity(out, lw.config),
@@ -134,11 +134,6 @@ class Batch:
             await lw.store.end_budget(run.id)
         return await self._summary(run, out, intake, stop, bound, started)
 
-    def _catalog(self) -> Catalog:
-        from laneway.providers.catalog import Catalog
-
-        return Catalog(self._lw.config, self._lw.env, concurrency=self._options.concurrency)
-
     # taking in ----------------------------------------------------------------------------------------------------
     async def _take_in(self, run: Run, reading: Reading, catalog: Catalog) -> _Intake:
         """Validate, route and store every task, held back. Nothing is paid yet."""
@@ -160,6 +155,8 @@ class Batch:
             intake.faults.write(reading.side_file())
         if not intake.taken:
             raise InputError(f"{reading.name} holds no tasks", hint="one task a line; see the README for the formats")
+        for rule, why in self._lw.triage.unused():
+            log.warning("%s never matched: %s", rule, why)
         catalog.check(intake.models)
         self._check_prices(intake, catalog)
         return intake

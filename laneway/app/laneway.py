@@ -21,6 +21,7 @@ from laneway.task import NewTask, Spec, Urgency, Wire
 if TYPE_CHECKING:
     from laneway.app.sync import Sync
     from laneway.config.models import Config
+    from laneway.intake.prompts import PromptType
     from laneway.providers.catalog import Catalog
     from laneway.triage.pipeline import Triage
 
@@ -44,7 +45,9 @@ class Laneway:
         store: str | None = None,
         env: Mapping[str, str] | None = None,
         clock: Clock | None = None,
+        secrets: Callable[[set[str]], object] | None = None,
     ) -> None:
+        """``secrets`` is told the keys that are in use, so that logs can hide them."""
         self._given = config
         self._store_option = store
         self.env = os.environ if env is None else env
@@ -58,6 +61,8 @@ class Laneway:
         self._board: Board | None = None
         self._run: Run | None = None
         self._specs: dict[str, Spec] = {}
+        self._prompts: dict[str, PromptType] = {}
+        self._secrets = secrets
         self._poke: Callable[[], None] | None = None
         self._sync: Sync | None = None
         self._opening = asyncio.Lock()
@@ -121,10 +126,14 @@ class Laneway:
     @property
     def catalog(self) -> Catalog:
         if self._catalog is None:
-            from laneway.providers.catalog import Catalog
-
-            self._catalog = Catalog(self.config, self.env)
+            self._catalog = self.new_catalog()
         return self._catalog
+
+    def new_catalog(self, concurrency: int | None = None) -> Catalog:
+        """The accounts and models; ``concurrency`` is that of accounts which only the environment's keys make."""
+        from laneway.providers.catalog import Catalog
+
+        return Catalog(self.config, self.env, concurrency=concurrency, secrets=self._secrets)
 
     @property
     def triage(self) -> Triage:
@@ -299,7 +308,9 @@ class Laneway:
         from laneway.intake.prompts import PromptType
         from laneway.triage.patient import Patient, Pins
 
-        prompt = PromptType(self.config, type_name)
+        prompt = self._prompts.get(type_name)
+        if prompt is None:
+            prompt = self._prompts[type_name] = PromptType(self.config, type_name)
         rendered = prompt.render(record)
         patient = Patient(
             type=type_name,

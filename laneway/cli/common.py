@@ -42,9 +42,9 @@ def application(config: list[Path] | None, store: str | None, verbose: int) -> L
     from laneway.config.load import load
     from laneway.logs import configure
 
-    configure(verbose)
+    redactor = configure(verbose)
     loaded = load([path.absolute() for path in config or ()], env=os.environ, cwd=Path.cwd())
-    return Laneway(loaded, store=store)
+    return Laneway(loaded, store=store, secrets=redactor.add)
 
 
 def run_async(work: Coroutine[Any, Any, T]) -> T:

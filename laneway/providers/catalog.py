@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import ipaddress
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from urllib.parse import urlsplit
 
 from laneway.config.models import AccountConfig, Config
@@ -18,10 +18,18 @@ from laneway.task import Wire
 class Catalog:
     """Every name resolves to one Model object for the catalog's lifetime, until ``load_prices`` has filled prices in.
 
-    ``concurrency``: of the accounts that exist only because the environment has a key.
+    ``concurrency``: of the accounts that exist only because the environment has a key. ``secrets`` is told every key.
     """
 
-    def __init__(self, config: Config, env: Mapping[str, str], *, concurrency: int | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        env: Mapping[str, str],
+        *,
+        concurrency: int | None = None,
+        secrets: Callable[[set[str]], object] | None = None,
+    ) -> None:
+        self._secrets = secrets
         self._config = config
         self._env = env
         self._concurrency = concurrency
@@ -58,10 +66,6 @@ class Catalog:
         """Whether these models can be called at all: keys there, addresses sound. Raises as ``model`` does."""
         for name in names:
             self.model(name)
-
-    def secrets(self) -> set[str]:
-        """The keys in use, for redaction."""
-        return {account.key for account in self._accounts.values() if account.key}
 
     def load_prices(self) -> None:
         """Fill in prices that nobody configured, now and for models asked for later. Takes 0.2 s the first time; safe
@@ -127,13 +131,16 @@ class Catalog:
                 + '; any OpenAI-compatible endpoint works with provider = "openai-compatible" and a base_url',
             )
         base_url = self._base_url(name, settings, preset)
+        key = self._key(name, settings, preset, base_url)
+        if key and self._secrets is not None:
+            self._secrets({key})
         limits = {field.name: getattr(settings, field.name) for field in dataclasses.fields(Limits)}
         return Account(
             name=name,
             provider=preset.name,
             wire=preset.wire,
             base_url=base_url,
-            key=self._key(name, settings, preset, base_url),
+            key=key,
             headers=settings.headers,
             limits=Limits(**limits),
             charges_max_tokens=preset.charges_max_tokens,
