@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib.util
 import os
 import sys
@@ -49,6 +48,8 @@ def application(config: list[Path] | None, store: str | None, verbose: int) -> L
 
 def run_async(work: Coroutine[Any, Any, T]) -> T:
     """Run a command's coroutine on the fastest loop there is."""
+    import asyncio
+
     if importlib.util.find_spec("uvloop") is None:  # it has no Windows version
         return asyncio.run(work)
     import uvloop

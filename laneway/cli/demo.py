@@ -35,9 +35,9 @@ def demo(
     as_json: JsonOption = False,
     verbose: VerboseOption = 0,
 ) -> None:
-    """Run 320 example tasks on a simulated provider: nothing to set up, nothing to pay.
+    """Run the example on a simulated provider, without a key.
 
-    The example's files are copied into a folder of their own, to look at and to change.
+    324 tasks; nothing to set up, nothing to pay. The example's files are copied into a folder of their own, to look at and to change.
     """
     started = process_started()
     from laneway.app.batch import BatchOptions

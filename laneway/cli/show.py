@@ -109,7 +109,7 @@ def explain(
     as_json: JsonOption = False,
     verbose: VerboseOption = 0,
 ) -> None:
-    """Why a task went where it went, and what every call of it came to."""
+    """Why a task went where it went, and what its calls came to."""
     lw = application(config, store, verbose)
     found, attempts = run_async(_find(lw, task, run))
     if as_json:

@@ -9,7 +9,7 @@ def register(app: typer.Typer) -> None:
     app.command(
         "simulator",
         context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
-        help="A practice provider on loopback; `laneway simulator --help` lists its options.",
+        help="A practice provider on this machine; --help lists its options.",
     )(simulator)
 
 

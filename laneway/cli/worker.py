@@ -30,7 +30,10 @@ def worker(
     store: StoreOption = None,
     verbose: VerboseOption = 0,
 ) -> None:
-    """Work on this store's tasks until Ctrl-C or SIGTERM; what is in flight is finished first."""
+    """Work on this store's tasks until Ctrl-C or SIGTERM.
+
+    What is in flight is finished first.
+    """
     settings = application(config, store, max(verbose, 1))
     reference = app or settings.config.app
     lw = settings if reference is None else load_app(reference, settings.config.folder)

@@ -1,0 +1,56 @@
+"""What the benchmarks share: a folder, a file of tasks, the real command, medians."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+@contextmanager
+def workplace() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="laneway-bench-") as folder:
+        yield Path(folder)
+
+
+def write_batch(path: Path, n: int) -> Path:
+    """An OpenAI Batch file of ``n`` short tasks."""
+    with path.open("w") as file:
+        for i in range(n):
+            body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": f"hello {i}"}], "max_tokens": 50}
+            row = {"custom_id": f"t{i}", "method": "POST", "url": "/v1/chat/completions", "body": body}
+            file.write(json.dumps(row) + "\n")
+    return path
+
+
+def environment(url: str, **more: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("LANEWAY_", "OPENAI_"))}
+    return {**kept, "OPENAI_BASE_URL": url, "OPENAI_API_KEY": "sk-benchmark", **more}
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "laneway", *arguments]
+
+
+def laneway(folder: Path, url: str, *arguments: str) -> dict[str, Any]:
+    """Run the command in a folder; its ``--json`` object. Raises when it does not succeed."""
+    done = subprocess.run(
+        command(*arguments, "--json"), cwd=folder, env=environment(url), capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise RuntimeError(f"exit {done.returncode}: {done.stderr[-2000:]}")
+    data: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return data
+
+
+def median(measure: Callable[[], float], repeat: int) -> tuple[float, list[float]]:
+    """The median of several measurements, and all of them."""
+    values = [measure() for _ in range(repeat)]
+    return statistics.median(values), [round(value, 4) for value in values]
