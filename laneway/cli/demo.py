@@ -37,7 +37,8 @@ def demo(
 ) -> None:
     """Run the example on a simulated provider, without a key.
 
-    324 tasks; nothing to set up, nothing to pay. The example's files are copied into a folder of their own, to look at and to change.
+    324 tasks; nothing to set up, nothing to pay. The example's files are copied into a folder of their own, to look at
+    and to change.
     """
     started = process_started()
     from laneway.app.batch import BatchOptions
