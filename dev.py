@@ -53,7 +53,7 @@ def demo(python: Path, arguments: list[str]) -> None:
 
 def test(python: Path, arguments: list[str]) -> None:
     pip(python, "--require-hashes", "-r", LOCK)
-    pip(python, "--no-deps", "--no-build-isolation", "--editable", ".")
+    pip(python, "--no-deps", "--no-build-isolation", ".")
     for title, command in (
         ("lint", ["ruff", "check", "."]),
         ("format", ["ruff", "format", "--check", "."]),
