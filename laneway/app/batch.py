@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -101,30 +102,10 @@ class Batch:
         known = await lw.store.find_run(run_identity(out, lw.config))
         check_out(out, known=known is not None, fresh=options.fresh)
         catalog = lw.new_catalog(options.concurrency)
-        started = lw.clock.now()
-        run = await lw.store.open_run(
-            run_identity(out, lw.config),
-            info={"kind": reading.kind.value, "input": options.input, "out": str(out)},
-            max_cost=options.max_cost,
-            now=started,
-            fresh=options.fresh,
-        )
-        self.progress.run = run
-        try:
-            intake = await self._take_in(run, reading, catalog)
-        except BaseException:
-            await lw.store.abandon_run(run)
-            raise
-        finally:
-            reading.close()
-        if self._interrupts:
-            await lw.store.abandon_run(run)
-            raise Interrupted("interrupted while reading", hint="nothing was sent; run the same command again")
         shape = shape_for(out, reading.kind, lambda: reading.columns)
-        with ResultsWriter(lw.store, run, out, shape) as writer:
-            sealed = await lw.store.seal_run(run, lw.clock.now())
-            run = await lw.store.get_run(run.id)
-            log.info("sealed", extra={"fields": {"run": run.id, "tasks": sealed.opened, "dropped": sealed.dropped}})
+        started = lw.clock.now()
+        with contextlib.closing(reading), ResultsWriter(lw.store, out, shape) as writer:
+            run, intake = await self._submit(reading, out, catalog)
             await writer.begin(run)
             self.progress.ended_before = _ended(await self._counts(run))
             stop, bound = await self._work(run, writer, catalog)
@@ -133,6 +114,27 @@ class Batch:
         if stop.reason is StopReason.BUDGET:
             await lw.store.end_budget(run.id)
         return await self._summary(run, out, intake, stop, bound, started)
+
+    async def _submit(self, reading: Reading, out: Path, catalog: Catalog) -> tuple[Run, _Intake]:
+        """A sealed submission of everything that was read; on any fault none of it remains."""
+        store, options = self._lw.store, self._options
+        run = await store.open_run(
+            run_identity(out, self._lw.config),
+            info={"kind": reading.kind.value, "input": options.input, "out": str(out)},
+            max_cost=options.max_cost,
+            now=self._lw.clock.now(),
+            fresh=options.fresh,
+        )
+        self.progress.run = run
+        try:
+            intake = await self._take_in(run, reading, catalog)
+        except BaseException:
+            await store.abandon_run(run)
+            raise
+        sealed = await store.seal_run(run, self._lw.clock.now())
+        fields = {"run": run.id, "tasks": sealed.opened, "dropped": sealed.dropped}
+        log.info("the input is complete", extra={"fields": fields})
+        return await store.get_run(run.id), intake
 
     # taking in ----------------------------------------------------------------------------------------------------
     async def _take_in(self, run: Run, reading: Reading, catalog: Catalog) -> _Intake:
@@ -157,6 +159,8 @@ class Batch:
             raise InputError(f"{reading.name} holds no tasks", hint="one task a line; see the README for the formats")
         for rule, why in self._lw.triage.unused():
             log.warning("%s never matched: %s", rule, why)
+        if self._interrupts:
+            raise Interrupted("interrupted while reading", hint="nothing was sent; run the same command again")
         catalog.check(intake.models)
         self._check_prices(intake, catalog)
         return intake

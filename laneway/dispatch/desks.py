@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
@@ -12,6 +13,8 @@ from laneway.dispatch.limits import Size
 from laneway.errors import LanewayError
 from laneway.providers.model import Model
 from laneway.store.interface import Capacity, Store
+
+log = logging.getLogger(__name__)
 
 
 class Desks:
@@ -55,6 +58,7 @@ class Desks:
                 model = self._find_model(model_name)
             except LanewayError as error:
                 self._unknown[model_name] = error.message
+                log.warning("tasks for model %s wait: %s (%s)", model_name, error.message, error.hint)
                 continue
             for account in model.accounts:
                 if account.name not in self._desks:

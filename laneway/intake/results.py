@@ -69,18 +69,18 @@ def check_out(out: Path, *, known: bool, fresh: bool) -> None:
 class ResultsWriter:
     """Owns OUT for the length of a ``with`` block. ``pump`` may be called at any time, ``finish`` once at the end."""
 
-    def __init__(self, store: Store, run: Run, out: Path, shape: Shape) -> None:
+    def __init__(self, store: Store, out: Path, shape: Shape) -> None:
         self._store = store
-        self._run = run
         self._out = out
         self._shape = shape
+        self._run: Run | None = None
         self._file: IO[bytes] | None = None
-        self._cursor = run.cursor
-        self._offset = run.offset
+        self._cursor = self._offset = 0
         self._pumping = asyncio.Lock()
         self.written = 0
 
     def __enter__(self) -> ResultsWriter:
+        self._created = not self._out.exists()
         self._file = _own(self._out)
         return self
 
@@ -89,6 +89,8 @@ class ResultsWriter:
     ) -> None:
         if self._file is not None:
             self._file.close()
+        if self._created and self._run is None:
+            self._out.unlink(missing_ok=True)  # it never came to writing
 
     async def begin(self, run: Run) -> None:
         """Cut OUT back to what is durable. ``run`` as sealed: its cursor is 0 when OUT has to be written anew."""
@@ -108,6 +110,7 @@ class ResultsWriter:
     async def pump(self) -> int:
         """Append what has been settled since the last time. Returns how many results were taken."""
         taken = 0
+        assert self._run is not None, "pump comes after begin"
         async with self._pumping:
             while results := await self._store.results_after(self._run, self._cursor, BATCH):
                 rows = [self._shape.row(result) for result in results if result.state is State.SUCCEEDED]
@@ -122,6 +125,7 @@ class ResultsWriter:
     async def finish(self) -> None:
         """Write the rest, and the failures into ``<OUT>.errors.jsonl``."""
         await self.pump()
+        assert self._run is not None
         path = errors_file(self._out)
         partial = path.with_name(path.name + ".partial")
         cursor = 0

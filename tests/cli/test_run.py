@@ -232,6 +232,22 @@ class TestRunningAgain:
         assert lost > 0
         assert simulator.stats()["requests"] <= 150 + lost
 
+    def test_a_second_run_of_the_same_results_is_refused_and_does_not_disturb_the_first(
+        self, desk: Desk, simulate: Simulate
+    ) -> None:
+        simulator = simulate(latency=0.2)
+        desk.batch("tasks.jsonl", 60)
+        first = desk.start("run", "tasks.jsonl", "--concurrency", "10", "--json")
+        while simulator.stats()["completed"] < 10:
+            assert first.poll() is None
+        second = desk.run("run", "tasks.jsonl", "--json")
+        assert (second.code, second.json["error"]["kind"]) == (2, "conflict")
+        assert "another run writes" in second.json["error"]["message"]
+        out, _ = first.communicate(timeout=30)
+        assert first.returncode == 0
+        assert json.loads(out.splitlines()[-1])["tasks"]["succeeded"] == 60
+        assert simulator.stats()["requests"] == 60
+
     def test_ctrl_c_drains_and_the_same_command_goes_on(self, desk: Desk, simulate: Simulate) -> None:
         simulator = simulate(latency=0.3)
         desk.batch("tasks.jsonl", 60)

@@ -38,7 +38,7 @@ async def five(store: SQLiteStore) -> Run:
 
 
 def writer(store: SQLiteStore, run: Run, out: Path, kind: str = "records") -> ResultsWriter:
-    return ResultsWriter(store, run, out, shape_for(out, kind, lambda: ["id", "text"]))
+    return ResultsWriter(store, out, shape_for(out, kind, lambda: ["id", "text"]))
 
 
 def ids(out: Path) -> list[int]:
@@ -160,10 +160,9 @@ def test_no_cell_is_a_formula(text: str) -> None:
 
 def test_two_runs_cannot_write_one_file(tmp_path: Path) -> None:
     out = tmp_path / "out.jsonl"
-    run = Run(1, "", 1, True, NOW, 0, 0, None, 0.0, 0.0)
     shape = shape_for(out, "records", list)
-    with ResultsWriter(None, run, out, shape), pytest.raises(ConflictError, match="another run writes"):  # type: ignore[arg-type]
-        ResultsWriter(None, run, out, shape).__enter__()  # type: ignore[arg-type]
+    with ResultsWriter(None, out, shape), pytest.raises(ConflictError, match="another run writes"):  # type: ignore[arg-type]
+        ResultsWriter(None, out, shape).__enter__()  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
