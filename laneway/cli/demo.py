@@ -98,9 +98,19 @@ def _real_providers() -> list[str]:
 
 
 def _next_steps(folder: Path) -> str:
+    command = "laneway" if shutil.which("laneway") else _beside_python()
     return (
         "\nNext:\n"
-        f"  laneway explain legal-0001 --config {folder}/laneway.toml    why a task went where it went\n"
-        f"  laneway status --config {folder}/laneway.toml                what the store holds\n"
-        "  laneway run YOUR_FILE.jsonl                       your own tasks, with your own key\n"
+        f"  {command} explain legal-0001 --config {folder}/laneway.toml\n      why a task went where it went\n"
+        f"  {command} status --config {folder}/laneway.toml\n      what the store holds\n"
+        f"  {command} run YOUR_FILE.jsonl\n      your own tasks, with your own key\n"
     )
+
+
+def _beside_python() -> str:
+    """The command where it was installed, for a shell that does not find it."""
+    command = Path(sys.executable).with_name("laneway")
+    try:
+        return str(command.relative_to(Path.cwd()))
+    except ValueError:
+        return str(command)
