@@ -135,6 +135,7 @@ def test_the_budget_is_never_passed_by_more_than_what_is_in_flight() -> None:
         assert stop.reason is StopReason.BUDGET
         run = await world.store.get_run(world.run.id)
         assert 0.9 * 0.0015 <= run.spent <= 0.0015 + 1e-9
+        assert world.desk().in_flight == 0, "what was not claimed was handed back"
 
     in_world([task(str(i)) for i in range(50)], then, max_cost=0.0015)
 

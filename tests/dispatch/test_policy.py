@@ -202,6 +202,16 @@ class TestDesk:
         one.release(admission)
         assert isinstance(one.admit(ONE, NOW), Admission)
 
+    def test_what_a_call_really_used_replaces_the_estimate(self) -> None:
+        one = desk(tokens_per_minute=60_000, concurrency=9)
+        admission = one.admit(ONE, NOW)
+        assert isinstance(admission, Admission)
+        one.settle(admission, Reply(b"{}", Usage(5000, 5000), None, 0.1), NOW)
+        answer = one.admit(ONE, NOW)
+        assert isinstance(answer, Blocked)
+        assert answer.by == "tokens_per_minute"
+        assert answer.until == pytest.approx(NOW + (10_000 - 500 + 150) / 1000, abs=0.2)
+
     def test_an_account_failure_pauses_it(self) -> None:
         one = desk(concurrency=2)
         admission = one.admit(ONE, NOW)

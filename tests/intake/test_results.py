@@ -73,7 +73,7 @@ async def test_a_crash_between_writing_and_remembering_duplicates_nothing(store:
         await results.begin(run)
         await finish(store, await claim(store, n=2), output=ANSWER)
         await results.pump()
-        results._append(b'{"id": 2, half a li')  # written, not remembered
+        results._append(b'{"id": 2, half a line' * 100)  # written, not remembered
     await finish(store, await claim(store), output=ANSWER)
     run = await store.get_run(run.id)
     with writer(store, run, out) as results:

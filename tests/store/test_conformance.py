@@ -211,6 +211,18 @@ class TestTheQueue:
         assert await finish(store, [task]) == [False]
         await sound(store)
 
+    async def test_an_answer_to_an_earlier_claim_of_the_same_worker_is_refused(self, store: Store) -> None:
+        await run_with(store, [new("a")])
+        await store.join("w", LEASE, NOW)
+        early = await claim(store)
+        await store.leave("w", NOW)
+        await store.join("w", LEASE, NOW)
+        again = await claim(store)
+        assert await finish(store, early) == [False]
+        assert (await store.find_task("a")).state is State.RUNNING
+        assert await finish(store, again) == [True]
+        await sound(store)
+
     async def test_a_retry_waits_and_comes_back_with_its_count(self, store: Store) -> None:
         await run_with(store, [new("a")])
         await store.join("w", LEASE, NOW)
