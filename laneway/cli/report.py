@@ -83,7 +83,7 @@ def money(amount: float | None) -> str:
     if amount is None:
         return "unknown"
     return (
-        f"${amount:,.2f}" if amount >= 1 or amount == 0 else f"${amount:.4f}" if amount >= 0.0001 else f"${amount:.2g}"
+        f"${amount:,.2f}" if amount >= 1 or amount == 0 else f"${amount:.4f}" if amount >= 0.0001 else f"${amount:.6f}"
     )
 
 
