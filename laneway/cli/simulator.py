@@ -14,6 +14,7 @@ def register(app: typer.Typer) -> None:
 
 
 def simulator(context: typer.Context) -> None:
-    from laneway.simulator.__main__ import main
+    """Serve until Ctrl-C. A wrong command line is told as every other command's."""
+    from laneway.simulator.__main__ import run
 
-    raise SystemExit(main(context.args))
+    run(context.args)

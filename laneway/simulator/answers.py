@@ -1,97 +1,105 @@
-"""What the simulated models say: plain text, or an instance of the JSON Schema that was asked for."""
+"""What the simulated models say. The same seed, model and request always bring the same answer.
+
+Each request has a difficulty, drawn uniformly from seed and text alone; a model answers it well if its quality is above
+that. So of two models the better one succeeds wherever the lesser does, and all good answers to a request agree.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import math
 import random
-from collections.abc import Mapping
+from array import array
+from dataclasses import dataclass
 from typing import Any
 
-_TEXT = (
-    "the claim is covered subject to section four and should be reviewed by the team before friday because the invoice "
-    "total differs from the order and the customer was promised a reply within one day while the contract renews"
+import orjson
+
+from laneway.simulator.instances import POOR, instance
+
+CHARS_PER_TOKEN = 4
+_OPENING = "Simulated answer: "
+_PHRASES = (
+    "the claim is covered subject to section four",
+    "it should be reviewed by the team before friday",
+    "the invoice total differs from the order",
+    "the customer was promised a reply within one day",
+    "while the contract renews in march",
+    "because the notice came too late",
+    "and nothing else has been paid so far",
+    "unless both sides agree in writing",
+    "so the refund can go out today",
+    "as the second letter already says",
+    "which leaves the deposit untouched",
+    "and the policy does not exclude it",
 )
-_WORDS = _TEXT.split()
-POOR = "[uncertain]"
+_SHORTEST = 30  # characters, of these phrases
 
 
-def text(rng: random.Random, tokens: int, good: bool) -> str:
-    """About ``tokens`` tokens of prose that says it is simulated; a poor answer is marked ``[uncertain]``."""
-    words = max(4, int(tokens * 0.75))
-    body = " ".join(rng.choice(_WORDS) for _ in range(max(0, words - 3)))
-    return f"{'' if good else POOR + ' '}Simulated answer: {body}."
+@dataclass(frozen=True, slots=True)
+class Said:
+    """An answer's content. ``cut_off``: it would have been longer than the request allows."""
+
+    text: str
+    tokens: int
+    cut_off: bool = False
 
 
-def instance(schema: Any, rng: random.Random, root: Mapping[str, Any] | None = None, depth: int = 0) -> Any:
-    """A value that the schema accepts. Knows the keywords that structured output of the providers allows."""
-    root = root if root is not None else schema
-    if not isinstance(schema, Mapping) or depth > 20:
-        return "simulated"
-    if "$ref" in schema:
-        return instance(_resolve(root, schema["$ref"]), rng, root, depth + 1)
-    if "const" in schema:
-        return schema["const"]
-    if schema.get("enum"):
-        return rng.choice(schema["enum"])
-    for key in ("anyOf", "oneOf"):
-        if schema.get(key):
-            return instance(schema[key][0], rng, root, depth + 1)
-    if schema.get("allOf"):
-        merged: dict[str, Any] = {}
-        for part in schema["allOf"]:
-            part = _resolve(root, part["$ref"]) if "$ref" in part else part
-            merged = {**merged, **part, "properties": {**merged.get("properties", {}), **part.get("properties", {})}}
-        return instance(merged, rng, root, depth + 1)
-    kind = schema.get("type")
-    if isinstance(kind, list):
-        kind = kind[0]
-    if kind == "object" or (kind is None and "properties" in schema):
-        return {name: instance(part, rng, root, depth + 1) for name, part in schema.get("properties", {}).items()}
-    if kind == "array":
-        least = int(schema.get("minItems", 1))
-        n = min(max(least, 1), int(schema.get("maxItems", max(least, 1))))
-        return [instance(schema.get("items", {}), rng, root, depth + 1) for _ in range(n)]
-    if kind in ("integer", "number"):
-        return _number(schema, rng, whole=kind == "integer")
-    if kind == "boolean":
-        return rng.random() < 0.5
-    if kind == "null":
-        return None
-    return _text_value(schema, rng)
+def tokens_in(text: str) -> int:
+    """The simulator's whole tokenizer: four characters are a token, rounded up."""
+    return -(-len(text) // CHARS_PER_TOKEN)
 
 
-def _resolve(root: Mapping[str, Any], ref: str) -> Any:
-    value: Any = root
-    for part in ref.removeprefix("#/").split("/"):
-        value = value[part] if part else value
-    return value
+def say(seed: int, text: str, schema: Any, quality: float, output_tokens: int, max_tokens: int | None) -> Said:
+    """Answer a request's ``text``. ``schema``: None for plain text of ``output_tokens``, else a JSON Schema; its
+    instance is as long as it has to be. Raises ValueError for a schema that has no instance."""
+    digest = hashlib.blake2b(f"{seed}|{text}".encode("utf-8", "replace"), digest_size=16).digest()
+    good = int.from_bytes(digest[:8]) / 2**64 < quality
+    rng = random.Random(digest)
+    if schema is None:
+        said = _prose(rng, output_tokens, good)
+    else:
+        said = _json(schema, rng, good, terse=False)
+        if max_tokens is not None and tokens_in(said) > max_tokens:
+            said = _json(schema, rng, good, terse=True)
+    if max_tokens is not None and tokens_in(said) > max_tokens:
+        said = said[: max_tokens * CHARS_PER_TOKEN]
+        return Said(said, max_tokens, cut_off=True)
+    return Said(said, tokens_in(said))
 
 
-def _number(schema: Mapping[str, Any], rng: random.Random, *, whole: bool) -> Any:
-    low = schema.get("minimum", schema.get("exclusiveMinimum", 0))
-    high = schema.get("maximum", schema.get("exclusiveMaximum", low + 100))
-    if whole:
-        low = int(low) + ("exclusiveMinimum" in schema)
-        high = int(high) - ("exclusiveMaximum" in schema)
-        step = int(schema.get("multipleOf", 1))
-        return -(-low // step) * step if step > 1 else rng.randint(low, max(low, high))
-    return round(low + (high - low) * (0.25 + rng.random() / 2), 4)
+def _prose(rng: random.Random, tokens: int, good: bool) -> str:
+    """Exactly so many tokens that say that they are simulated; a poor answer begins with ``[uncertain]``."""
+    opening = _OPENING if good else f"{POOR} {_OPENING}"
+    length = tokens * CHARS_PER_TOKEN
+    if length <= len(opening):
+        return opening[:length]
+    words = " ".join(rng.choices(_PHRASES, k=length // _SHORTEST + 1))
+    return f"{opening}{words}"[: length - 1].rstrip() + "."
 
 
-_FORMATS = {
-    "date": "2026-01-15",
-    "date-time": "2026-01-15T09:30:00Z",
-    "time": "09:30:00Z",
-    "email": "someone@example.com",
-    "uuid": "6f1c0b9e-5d0a-4a3e-9d52-1f5b8a7c2e10",
-    "uri": "https://example.com/",
-}
+def _json(schema: Any, rng: random.Random, good: bool, *, terse: bool) -> str:
+    try:
+        return orjson.dumps(instance(schema, rng, good=good, terse=terse)).decode()
+    except (TypeError, AttributeError, LookupError, ArithmeticError, RecursionError) as error:
+        raise ValueError(f"the schema is not a valid JSON Schema: {error}") from None
 
 
-def _text_value(schema: Mapping[str, Any], rng: random.Random) -> str:
-    if schema.get("format") in _FORMATS:
-        return _FORMATS[schema["format"]]
-    value = "simulated " + " ".join(rng.choice(_WORDS) for _ in range(3))
-    least, most = int(schema.get("minLength", 0)), schema.get("maxLength")
-    while len(value) < least:
-        value += " " + rng.choice(_WORDS)
-    return value if most is None else value[: int(most)]
+def malformed(said: Said, schema: Any, way: float) -> Said:
+    """The same answer gone wrong: broken off in the middle; where JSON was asked for, also prose instead of JSON, or
+    JSON that the schema forbids. ``way`` in 0..1 chooses."""
+    if schema is None or way < 0.5:
+        text = said.text[: max(1, len(said.text) // 2)]
+    elif way < 0.75 or not said.text.startswith("{"):
+        text = "Simulated answer: here is what you asked for, in words."
+    else:
+        text = f"[{said.text}]"
+    return Said(text, tokens_in(text), said.cut_off)
+
+
+def embedding(seed: int, model: str, text: str, dimensions: int) -> array[float]:
+    """A unit vector of 32-bit floats that depends on the text alone, not on its meaning."""
+    rng = random.Random(f"{seed}|{model}|{text}")
+    values = [rng.gauss(0.0, 1.0) for _ in range(dimensions)]
+    length = math.sqrt(sum(value * value for value in values))
+    return array("f", [value / length for value in values])

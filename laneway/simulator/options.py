@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-
-@dataclass(frozen=True, slots=True)
-class SimulatedModel:
-    """How one model behaves. Prices in USD per million tokens, latency in seconds, quality 0 to 1."""
-
-    input_price: float = 0.0
-    output_price: float = 0.0
-    latency: float | None = None
-    quality: float = 1.0
+from laneway.simulator.models import Models, parse_models
 
 
 @dataclass(slots=True)
 class Options:
-    """Times in seconds, limits per minute and key, rates 0 to 1."""
+    """Times in seconds, limits per minute and per key, rates 0 to 1. None: no such limit."""
 
-    latency: float = 0.3
+    latency: float = 0.3  # the median, where there is a spread
     spread: float = 0.0  # sigma of the log-normal factor on the latency; 0: fixed
     rpm: float | None = None
     tpm: float | None = None
@@ -39,60 +32,65 @@ class Options:
     overload_stream_rate: float = 0.0
     no_headers: bool = False
     output_tokens: int = 64
-    key: list[str] = field(default_factory=list)  # accepted keys; empty: any
+    key: tuple[str, ...] = ()  # accepted keys; empty: any
+    models: Models = field(default_factory=Models)
     seed: int = 0
 
     def change(self, changes: Mapping[str, Any]) -> None:
-        """Set options by name. Raises ValueError for an unknown name or a value of the wrong kind; then nothing
-        changed."""
-        kinds = {f.name: f.default for f in dataclasses.fields(self)}
+        """Set options by name, with ``_`` or ``-``. Raises ValueError for an unknown name or a wrong value; then
+        nothing has changed."""
+        known = [f.name for f in dataclasses.fields(self)]
         checked: dict[str, Any] = {}
-        for name, value in changes.items():
-            name = name.replace("-", "_")
-            if name not in kinds:
-                raise ValueError(f"there is no option {name!r}; there are {', '.join(kinds)}")
+        for given, value in changes.items():
+            name = given.replace("-", "_")
+            if name not in known:
+                near = difflib.get_close_matches(name, known, 1)
+                meant = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(known)}"
+                raise ValueError(f"there is no option {given!r} to change{meant}")
             checked[name] = _checked(name, value)
         for name, value in checked.items():
             setattr(self, name, value)
 
+    def as_json(self) -> dict[str, Any]:
+        """The options as they stand; of the keys only how many."""
+        told = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return {**told, "key": len(self.key), "models": self.models.as_json()}
 
-_OPTIONAL = ("rpm", "tpm", "input_tpm", "output_tpm", "concurrency", "hang_nth")
+
+_ABOVE_ZERO = ("rpm", "tpm", "input_tpm", "output_tpm", "concurrency", "hang_nth", "output_tokens")
+_MAY_BE_NONE = ("rpm", "tpm", "input_tpm", "output_tpm", "concurrency", "hang_nth")
 _WHOLE = ("concurrency", "hang_nth", "output_tokens", "seed")
 
 
 def _checked(name: str, value: Any) -> Any:
-    if value is None and name in _OPTIONAL:
-        return None
+    if name == "models":
+        return value if isinstance(value, Models) else parse_models(value)
     if name == "key":
-        if isinstance(value, str):
-            return [value]
-        if not isinstance(value, list) or not all(isinstance(key, str) for key in value):
+        keys = [value] if isinstance(value, str) else value
+        if not isinstance(keys, list) or not all(isinstance(key, str) and key for key in keys):
             raise ValueError("key takes a text or a list of texts")
-        return value
+        return tuple(keys)
     if name == "no_headers":
         if not isinstance(value, bool):
             raise ValueError("no_headers takes true or false")
         return value
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+    if value is None and name in _MAY_BE_NONE:
+        return None
+    return _number(name, value)
+
+
+def _number(name: str, value: Any) -> float:
+    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if name in _ABOVE_ZERO:
+        if not number or value <= 0:
+            without = "; leave it out (null) for none" if name in _MAY_BE_NONE else ""
+            raise ValueError(f"{name} takes a number above 0{without}")
+    elif not number or value < 0:
         raise ValueError(f"{name} takes a number, 0 or more")
     if name.endswith("_rate") and value > 1:
         raise ValueError(f"{name} is a share, 0 to 1")
-    return int(value) if name in _WHOLE else float(value)
-
-
-def read_models(path: Path) -> dict[str, SimulatedModel]:
-    """Models from TOML or JSON: ``[NAME]`` with input_price, output_price, latency, quality. Raises ValueError."""
-    text = path.read_text("utf-8")
-    if path.suffix == ".json":
-        import json
-
-        data = json.loads(text)
-    else:
-        import tomllib
-
-        data = tomllib.loads(text)
-    names = {f.name for f in dataclasses.fields(SimulatedModel)}
-    for name, values in data.items():
-        if unknown := set(values) - names:
-            raise ValueError(f"{path}: {name} has {', '.join(sorted(unknown))}; known are {', '.join(sorted(names))}")
-    return {name: SimulatedModel(**values) for name, values in data.items()}
+    if name not in _WHOLE:
+        return float(value)
+    if value != int(value):
+        raise ValueError(f"{name} takes a whole number")
+    return int(value)

@@ -1,203 +1,245 @@
-"""The simulator's HTTP side: one handler, no routing table, so that it costs its clients little CPU."""
+"""The simulator's HTTP side. One handler without a routing table: the simulator must cost less CPU than its clients."""
 
 from __future__ import annotations
 
 import asyncio
-import dataclasses
-import random
 import sys
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from os import read as read_fd
 from typing import Any
 
 import orjson
 from aiohttp import web
 
-from laneway.simulator import answers, formats
-from laneway.simulator.books import Books
-from laneway.simulator.formats import Ask
-from laneway.simulator.limits import KeyLimits, Refusal
-from laneway.simulator.options import Options, SimulatedModel
+from laneway.simulator.options import Options
+from laneway.simulator.provider import Call, Provider, Reply, wires
+from laneway.simulator.wires.base import STATUS, Wire
+from laneway.simulator.wires.chat import Chat
+from laneway.simulator.wires.messages import Messages
+
+LARGEST_BODY = 64 * 2**20  # bytes
+FIRST_BYTE = 0.25  # of the latency, until a stream begins
+STREAM_STEPS = 8  # in which the rest of it comes
+_LOOK_S = 0.25  # how often a call that hangs looks for its client
 
 
 class Simulator:
-    """One simulated provider. ``handle`` answers requests; everything else is what it decides by."""
+    """The handler. ``handle`` answers every request."""
 
-    def __init__(self, options: Options, models: Mapping[str, SimulatedModel]) -> None:
-        self.options = options
-        self.models = models
-        self.books = Books(time.monotonic())
-        self._keys: dict[str, KeyLimits] = {}
-        self._never = asyncio.Event()
+    def __init__(self, options: Options) -> None:
+        self.provider = Provider(options, time.monotonic())
+        self._wires = wires()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         path = request.path.removeprefix("/").removeprefix("v1/").rstrip("/")
-        if request.method == "POST" and path in formats.PATHS:
-            return await self._model_call(request, formats.PATHS[path])
+        wire = self._wires.get(path)
+        if wire is not None and request.method == "POST":
+            return await self._model_call(request, wire)
         match request.method, path:
             case "GET", "stats":
-                return _json(200, self.books.as_json())
+                return _json(200, self.provider.books.as_json(time.monotonic()))
             case "POST", "reset":
-                self.books.reset(time.monotonic())
-                for limits in self._keys.values():
-                    for bucket in limits.buckets.values():
-                        bucket.level = bucket.capacity
-                return _json(200, {"reset": True})
+                return await self._reset(request)
+            case "GET", "control":
+                return _json(200, self.provider.options.as_json())
             case "POST", "control":
                 return await self._control(request)
-            case "GET", "models":
-                data = [
-                    {"id": name, "object": "model", "owned_by": "simulator"} for name in self.models or ["simulated"]
-                ]
-                return _json(200, {"object": "list", "data": data})
-        return _json(404, formats.error("chat", 404, "invalid_request_error", None, f"unknown url {request.path}"))
+            case "GET", _ if path == "models" or path.startswith("models/"):
+                return self._models(request, path.partition("/")[2])
+        message = f"Unknown request URL: {request.method} {request.path}. Please check the URL for typos."
+        return _json(STATUS["no_path"], _house(request).error("no_path", message))
+
+    async def _model_call(self, request: web.BaseRequest, wire: Wire) -> web.StreamResponse:
+        try:
+            body = await request.read()
+        except web.HTTPRequestEntityTooLarge:
+            body = None
+        except (ConnectionError, web.RequestPayloadError):  # it never arrived whole, and nobody is there to be told
+            return web.Response(status=400)
+        provider = self.provider
+        taken = provider.arrive(wire, _key(request), body, time.monotonic(), time.time())
+        if isinstance(taken, Reply):
+            return _json(taken.status, taken.body, taken.headers)
+        try:
+            if taken.hangs:
+                return await _hang(request)
+            if taken.stream and taken.accident != "error":
+                return await self._stream(request, taken)
+            await asyncio.sleep(taken.delay)
+            reply = provider.answer(taken, time.monotonic(), time.time())
+            provider.end(taken, reply.ending, listening=_listening(request))
+            if reply.cut:
+                return await _cut(request, orjson.dumps(reply.body), reply.headers)
+            return _json(reply.status, reply.body, reply.headers)
+        finally:
+            provider.leave(taken)
+
+    async def _stream(self, request: web.BaseRequest, call: Call) -> web.StreamResponse:
+        """Begin after a quarter of the latency, send the rest in a few steps. The last event goes out when the books
+        are done, so that who has read it finds it counted."""
+        provider = self.provider
+        await asyncio.sleep(call.delay * FIRST_BYTE)
+        reply = provider.answer(call, time.monotonic(), time.time())
+        frames = reply.frames or []
+        if reply.cut:
+            frames = frames[: len(frames) // 2]
+        response = web.StreamResponse(headers={**reply.headers, "content-type": "text/event-stream"})
+        steps = _steps(frames, STREAM_STEPS if call.delay else 1)
+        try:
+            await response.prepare(request)
+            for step in steps[:-1]:
+                await response.write(step)
+                await asyncio.sleep(call.delay * (1 - FIRST_BYTE) / (len(steps) - 1))
+            provider.end(call, reply.ending, listening=_listening(request))
+            await response.write(steps[-1])
+            if reply.cut:
+                _hang_up(request)
+            else:
+                await response.write_eof()
+        except ConnectionError:
+            provider.end(call, reply.ending, listening=False)
+        return response
+
+    def _models(self, request: web.BaseRequest, name: str) -> web.Response:
+        house, known = _house(request), self.provider.options.models
+        if not self.provider.knows(_key(request)):
+            return _json(STATUS["unauthorized"], house.error("unauthorized", "Incorrect API key provided."))
+        if name and known.find(name) is None:
+            return _json(STATUS["no_model"], house.error("no_model", f"The model `{name}` does not exist."))
+        names = [name] if name else list(known.by_name) or ["simulated"]
+        if isinstance(house, Messages):
+            when = "2026-01-01T00:00:00Z"
+            told: list[dict[str, Any]] = [
+                {"type": "model", "id": one, "display_name": one, "created_at": when} for one in names
+            ]
+            whole = {"data": told, "has_more": False, "first_id": names[0], "last_id": names[-1]}
+        else:
+            told = [{"id": one, "object": "model", "created": 1767225600, "owned_by": "simulator"} for one in names]
+            whole = {"object": "list", "data": told}
+        return _json(200, told[0] if name else whole)
+
+    async def _reset(self, request: web.BaseRequest) -> web.Response:
+        if refused := _from_a_page(request):
+            return refused
+        self.provider.reset(time.monotonic())
+        return _json(200, {"reset": True})
 
     async def _control(self, request: web.BaseRequest) -> web.Response:
+        if refused := _from_a_page(request):
+            return refused
         try:
-            self.options.change(dict(orjson.loads(await request.read())))
-        except (ValueError, TypeError) as error:
-            return _json(400, {"error": str(error)})
-        return _json(200, {**dataclasses.asdict(self.options), "key": len(self.options.key)})
-
-    async def _model_call(self, request: web.BaseRequest, kind: str) -> web.StreamResponse:
-        options, books = self.options, self.books
-        key = request.headers.get("x-api-key") or request.headers.get("authorization", "").removeprefix("Bearer ")
-        number = books.arrived(key, time.monotonic())
-        rng = random.Random(options.seed * 1_000_003 + number)
-        if options.key and key not in options.key:
-            books.unauthorized += 1
-            type_ = "authentication_error" if kind == "messages" else "invalid_request_error"
-            return _json(401, formats.error(kind, 401, type_, "invalid_api_key", "Incorrect API key provided."))
-        try:
-            ask = formats.understand(kind, orjson.loads(await request.read()))
+            changes = orjson.loads(await request.read())
+            if not isinstance(changes, dict):
+                raise ValueError("control takes a JSON object of options")  # noqa: TRY004, TRY301 - answered below
+            self.provider.options.change(changes)
         except ValueError as error:
-            books.errors += 1
-            return _json(400, formats.error(kind, 400, "invalid_request_error", None, str(error)))
-        if options.hang_nth is not None and number == options.hang_nth:
-            books.hung += 1
-            await self._never.wait()
-        if rng.random() < options.rate_limit_rate:
-            return self._refused(kind, Refusal("injected", 0.2), None)
-        fault = rng.random()
-        text, output_tokens, cut = self._answer(ask, rng)
-        limits = self._keys.setdefault(key, KeyLimits())
-        refused = limits.arrive(options, ask.input_tokens, output_tokens, ask.max_tokens or 0, time.monotonic())
-        if refused is not None:
-            return self._refused(kind, refused, limits)
-        books.started()
-        try:
-            await asyncio.sleep(self._latency(ask.model, rng))
-            if fault < options.error_rate:
-                books.errors += 1
-                return _json(500, formats.error(kind, 500, "server_error", None, "The server had an error."))
-            if fault < options.error_rate + options.cut_rate:
-                books.cut += 1
-                return await _cut(request)
-            whole = formats.answer(ask, number, text, output_tokens, cut, time.time())
-            headers = {} if options.no_headers else formats.limit_headers(kind, limits, time.monotonic())
-            headers["request-id" if kind == "messages" else "x-request-id"] = f"req_sim{number}"
-            if ask.stream and rng.random() < options.overload_stream_rate:
-                books.errors += 1
-                return await _stream(request, ask, whole, text, headers, overloaded=True)
-            if request.transport is None:
-                books.disconnected += 1
-            books.answered(ask.model, self.models.get(ask.model), ask.input_tokens, output_tokens)
-            if ask.stream and kind in ("chat", "messages"):
-                return await _stream(request, ask, whole, text, headers)
-            return _json(200, whole, headers)
-        finally:
-            books.in_flight -= 1
-            limits.in_flight -= 1
-
-    def _refused(self, kind: str, refused: Refusal, limits: KeyLimits | None) -> web.Response:
-        self.books.rate_limited += 1
-        self.books.refused_by[refused.kind] += 1
-        body, headers = formats.refusal(kind, refused)
-        if limits is not None and not self.options.no_headers:
-            headers |= formats.limit_headers(kind, limits, time.monotonic())
-        return _json(429, body, headers)
-
-    def _latency(self, model: str, rng: random.Random) -> float:
-        own = self.models.get(model)
-        base = self.options.latency if own is None or own.latency is None else own.latency
-        return base * rng.lognormvariate(0.0, self.options.spread) if self.options.spread else base
-
-    def _answer(self, ask: Ask, rng: random.Random) -> tuple[str, int, bool]:
-        """(text, output tokens, whether it was cut off). The same for the same seed, model and request."""
-        if ask.kind == "embeddings":
-            return "", 0, False
-        own = random.Random(f"{self.options.seed}|{ask.model}|{ask.text}")
-        model = self.models.get(ask.model)
-        good = model is None or own.random() < model.quality
-        if ask.schema is None:
-            text = answers.text(own, self.options.output_tokens, good)
-        else:
-            schema = (
-                {"type": "object", "properties": {"answer": {"type": "string"}}} if ask.schema is True else ask.schema
-            )
-            text = orjson.dumps(answers.instance(schema, own)).decode()
-        if rng.random() < self.options.malformed_rate:
-            text = text[: max(1, len(text) // 2)]
-        tokens = max(1, -(-len(text) // formats.CHARS_PER_TOKEN))
-        if ask.max_tokens and tokens > ask.max_tokens and ask.schema is None:
-            return text[: ask.max_tokens * formats.CHARS_PER_TOKEN], ask.max_tokens, True
-        return text, tokens, False
+            return _json(400, {"error": {"message": str(error)}})
+        return _json(200, self.provider.options.as_json())
 
 
-def _json(status: int, data: Any, headers: Mapping[str, str] | None = None) -> web.Response:
+def _key(request: web.BaseRequest) -> str:
+    """As OpenAI, Anthropic or Azure has it."""
+    headers = request.headers
+    bearer = headers.get("authorization", "").removeprefix("Bearer ").strip()
+    return headers.get("x-api-key") or headers.get("api-key") or bearer
+
+
+def _house(request: web.BaseRequest) -> Wire:
+    """Whose manners to use on paths that the providers share."""
+    return Messages() if "anthropic-version" in request.headers else Chat()
+
+
+def _from_a_page(request: web.BaseRequest) -> web.Response | None:
+    """Browsers say where a request comes from; no page has any business here."""
+    if "origin" not in request.headers:
+        return None
+    return _json(403, {"error": {"message": "not from a web page"}})
+
+
+def _json(status: int, data: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> web.Response:
     return web.Response(status=status, body=orjson.dumps(data), headers=headers, content_type="application/json")
 
 
-async def _cut(request: web.BaseRequest) -> web.StreamResponse:
-    """Announce an answer, send the beginning of it, and hang up."""
-    response = web.StreamResponse(headers={"content-type": "application/json", "content-length": "1000"})
-    await response.prepare(request)
-    await response.write(b'{"id": "chatcmpl-cut"')
+def _listening(request: web.BaseRequest) -> bool:
+    return request.transport is not None and not request.transport.is_closing()
+
+
+async def _hang(request: web.BaseRequest) -> web.StreamResponse:
+    """Answer nothing until the client has gone."""
+    while _listening(request):  # noqa: ASYNC110 - aiohttp has no event for it
+        await asyncio.sleep(_LOOK_S)
+    return web.Response(status=500)
+
+
+async def _cut(request: web.BaseRequest, body: bytes, headers: Mapping[str, str]) -> web.StreamResponse:
+    """Announce a whole answer, send half of it, and hang up."""
+    response = web.StreamResponse(headers={**headers, "content-type": "application/json"})
+    response.content_length = len(body)
+    try:
+        await response.prepare(request)
+        await response.write(body[: len(body) // 2])
+    except ConnectionError:
+        return response
+    _hang_up(request)
+    return response
+
+
+def _hang_up(request: web.BaseRequest) -> None:
     if request.transport is not None:
         request.transport.close()
-    return response
 
 
-async def _stream(
-    request: web.BaseRequest,
-    ask: Ask,
-    whole: Mapping[str, Any],
-    text: str,
-    headers: Mapping[str, str],
-    *,
-    overloaded: bool = False,
-) -> web.StreamResponse:
-    response = web.StreamResponse(headers={**headers, "content-type": "text/event-stream"})
-    await response.prepare(request)
-    events = formats.chunks(ask, whole, text)
-    if overloaded:
-        failure = formats.error(ask.kind, 200, "overloaded_error", "overloaded_error", "Overloaded")
-        events = [*events[:2], ("error", failure)]
-    for event, data in events:
-        named = f"event: {event}\n".encode() if event else b""
-        await response.write(named + b"data: " + orjson.dumps(data) + b"\n\n")
-    if ask.kind == "chat" and not overloaded:
-        await response.write(b"data: [DONE]\n\n")
-    await response.write_eof()
-    return response
+def _steps(frames: list[bytes], most: int) -> list[bytes]:
+    """Frames put together into at most so many pieces, at least one."""
+    size = max(1, -(-len(frames) // most))
+    return [b"".join(frames[i : i + size]) for i in range(0, len(frames), size)] or [b""]
+
+
+@asynccontextmanager
+async def listening(options: Options, host: str, port: int) -> AsyncIterator[str]:
+    """A server, gone at the end of the context. Gives its URL, with /v1. Raises OSError for a port in use."""
+    loop = asyncio.get_running_loop()
+
+    def make(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
+        return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=LARGEST_BODY)
+
+    server = web.Server(Simulator(options).handle, request_factory=make, access_log=None, auto_decompress=False)
+    runner = web.ServerRunner(server, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port, backlog=4096).start()
+        shown = f"[{host}]" if ":" in host else host
+        yield f"http://{shown}:{runner.addresses[0][1]}/v1"
+    finally:
+        await runner.cleanup()
 
 
 async def serve(
-    options: Options, models: Mapping[str, SimulatedModel], host: str, port: int, *, until_stdin_ends: bool = False
+    options: Options, host: str, port: int, *, until_stdin_ends: bool = False, as_json: bool = False
 ) -> None:
     """Serve until cancelled, or until standard input ends. Prints one line when ready."""
-    simulator = Simulator(options, models)
-    runner = web.ServerRunner(web.Server(simulator.handle, access_log=None), shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, host, port, backlog=4096)
-    await site.start()
-    actual = runner.addresses[0][1]
-    sys.stdout.write(f"laneway simulator ready at http://{host}:{actual}/v1\n")
-    sys.stdout.flush()
-    try:
+    over = asyncio.Event()
+    async with listening(options, host, port) as url:
+        line = orjson.dumps({"url": url}).decode() if as_json else f"laneway simulator ready at {url}"
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
         if until_stdin_ends:
-            await asyncio.get_running_loop().run_in_executor(None, sys.stdin.buffer.read)
-        else:
-            await asyncio.Event().wait()
-    finally:
-        await runner.cleanup()
+            loop = asyncio.get_running_loop()
+            threading.Thread(target=_tell_when_stdin_ends, args=(loop, over), daemon=True).start()
+        await over.wait()
+
+
+def _tell_when_stdin_ends(loop: asyncio.AbstractEventLoop, over: asyncio.Event) -> None:
+    """On a thread of its own, which nothing waits for: a read from a pipe cannot be called off."""
+    try:
+        while read_fd(0, 4096):
+            pass
+    except OSError:
+        pass
+    try:
+        loop.call_soon_threadsafe(over.set)
+    except RuntimeError:  # the loop is closed: everything is over already
+        return

@@ -1,0 +1,84 @@
+"""How each simulated model behaves, and the file that says so."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedModel:
+    """One model. Prices in USD per million tokens (None: unknown), latency in seconds (None: the simulator's own),
+    quality 0 to 1: the share of requests that it answers well."""
+
+    input_price: float | None = None
+    output_price: float | None = None
+    latency: float | None = None
+    quality: float = 1.0
+
+    def cost_usd(self, input_tokens: int, output_tokens: int) -> float | None:
+        """None where a price that matters is unknown."""
+        if self.input_price is None or (self.output_price is None and output_tokens):
+            return None
+        return (input_tokens * self.input_price + output_tokens * (self.output_price or 0.0)) / 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """The models by name. ``strict``: a model that is not among them does not exist (404)."""
+
+    by_name: Mapping[str, SimulatedModel] = field(default_factory=dict)
+    strict: bool = False
+
+    def find(self, name: str) -> SimulatedModel | None:
+        """None: there is no such model."""
+        known = self.by_name.get(name)
+        return known if known is not None or self.strict else SimulatedModel()
+
+    def as_json(self) -> dict[str, Any]:
+        told: dict[str, Any] = {name: dataclasses.asdict(model) for name, model in self.by_name.items()}
+        return {"strict": True, **told} if self.strict else told
+
+
+def parse_models(data: Any) -> Models:
+    """``{NAME: {input_price, output_price, latency, quality}}`` and, optional, ``strict = true`` beside the names.
+    Raises ValueError."""
+    if not isinstance(data, Mapping):
+        raise ValueError("models takes a table of models by name")  # noqa: TRY004 - a user's mistake, like all others
+    strict = data.get("strict", False)
+    if not isinstance(strict, bool):
+        raise ValueError("strict takes true or false")  # noqa: TRY004
+    return Models({name: _model(name, values) for name, values in data.items() if name != "strict"}, strict)
+
+
+def _model(name: str, values: Any) -> SimulatedModel:
+    known = [f.name for f in dataclasses.fields(SimulatedModel)]
+    if not isinstance(values, Mapping):
+        raise ValueError(f"model {name!r} takes a table with {', '.join(known)}")  # noqa: TRY004
+    if unknown := sorted(set(values) - set(known)):
+        raise ValueError(f"model {name!r} has {', '.join(unknown)}; known are {', '.join(known)}")
+    for key, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+            raise ValueError(f"{key} of model {name!r} takes a number, 0 or more")
+    if values.get("quality", 1.0) > 1:
+        raise ValueError(f"quality of model {name!r} is a share, 0 to 1")
+    return SimulatedModel(**values)
+
+
+def read_models(path: Path) -> Models:
+    """Models from a TOML or JSON file. Raises OSError, and ValueError that names the file."""
+    text = path.read_text("utf-8")
+    try:
+        if path.suffix == ".json":
+            import json
+
+            return parse_models(json.loads(text))
+        import tomllib
+
+        return parse_models(tomllib.loads(text))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
