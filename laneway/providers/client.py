@@ -5,8 +5,11 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import orjson
@@ -14,6 +17,7 @@ import orjson
 from laneway.clock import Clock
 from laneway.errors import InputError
 from laneway.providers import chat, messages, translate
+from laneway.providers.catalog import is_loopback
 from laneway.providers.failures import classify, connection_failed, timed_out
 from laneway.providers.headers import observe
 from laneway.providers.model import Account, Model, Reply
@@ -33,14 +37,13 @@ class Client:
         self._clock = clock
         self._session: aiohttp.ClientSession | None = None
         self._presets = presets()
-        self._targets: dict[str, tuple[Account, str, dict[str, str]]] = {}
+        self._targets: dict[str, _Target] = {}
 
     async def __aenter__(self) -> Client:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300, keepalive_timeout=60),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None),
-            trust_env=True,
             auto_decompress=True,
             read_bufsize=2**18,
         )
@@ -70,13 +73,14 @@ class Client:
             payload = orjson.dumps(_request(preset, account, model, spec, body, complaint))
         except InputError as error:
             return Reply(None, None, Failure(FailureClass.REQUEST, "untranslatable", error.message), 0.0)
-        url, headers = self._target(account, preset)
+        target = self._target(account, preset)
         assert self._session is not None, "the client is used inside its context"
         try:
             async with self._session.post(
-                url,
+                target.url,
                 data=payload,
-                headers=headers,
+                headers=target.headers,
+                proxy=target.proxy,
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(total=timeout),
             ) as response:
@@ -99,9 +103,9 @@ class Client:
             return Reply(None, _usage_of_failure(account.wire, status, answer), failure, latency, observed, request_id)
         return _answered(account.wire, spec.wire, answer, latency, observed, request_id)
 
-    def _target(self, account: Account, preset: Preset) -> tuple[str, dict[str, str]]:
+    def _target(self, account: Account, preset: Preset) -> _Target:
         known = self._targets.get(account.name)
-        if known is None or known[0] is not account:
+        if known is None or known.account is not account:
             url = account.base_url + ("/messages" if account.wire is Wire.MESSAGES else "/chat/completions")
             headers = {"content-type": "application/json", "user-agent": f"laneway/{VERSION}", **account.headers}
             if account.wire is Wire.MESSAGES:
@@ -109,8 +113,26 @@ class Client:
             if account.key:
                 bearer = preset.key_header == "authorization"
                 headers[preset.key_header] = f"Bearer {account.key}" if bearer else account.key
-            known = self._targets[account.name] = (account, url, headers)
-        return known[1], known[2]
+            known = self._targets[account.name] = _Target(account, url, headers, proxy_for(url))
+        return known
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """Where an account's calls go. Worked out once: the HTTP client would ask the environment at every call."""
+
+    account: Account
+    url: str
+    headers: Mapping[str, str]
+    proxy: str | None
+
+
+def proxy_for(url: str) -> str | None:
+    """The proxy that the environment (``HTTPS_PROXY``, ``NO_PROXY``, …) names for a URL; none for this machine."""
+    parts = urlsplit(url)
+    if is_loopback(url) or proxy_bypass(parts.hostname or ""):
+        return None
+    return getproxies().get(parts.scheme)
 
 
 def _request(

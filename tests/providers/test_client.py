@@ -1,0 +1,137 @@
+"""The HTTP client against a server that does whatever it is told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import orjson
+import pytest
+from aiohttp import web
+
+from laneway.clock import SystemClock
+from laneway.providers.client import Client, proxy_for
+from laneway.providers.model import Account, Model, Observed, Reply
+from laneway.task import FailureClass, Spec, Usage, Wire
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+BODY = orjson.dumps({"messages": [{"role": "user", "content": "hi"}], "max_tokens": 5})
+CHAT = {
+    "choices": [{"message": {"content": "yes"}, "finish_reason": "stop"}],
+    "usage": {"prompt_tokens": 3, "completion_tokens": 1},
+}
+CLAUDE = {
+    "content": [{"type": "text", "text": "yes"}],
+    "stop_reason": "end_turn",
+    "usage": {"input_tokens": 3, "output_tokens": 1},
+}
+CANARY = "sk-canary-42424242"
+
+
+@pytest.fixture
+async def ask() -> AsyncIterator[Callable[..., Awaitable[Reply]]]:
+    """``await ask(handler, wire=…)``: one call to a server with that handler."""
+    runners: list[web.ServerRunner] = []
+
+    async def call(handler: Handler, wire: Wire = Wire.CHAT, timeout: float = 10, spec: Spec | None = None) -> Reply:
+        runner = web.ServerRunner(web.Server(handler), shutdown_timeout=0.01)
+        runners.append(runner)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+        account = Account("main", "anthropic" if wire is Wire.MESSAGES else "openai", wire, url, key=CANARY)
+        async with Client(SystemClock()) as client:
+            model = Model("small", "the-id", (account,))
+            return await client.call(account, model, spec or Spec("chat", Wire.CHAT), BODY, timeout=timeout)
+
+    yield call
+    for runner in runners:
+        await runner.cleanup()
+
+
+async def test_an_answer_with_its_usage_and_limits(ask: Callable[..., Awaitable[Reply]]) -> None:
+    seen: list[tuple[str, str, dict[str, object]]] = []
+
+    async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        seen.append((request.path, request.headers["authorization"], orjson.loads(await request.read())))
+        headers = {"x-request-id": "r1", "x-ratelimit-limit-requests": "500", "x-ratelimit-remaining-requests": "499"}
+        return web.json_response(CHAT, headers=headers)
+
+    reply = await ask(handler)
+    assert seen[0][:2] == ("/v1/chat/completions", f"Bearer {CANARY}")
+    assert seen[0][2]["model"] == "the-id"
+    assert (reply.usage, reply.failure, reply.request_id) == (Usage(3, 1), None, "r1")
+    assert reply.observed == (Observed("requests", 500, 499, None),)
+
+
+async def test_claude_is_asked_and_answers_in_the_tasks_own_format(ask: Callable[..., Awaitable[Reply]]) -> None:
+    async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        assert request.path == "/v1/messages"
+        assert request.headers["x-api-key"] == CANARY
+        assert "anthropic-version" in request.headers
+        assert orjson.loads(await request.read())["max_tokens"] == 5
+        return web.json_response(CLAUDE)
+
+    reply = await ask(handler, Wire.MESSAGES)
+    assert orjson.loads(reply.output or b"")["choices"][0]["message"]["content"] == "yes"
+
+
+async def test_what_can_go_wrong_is_a_failure_and_never_raises(ask: Callable[..., Awaitable[Reply]]) -> None:
+    async def cut(request: web.BaseRequest) -> web.StreamResponse:
+        assert request.transport is not None
+        request.transport.close()
+        return web.Response()
+
+    async def slow(request: web.BaseRequest) -> web.StreamResponse:
+        await asyncio.Event().wait()
+        return web.Response()
+
+    async def half(request: web.BaseRequest) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"content-length": "100"})
+        await response.prepare(request)
+        await response.write(b"{")
+        assert request.transport is not None
+        request.transport.close()
+        return response
+
+    async def moved(request: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(status=301, headers={"location": "https://elsewhere.example/"})
+
+    async def html(request: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(text="<html>welcome</html>", content_type="text/html")
+
+    async def wrong(request: web.BaseRequest) -> web.StreamResponse:
+        error = {"error": {"message": f"Incorrect API key provided: {CANARY}", "code": "invalid_api_key"}}
+        return web.json_response(error, status=401)
+
+    found = {
+        handler.__name__: (await ask(handler, timeout=0.05 if handler is slow else 10)).failure
+        for handler in (cut, slow, half, moved, html, wrong)
+    }
+    assert {name: failure and (failure.cls, failure.code) for name, failure in found.items()} == {
+        "cut": (FailureClass.TRANSIENT, "connection"),
+        "slow": (FailureClass.TRANSIENT, "timeout"),
+        "half": (FailureClass.TRANSIENT, "connection"),
+        "moved": (FailureClass.REQUEST, "redirect"),
+        "html": (FailureClass.TRANSIENT, "bad_response"),
+        "wrong": (FailureClass.ACCOUNT, "invalid_api_key"),
+    }
+    assert CANARY not in str(found)
+
+
+async def test_nobody_there(ask: Callable[..., Awaitable[Reply]]) -> None:
+    account = Account("main", "openai", Wire.CHAT, "http://127.0.0.1:1/v1")
+    async with Client(SystemClock()) as client:
+        reply = await client.call(account, Model("m", "m", (account,)), Spec("chat", Wire.CHAT), BODY, timeout=5)
+    assert reply.failure is not None
+    assert (reply.failure.code, reply.failure.outage) == ("connection", True)
+
+
+def test_proxies_of_the_environment_are_honoured_but_not_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", "http://proxy:3128")
+    monkeypatch.setenv("http_proxy", "http://proxy:3128")
+    monkeypatch.setenv("no_proxy", "inside.example")
+    assert proxy_for("https://api.openai.com/v1") == "http://proxy:3128"
+    assert proxy_for("https://inside.example/v1") is None
+    assert proxy_for("http://127.0.0.1:8000/v1") is None
