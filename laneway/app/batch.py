@@ -263,7 +263,7 @@ class Batch:
             bad_input=intake.faults.count,
             stop=stop,
             seconds=_span(started, figures),
-            wall_s=self._lw.clock.now() - self._process_started,
+            process_started=self._process_started,
             figures=figures,
             total=total,
             bound=bound,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +25,7 @@ class Summary:
     bad_input: int
     stop: Stop
     seconds: float
-    wall_s: float
+    process_started: float  # seconds since 1970
     figures: RunFigures  # of this invocation
     total: RunFigures  # of the whole run, earlier invocations included
     bound: Mapping[str, float]  # seconds that each limit held work back
@@ -94,7 +95,7 @@ class Summary:
             "stopped_message": self.stop.message or None,
             "bad_input": self.bad_input,
             "seconds": round(self.seconds, 4),
-            "wall_s": round(self.wall_s, 4),
+            "wall_s": round(time.time() - self.process_started, 4),  # this object is the last thing that is printed
             "sequential_seconds": round(figures.sequential_seconds, 4),
             "speedup": None if self.speedup is None else round(self.speedup, 3),
             "calls": figures.calls,

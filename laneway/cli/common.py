@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 import sys
@@ -50,6 +51,8 @@ def run_async(work: Coroutine[Any, Any, T]) -> T:
     """Run a command's coroutine on the fastest loop there is."""
     import asyncio
 
+    gc.freeze()
+    gc.enable()
     if importlib.util.find_spec("uvloop") is None:  # it has no Windows version
         return asyncio.run(work)
     import uvloop

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import signal
 import sys
 from enum import StrEnum
@@ -114,6 +115,7 @@ async def execute(lw: Laneway, options: BatchOptions, started: float) -> Summary
 
     batch = Batch(lw, options, process_started=started)
     loop = asyncio.get_running_loop()
+    loop.run_in_executor(None, _prepare_report)
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, _interrupt, batch)
     try:
@@ -125,6 +127,12 @@ async def execute(lw: Laneway, options: BatchOptions, started: float) -> Summary
         return await batch.run()
     finally:
         await lw.close()
+
+
+def _prepare_report() -> None:
+    """Import what draws the summary while the first calls are on their way."""
+    for module in ("laneway.cli.report", "rich.console", "rich.table"):
+        importlib.import_module(module)
 
 
 def _interrupt(batch: Batch) -> None:
