@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import io
 import sys
+from typing import TYPE_CHECKING
 
 from laneway.app.summary import Summary
 from laneway.dispatch.dispatcher import StopReason
 from laneway.store.interface import GroupFigures
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 ROWS = 12  # of a table, before the rest is only counted
 
@@ -111,7 +115,7 @@ def _outcomes(summary: Summary) -> str:
     return ", ".join(found) or "after earlier ones"
 
 
-def _table(table_type: type, title: str, groups: tuple[GroupFigures, ...]):  # type: ignore[no-untyped-def]
+def _table(table_type: type[Table], title: str, groups: tuple[GroupFigures, ...]) -> Table:
     from rich import box
 
     table = table_type(box=box.SIMPLE_HEAD, pad_edge=False)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from laneway.app.batch import Batch, BatchOptions
     from laneway.app.laneway import Laneway
     from laneway.app.summary import Summary
+    from laneway.task import Urgency
 
 
 class BadInput(StrEnum):
@@ -100,7 +101,7 @@ def run(
     raise SystemExit(summary.exit_code)
 
 
-def _urgency(lw: Laneway, word: str | None):  # type: ignore[no-untyped-def]
+def _urgency(lw: Laneway, word: str | None) -> Urgency | None:
     if word is None:
         return None
     try:
