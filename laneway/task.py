@@ -49,6 +49,8 @@ class Wire(StrEnum):
 
     CHAT = "chat"  # OpenAI Chat Completions
     MESSAGES = "messages"  # Anthropic Messages
+    RESPONSES = "responses"  # OpenAI Responses
+    EMBEDDINGS = "embeddings"  # OpenAI Embeddings
     PYTHON = "python"
 
 
@@ -143,6 +145,7 @@ class Spec:
     retry_delays: tuple[float, ...] = ()  # seconds; empty: exponential with full jitter
     timeout: float | None = None  # seconds for one call; None: the model's
     output_schema: Mapping[str, Any] | None = None  # JSON Schema of the answer
+    checks: tuple[Mapping[str, Any], ...] = ()  # what else is asked of the answer, as configured
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -152,6 +155,7 @@ class Spec:
             "retry_delays": list(self.retry_delays),
             "timeout": self.timeout,
             "output_schema": self.output_schema,
+            "checks": [dict(check) for check in self.checks],
         }
 
     @classmethod
@@ -163,6 +167,7 @@ class Spec:
             retry_delays=tuple(data["retry_delays"]),
             timeout=data["timeout"],
             output_schema=data["output_schema"],
+            checks=tuple(data.get("checks", ())),
         )
 
 

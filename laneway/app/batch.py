@@ -185,6 +185,8 @@ class Batch:
                 fields=draft.fields,
                 output_tokens=draft.output_tokens,
                 key=draft.key,
+                refused_by=draft.refused_by,
+                attachments=draft.attachments,
             )
             try:
                 route = self._lw.triage.assess(patient)

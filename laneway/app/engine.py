@@ -57,7 +57,7 @@ async def engine(
         priced = asyncio.Event()
         pricing = asyncio.create_task(_load_prices(catalog, priced))
         model_calls = ModelCalls(client, desks, check, priced)
-        executors: dict[Wire, Execute] = {Wire.CHAT: model_calls, Wire.MESSAGES: model_calls}
+        executors: dict[Wire, Execute] = {wire: model_calls for wire in Wire if wire is not Wire.PYTHON}
         dispatcher = Dispatcher(
             lw.store,
             name,

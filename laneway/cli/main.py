@@ -43,7 +43,13 @@ def options(
     """Run many AI tasks at once: triaged, within every limit, durable, and with the books kept."""
 
 
-for group in (run, demo, show, worker, simulator):
+for group in (
+    run,
+    demo,
+    show,
+    worker,
+    simulator,
+):
     group.register(app)
 
 

@@ -83,6 +83,7 @@ class AccountConfig(Section):
     tokens_per_minute: Rate | None = None
     requests_per_day: Rate | None = None
     concurrency: Count | None = None
+    weight: Rate = 1.0  # its part of a model's calls, against the model's other accounts
 
 
 class ModelConfig(Section):
@@ -97,6 +98,7 @@ class ModelConfig(Section):
     params: dict[str, Any] = Field(default_factory=dict)  # laid under every request's own parameters
     timeout: TimeLimit = 120.0
     context_window: Count | None = None  # tokens
+    inputs: list[Literal["text", "image", "pdf"]] | None = None  # what it takes; default: by provider
 
     @model_validator(mode="after")
     def _one_spelling(self) -> ModelConfig:
@@ -114,12 +116,28 @@ class LaneConfig(Section):
     weight: Rate = 1.0
 
 
+class CheckConfig(Section):
+    """One thing more that is asked of an answer: exactly one of ``pattern``, ``schema``, ``function``."""
+
+    pattern: str | None = None  # a regular expression that must be found in the answer's text
+    schema_: Path | None = Field(default=None, alias="schema")  # JSON Schema of the answer
+    function: str | None = None  # "module:function", called with the answer; raises or returns what is wrong, or None
+    message: str | None = None  # what the model is told instead of the check's own words
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> CheckConfig:
+        if sum(kind is not None for kind in (self.pattern, self.schema_, self.function)) != 1:
+            raise ValueError('give one of pattern = "…", schema = "file.json", function = "module:function"')
+        return self
+
+
 class TypeConfig(Section):
     """A prompt task: templates over a record's fields, and what is asked of the answer."""
 
     system: Path | None = None
     prompt: Path | None = None
-    output: Path | None = None  # JSON Schema
+    output: Path | None = None  # JSON Schema; or "module:Model", a pydantic model
+    checks: list[CheckConfig] = Field(default_factory=list)
     max_output_tokens: Count | None = None
     max_attempts: Count | None = None
     timeout: TimeLimit | None = None
@@ -128,6 +146,7 @@ class TypeConfig(Section):
     model: str | None = None
     fallbacks: list[str] | None = None
     urgency: str | None = None  # a name or an alias
+    dedupe_for: Duration | None = None  # the same key within this time, in any run, is the earlier task
 
 
 class UrgencyConfig(Section):
@@ -167,6 +186,8 @@ class Config(Section):
     came from (``"accounts.main.concurrency"`` → ``"laneway.toml"``), without those that have their default."""
 
     app: str | None = None
+    keep: TimeLimit | None = None  # how long content (prompts, answers) is kept after a task has ended
+    hide_content: bool = False  # show no prompts and answers in commands, errors and logs
     accounts: dict[str, AccountConfig] = Field(default_factory=dict)
     models: dict[str, ModelConfig] = Field(default_factory=dict)
     lanes: dict[str, LaneConfig] = Field(default_factory=dict)

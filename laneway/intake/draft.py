@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from laneway.task import Spec
+from laneway.task import Spec, Wire
 from laneway.triage.patient import Pins
 
 
@@ -26,6 +26,8 @@ class Draft:
     fields: Mapping[str, Any] = field(default_factory=dict)
     record: bytes | None = None
     deadline: float | None = None
+    refused_by: Mapping[Wire, str] = field(default_factory=dict)  # formats that cannot carry it: what of it
+    attachments: frozenset[str] = frozenset()  # of "image", "pdf"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import orjson
 from laneway.providers.chat import answer_text
 from laneway.providers.validate import unfenced
 from laneway.store.interface import Result
-from laneway.task import State, Wire
+from laneway.task import State
 
 ADDED = ("status", "output", "error", "model", "cost_usd")
 _NUMBER = re.compile(r"[+-]?\d+([.,]\d+)*%?$")
@@ -120,7 +120,7 @@ def _output(result: Result) -> Any:
     """The answer's text; parsed where it was asked for as JSON."""
     if result.state is not State.SUCCEEDED or result.output is None:
         return None
-    text = answer_text(Wire.CHAT, result.output)
+    text = answer_text(result.wire, result.output)
     if result.structured:
         return orjson.loads(unfenced(text))
     return text

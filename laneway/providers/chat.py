@@ -78,6 +78,12 @@ def answer_text(wire: Wire, output: bytes) -> str:
         case Wire.MESSAGES:
             parts = answer.get("content") or []
             return "".join(part.get("text", "") for part in parts if part.get("type") == "text")
+        case Wire.RESPONSES:
+            items = [item for item in answer.get("output") or [] if item.get("type") == "message"]
+            parts = [part for item in items for part in item.get("content") or []]
+            return "".join(part.get("text", "") for part in parts if part.get("type") == "output_text")
+        case Wire.EMBEDDINGS:
+            return orjson.dumps([item["embedding"] for item in answer.get("data") or []]).decode()
         case Wire.PYTHON:
             return answer if isinstance(answer, str) else output.decode()
 
@@ -87,4 +93,6 @@ def was_cut(wire: Wire, output: bytes) -> bool:
     answer = orjson.loads(output)
     if wire is Wire.MESSAGES:
         return bool(answer.get("stop_reason") == "max_tokens")
+    if wire is Wire.RESPONSES:
+        return bool(answer.get("status") == "incomplete")
     return bool((answer.get("choices") or [{}])[0].get("finish_reason") == "length")

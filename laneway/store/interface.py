@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from laneway.task import Attempt, Claimed, FailureClass, NewTask, Settlement, State, Task, Urgency
+from laneway.task import Attempt, Claimed, FailureClass, NewTask, Settlement, State, Task, Urgency, Wire
 
 POISON_AFTER = 3  # workers that may die holding one task before it is given up
 
@@ -119,6 +119,7 @@ class Result:
     task_id: int
     key: str | None
     type: str
+    wire: Wire  # the format of ``output``
     state: State
     model: str
     record: bytes | None

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from laneway.task import Urgency
+from laneway.task import Urgency, Wire
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,8 @@ class Patient:
     fields: Mapping[str, Any] = field(default_factory=dict)  # the record's columns
     needs_model: bool = True  # False for Python tasks, which choose for themselves
     output_tokens: int = 0
+    refused_by: Mapping[Wire, str] = field(default_factory=dict)  # formats that cannot carry it: what of it
+    attachments: frozenset[str] = frozenset()  # of "image", "pdf"
     unsupported_by: frozenset[str] = frozenset()  # models that cannot take this request (format, tools)
     key: str | None = None
     team: str | None = None

@@ -175,6 +175,7 @@ def results_after(
             task_id=row[1],
             key=row[2],
             type=documents.spec(row[3]).type,
+            wire=documents.spec(row[3]).wire,
             state=State(row[4]),
             model=row[5],
             record=row[6],
