@@ -6,39 +6,30 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from laneway.app.engine import Engine, engine
 from laneway.app.summary import Summary
+from laneway.app.taking_in import OnBadInput, TakingIn
 from laneway.dispatch.dispatcher import MAX_IN_FLIGHT, Scope, Stop, StopReason
-from laneway.errors import BudgetError, ConflictError, InputError, Interrupted
-from laneway.intake.draft import BadLine, Draft
-from laneway.intake.faults import Faults
+from laneway.errors import Interrupted
 from laneway.intake.options import ReadOptions
 from laneway.intake.reading import Reading, open_reading
 from laneway.intake.results import ResultsWriter, check_out, default_out, run_identity
 from laneway.intake.shapes import shape_for
 from laneway.store.interface import Run, RunFigures, Store
-from laneway.task import NewTask, State
-from laneway.triage.patient import Patient
+from laneway.task import State
 
 if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
     from laneway.providers.catalog import Catalog
 
-CHUNK = 500  # tasks in one submission to the store
 PUMP_EVERY_S = 0.5  # how often finished results are written to OUT
 
 log = logging.getLogger(__name__)
-
-
-class OnBadInput(StrEnum):
-    STOP = "stop"
-    SKIP = "skip"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +106,7 @@ class Batch:
             await lw.store.end_budget(run.id)
         return await self._summary(run, out, intake, stop, bound, started)
 
-    async def _submit(self, reading: Reading, out: Path, catalog: Catalog) -> tuple[Run, _Intake]:
+    async def _submit(self, reading: Reading, out: Path, catalog: Catalog) -> tuple[Run, TakingIn]:
         """A sealed submission of everything that was read; on any fault none of it remains."""
         store, options = self._lw.store, self._options
         run = await store.open_run(
@@ -136,98 +127,24 @@ class Batch:
         log.info("the input is complete", extra={"fields": fields})
         return await store.get_run(run.id), intake
 
-    # taking in ----------------------------------------------------------------------------------------------------
-    async def _take_in(self, run: Run, reading: Reading, catalog: Catalog) -> _Intake:
+    async def _take_in(self, run: Run, reading: Reading, catalog: Catalog) -> TakingIn:
         """Validate, route and store every task, held back. Nothing is paid yet."""
-        intake = _Intake(Faults(reading.name))
-        for chunk in _chunks(self._drafts(reading, intake)):
-            tasks = self._route(chunk, intake, catalog)
-            done = await self._lw.store.submit(run, [task for _, task in tasks], self._lw.clock.now(), held=True)
-            for position in done.conflicts:
-                draft = tasks[position][0]
-                intake.conflicts += 1
-                intake.faults.add(BadLine(draft.line, f"the key {draft.key!r} came before with another body", b""))
-            intake.deduplicated += done.duplicates
-            intake.taken += len(tasks) - len(done.conflicts)
+        options = self._options
+        intake = TakingIn(self._lw, reading, catalog)
+        for chunk in intake.chunks():
+            tasks = [routed.task for routed in chunk]
+            done = await self._lw.store.submit(run, tasks, self._lw.clock.now(), held=True)
+            intake.taken_in(chunk, done.duplicates, done.conflicts)
             self.progress.read = intake.taken
             await asyncio.sleep(0)
-        if intake.faults.count and self._options.on_bad_input is OnBadInput.STOP:
-            raise self._bad_input(intake)
-        if intake.faults.count:
+        if intake.faults.count and options.on_bad_input is OnBadInput.SKIP:
             intake.faults.write(reading.side_file())
-        if not intake.taken:
-            raise InputError(f"{reading.name} holds no tasks", hint="one task a line; see the README for the formats")
-        for rule, why in self._lw.triage.unused():
-            log.warning("%s never matched: %s", rule, why)
         if self._interrupts:
             raise Interrupted("interrupted while reading", hint="nothing was sent; run the same command again")
-        catalog.check(intake.models)
-        self._check_prices(intake, catalog)
+        intake.finish(options.on_bad_input)
+        if options.max_cost is not None:
+            intake.check_prices()
         return intake
-
-    def _drafts(self, reading: Reading, intake: _Intake) -> Iterator[Draft]:
-        for item in reading:
-            if isinstance(item, BadLine):
-                intake.faults.add(item)
-            else:
-                yield item
-
-    def _route(self, drafts: list[Draft], intake: _Intake, catalog: Catalog) -> list[tuple[Draft, NewTask]]:
-        routed = []
-        now = self._lw.clock.now()
-        for draft in drafts:
-            patient = Patient(
-                type=draft.spec.type,
-                text=draft.text,
-                input_tokens=draft.input_tokens,
-                pins=draft.pins,
-                tags=draft.tags,
-                fields=draft.fields,
-                output_tokens=draft.output_tokens,
-                key=draft.key,
-                refused_by=draft.refused_by,
-                attachments=draft.attachments,
-            )
-            try:
-                route = self._lw.triage.assess(patient)
-                for name in (route.model, *route.fallbacks):
-                    if name not in intake.models:
-                        catalog.model(name)
-                        intake.models.add(name)
-            except InputError as error:
-                intake.faults.add(BadLine(draft.line, error.message, b""))
-                continue
-            due_at = now + self._lw.config.target_wait(route.urgency)
-            task = NewTask(
-                body=draft.body,
-                spec=draft.spec,
-                route=route,
-                due_at=due_at if draft.deadline is None else min(due_at, draft.deadline),
-                key=draft.key,
-                input_tokens=draft.input_tokens,
-                output_tokens=draft.output_tokens,
-                record=draft.record,
-                deadline=draft.deadline,
-                tags=draft.tags,
-            )
-            routed.append((draft, task))
-        return routed
-
-    def _bad_input(self, intake: _Intake) -> InputError:
-        if intake.conflicts and intake.conflicts == intake.faults.count:
-            return ConflictError(intake.faults.report(), hint="give every task a key of its own")
-        return InputError(intake.faults.report(), hint="mend these lines, or go on without them: --on-bad-input skip")
-
-    def _check_prices(self, intake: _Intake, catalog: Catalog) -> None:
-        if self._options.max_cost is None:
-            return
-        catalog.load_prices()
-        unpriced = [name for name in sorted(intake.models) if catalog.model(name).input_price is None]
-        if unpriced:
-            raise BudgetError(
-                f"--max-cost needs a price for every model; there is none for {', '.join(unpriced)}",
-                hint="set input_price and output_price (USD per million tokens) under [models.…] in laneway.toml",
-            )
 
     # working ------------------------------------------------------------------------------------------------------
     async def _work(self, run: Run, writer: ResultsWriter, catalog: Catalog) -> tuple[Stop, Mapping[str, float]]:
@@ -252,7 +169,7 @@ class Batch:
 
     # the account --------------------------------------------------------------------------------------------------
     async def _summary(
-        self, run: Run, out: Path, intake: _Intake, stop: Stop, bound: Mapping[str, float], started: float
+        self, run: Run, out: Path, intake: TakingIn, stop: Stop, bound: Mapping[str, float], started: float
     ) -> Summary:
         store = self._lw.store
         figures = await store.figures(run, since=started)
@@ -280,26 +197,6 @@ class Batch:
 
 def _ended(counts: Mapping[State, int]) -> int:
     return sum(n for state, n in counts.items() if state.ended)
-
-
-class _Intake:
-    """What reading the input came to."""
-
-    def __init__(self, faults: Faults) -> None:
-        self.faults = faults
-        self.taken = self.deduplicated = self.conflicts = 0
-        self.models: set[str] = set()
-
-
-def _chunks(drafts: Iterator[Draft]) -> Iterator[list[Draft]]:
-    chunk: list[Draft] = []
-    for draft in drafts:
-        chunk.append(draft)
-        if len(chunk) == CHUNK:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
 
 
 async def _pump(writer: ResultsWriter) -> None:

@@ -71,7 +71,8 @@ def run(
     The same command again goes on where it stopped: finished tasks are kept, failed ones tried again.
     """
     started = process_started()
-    from laneway.app.batch import BatchOptions, OnBadInput
+    from laneway.app.batch import BatchOptions
+    from laneway.app.taking_in import OnBadInput
     from laneway.intake.options import ReadOptions
 
     lw = application(config, store, verbose)

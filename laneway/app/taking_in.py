@@ -1,0 +1,151 @@
+"""From an input to tasks with a route: what ``run`` submits and ``plan`` counts. Nothing here is stored or sent."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from laneway.errors import BudgetError, ConflictError, InputError
+from laneway.intake.draft import BadLine, Draft
+from laneway.intake.faults import Faults
+from laneway.intake.reading import Reading
+from laneway.task import NewTask, Route
+from laneway.triage.patient import Patient
+
+if TYPE_CHECKING:
+    from laneway.app.laneway import Laneway
+    from laneway.providers.catalog import Catalog
+
+CHUNK = 500  # tasks in one submission to the store
+
+log = logging.getLogger(__name__)
+
+
+class OnBadInput(StrEnum):
+    STOP = "stop"
+    SKIP = "skip"
+
+
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """A draft with its route: ready to be submitted."""
+
+    draft: Draft
+    task: NewTask
+
+
+class TakingIn:
+    """Read ``chunks()`` to the end, report each chunk's fate with ``taken_in``, then call ``finish``."""
+
+    def __init__(self, lw: Laneway, reading: Reading, catalog: Catalog) -> None:
+        self._lw = lw
+        self._reading = reading
+        self._catalog = catalog
+        self.faults = Faults(reading.name)
+        self.taken = self.deduplicated = self.conflicts = 0
+        self.models: set[str] = set()  # every model of every route, fallbacks too
+
+    def chunks(self) -> Iterator[list[Routed]]:
+        """Routed tasks, ``CHUNK`` lines at a time. What cannot become a task goes to ``faults``."""
+        chunk: list[Draft] = []
+        for item in self._reading:
+            if isinstance(item, BadLine):
+                self.faults.add(item)
+                continue
+            chunk.append(item)
+            if len(chunk) == CHUNK:
+                yield self._routed(chunk)
+                chunk = []
+        if chunk:
+            yield self._routed(chunk)
+
+    def taken_in(self, chunk: list[Routed], duplicates: int, conflicts: list[int]) -> None:
+        """Count a chunk. ``conflicts``: positions of tasks whose key came before with another body."""
+        for position in conflicts:
+            draft = chunk[position].draft
+            self.faults.add(BadLine(draft.line, f"the key {draft.key!r} came before with another body", b""))
+        self.conflicts += len(conflicts)
+        self.deduplicated += duplicates
+        self.taken += len(chunk) - len(conflicts)
+
+    def finish(self, on_bad_input: OnBadInput) -> None:
+        """Raises InputError or ConflictError for what cannot be used, ConfigError or AuthError for a model that cannot
+        be called."""
+        if self.faults.count and on_bad_input is OnBadInput.STOP:
+            raise self._bad_input()
+        if not self.taken:
+            raise InputError(
+                f"{self._reading.name} holds no tasks", hint="one task a line; see the README for the formats"
+            )
+        for rule, why in self._lw.triage.unused():
+            log.warning("%s never matched: %s", rule, why)
+        self._catalog.check(self.models)
+
+    def _bad_input(self) -> InputError:
+        if self.conflicts and self.conflicts == self.faults.count:
+            return ConflictError(self.faults.report(), hint="give every task a key of its own")
+        return InputError(self.faults.report(), hint="mend these lines, or go on without them: --on-bad-input skip")
+
+    def check_prices(self) -> None:
+        """Raises BudgetError when a model that may be called has no price."""
+        self._catalog.load_prices()
+        unpriced = [name for name in sorted(self.models) if self._catalog.model(name).input_price is None]
+        if unpriced:
+            raise BudgetError(
+                f"--max-cost needs a price for every model; there is none for {', '.join(unpriced)}",
+                hint="set input_price and output_price (USD per million tokens) under [models.…] in laneway.toml",
+            )
+
+    # one task -----------------------------------------------------------------------------------------------------
+    def _routed(self, drafts: list[Draft]) -> list[Routed]:
+        routed = []
+        now = self._lw.clock.now()
+        for draft in drafts:
+            try:
+                route = self._assess(draft)
+            except InputError as error:
+                self.faults.add(BadLine(draft.line, error.message, b""))
+                continue
+            # here a draft has its model and is not yet fixed: the place to fit its body to what that model takes
+            routed.append(Routed(draft, self._task(draft, route, now)))
+        return routed
+
+    def _assess(self, draft: Draft) -> Route:
+        """Raises InputError when no model can take the draft or a model is not known."""
+        route = self._lw.triage.assess(
+            Patient(
+                type=draft.spec.type,
+                text=draft.text,
+                input_tokens=draft.input_tokens,
+                pins=draft.pins,
+                tags=draft.tags,
+                fields=draft.fields,
+                output_tokens=draft.output_tokens,
+                key=draft.key,
+                refused_by=draft.refused_by,
+                attachments=draft.attachments,
+            )
+        )
+        for name in (route.model, *route.fallbacks):
+            if name not in self.models:
+                self._catalog.model(name)
+                self.models.add(name)
+        return route
+
+    def _task(self, draft: Draft, route: Route, now: float) -> NewTask:
+        due_at = now + self._lw.config.target_wait(route.urgency)
+        return NewTask(
+            body=draft.body,
+            spec=draft.spec,
+            route=route,
+            due_at=due_at if draft.deadline is None else min(due_at, draft.deadline),
+            key=draft.key,
+            input_tokens=draft.input_tokens,
+            output_tokens=draft.output_tokens,
+            record=draft.record,
+            deadline=draft.deadline,
+            tags=draft.tags,
+        )
