@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Iterator
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,8 +12,10 @@ import orjson
 
 from laneway.config.models import Config
 from laneway.errors import InputError
-from laneway.intake import openai_batch
+from laneway.intake.batch.lines import BatchLines, is_batch_line
+from laneway.intake.batch.post_body import is_post_body, requests
 from laneway.intake.draft import BadLine, Draft
+from laneway.intake.kind import Kind
 from laneway.intake.options import ReadOptions
 from laneway.intake.source import Source
 
@@ -22,11 +23,7 @@ if TYPE_CHECKING:
     from laneway.intake.records import Records
 
 TABLES = (".csv", ".tsv")
-
-
-class Kind(StrEnum):
-    OPENAI_BATCH = "openai_batch"
-    RECORDS = "records"
+LOOKED_AT = 20  # lines, until one of them is JSON and tells the format
 
 
 class Reading:
@@ -66,7 +63,8 @@ class Reading:
 
     def _all(self) -> Iterator[Draft | BadLine]:
         if self._records is None:
-            return openai_batch.drafts(self._source, self._config, self._options)
+            lines = requests(self._source) if is_post_body(self._source) else self._source.lines()
+            return BatchLines(self._config, self._options).drafts(lines)
         from laneway.intake.records import csv_rows, jsonl_rows
 
         rows = csv_rows(self._source) if self._source.suffix in TABLES else jsonl_rows(self._source)
@@ -81,39 +79,43 @@ def open_reading(argument: str, config: Config, options: ReadOptions) -> Reading
         raise InputError(f"--samples {options.samples}", hint="give a number of answers for each task, 1 or more")
     source = Source(argument)
     try:
-        return Reading(source, _detect(source), config, options)
+        return Reading(source, _detect(source, options), config, options)
     except BaseException:
         source.close()
         raise
 
 
-def _detect(source: Source) -> Kind:
+def _detect(source: Source, options: ReadOptions) -> Kind:
     if source.suffix in TABLES:
         return Kind.RECORDS
     if source.suffix in (".pdf", ".xlsx", ".xls", ".docx", ".parquet", ".zip", ".gz"):
         raise InputError(
             f"{source.name}: files of this kind are not read by this version", hint="save it as .jsonl or .csv (UTF-8)"
         )
-    for number, raw in source.lines():
+    if is_post_body(source):
+        return _batch(source, options)
+    first = True
+    for _, raw in itertools.islice(source.lines(), LOOKED_AT):
         if isinstance(raw, BadLine):
-            break
+            continue
         try:
-            first = orjson.loads(raw)
+            line = orjson.loads(raw)
         except orjson.JSONDecodeError:
-            if number == 1 and raw[:1] not in b"{[":
+            if first and raw[:1] not in b"{[":
                 raise InputError(
                     f"{source.name} is neither JSONL nor a table",
                     hint="one JSON object a line, or a .csv file with a header line",
                 ) from None
-            break
-        if isinstance(first, dict) and "custom_id" in first and "params" in first:
-            raise InputError(
-                f"{source.name} is an Anthropic batch, which this version does not read yet",
-                hint="use OpenAI Batch lines or records; Claude models can answer both",
-            )
-        if isinstance(first, dict) and "custom_id" in first and ("body" in first or "url" in first):
-            return Kind.OPENAI_BATCH
-        if isinstance(first, dict) and "url" in first and "body" in first:
-            return Kind.OPENAI_BATCH
-        break
+            first = False
+            continue
+        return _batch(source, options) if is_batch_line(line) else Kind.RECORDS
     return Kind.RECORDS
+
+
+def _batch(source: Source, options: ReadOptions) -> Kind:
+    if options.prompt is not None:
+        raise InputError(
+            f"{source.name} holds complete requests, to which a prompt cannot be added",
+            hint="leave --prompt away, or give records",
+        )
+    return Kind.BATCH

@@ -84,7 +84,7 @@ class Records:
             input_tokens=rendered.input_tokens,
             output_tokens=rendered.output_tokens,
             pins=pins,
-            tags=_tags(record.get("tags")),
+            tags=tags_of(record.get("tags")),
             fields=record,
             record=orjson.dumps(record),
             deadline=_deadline(record.get("deadline")),
@@ -192,7 +192,8 @@ def csv_rows(source: Source) -> Iterator[Row | BadLine]:
         ) from None
 
 
-def _tags(value: Any) -> tuple[str, ...]:
+def tags_of(value: Any) -> tuple[str, ...]:
+    """Tags from a list, or from a text with commas between them."""
     if isinstance(value, list):
         return tuple(str(tag) for tag in value)
     return tuple(tag.strip() for tag in value.split(",") if tag.strip()) if isinstance(value, str) else ()

@@ -12,12 +12,25 @@ from typing import Any, Protocol
 
 import orjson
 
+from laneway.intake.kind import Kind
 from laneway.providers.chat import answer_text
 from laneway.providers.validate import unfenced
 from laneway.store.interface import Result
-from laneway.task import State
+from laneway.task import State, Wire
 
 ADDED = ("status", "output", "error", "model", "cost_usd")
+_ANTHROPIC_BY_STATUS = {  # Anthropic, "Errors"
+    400: "invalid_request_error",
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "invalid_request_error",
+    429: "rate_limit_error",
+    504: "timeout_error",
+    529: "overloaded_error",
+}
+_ANTHROPIC_KINDS = {*_ANTHROPIC_BY_STATUS.values(), "api_error"}
 _NUMBER = re.compile(r"[+-]?\d+([.,]\d+)*%?$")
 
 
@@ -34,36 +47,67 @@ class Shape(Protocol):
 
 
 def shape_for(out: Path, kind: str, columns: Callable[[], Sequence[str]]) -> Shape:
-    """``columns``: asked when the input has been read."""
+    """``kind``: what the input held. ``columns``: asked when the input has been read."""
     if out.suffix.casefold() == ".csv":
         return CsvRows(columns)
-    return OpenAIBatchRows() if kind == "openai_batch" else JsonRows()
+    return JsonRows() if kind == Kind.RECORDS else BatchRows()
 
 
-class OpenAIBatchRows:
-    """Output and error lines as OpenAI's Batch API writes them (API reference, "The request output object")."""
+class BatchRows:
+    """Each result as its own provider's batch writes it."""
 
     def head(self) -> bytes:
         return b""
 
     def row(self, result: Result) -> bytes:
-        body = orjson.Fragment(result.output or b"null")
-        response = {"status_code": 200, "request_id": result.request_id or "", "body": body}
-        return self._line(result, response, None)
+        line = _anthropic_line(result) if result.wire is Wire.MESSAGES else _openai_line(result)
+        return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
 
-    def error_row(self, result: Result) -> bytes:
+    error_row = row
+
+
+def _openai_line(result: Result) -> dict[str, Any]:
+    """OpenAI API reference, "The request output object". What the API refused with a status stands in the response;
+    ``error`` is only for what never got one (as its error files have it: openai/openai-openapi#302)."""
+    response: dict[str, Any] | None = None
+    said: dict[str, Any] | None = None
+    if result.state is State.SUCCEEDED:
+        response = _response(result, 200, orjson.Fragment(result.output or b"null"))
+    else:
         error = dict(result.error or {})
         said = {"code": error.get("code") or result.state.value, "message": error.get("message") or result.state.value}
-        response = None
-        if error.get("status"):
-            body = {"error": {**said, "type": error.get("class"), "param": None}}
-            response = {"status_code": error["status"], "request_id": result.request_id or "", "body": body}
-        return self._line(result, response, said)
+        if (status := error.get("status")) and status != 200:
+            body = {"error": {"message": said["message"], "param": None, **_openai_words(said["code"], status)}}
+            response, said = _response(result, status, body), None
+    return {"id": f"batch_req_{result.task_id}", "custom_id": result.key, "response": response, "error": said}
 
-    @staticmethod
-    def _line(result: Result, response: Any, error: Any) -> bytes:
-        line = {"id": f"batch_req_{result.task_id}", "custom_id": result.key, "response": response, "error": error}
-        return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+
+def _openai_words(code: str, status: int) -> dict[str, str | None]:
+    """OpenAI's ``type`` and ``code``, of which Laneway keeps the more telling one."""
+    if code.endswith("_error"):
+        return {"type": code, "code": None}
+    kind = {429: "requests"}.get(status, "invalid_request_error") if status < 500 else "server_error"
+    return {"type": kind, "code": None if code.startswith("http_") else code}
+
+
+def _response(result: Result, status: int, body: Any) -> dict[str, Any]:
+    return {"status_code": status, "request_id": result.request_id or "", "body": body}
+
+
+def _anthropic_line(result: Result) -> dict[str, Any]:
+    """Anthropic API reference, "Retrieve Message Batch results"."""
+    said: dict[str, Any]
+    if result.state is State.SUCCEEDED:
+        said = {"type": "succeeded", "message": orjson.Fragment(result.output or b"null")}
+    elif result.state is State.CANCELLED:
+        said = {"type": "canceled"}
+    else:
+        error = dict(result.error or {})
+        code, status = error.get("code"), error.get("status")
+        kind = code if code in _ANTHROPIC_KINDS else _ANTHROPIC_BY_STATUS.get(status or 0, "api_error")
+        inner = {"type": kind, "message": error.get("message") or result.state.value}
+        said = {"type": "errored", "error": {"type": "error", "error": inner, "request_id": result.request_id}}
+    return {"custom_id": result.key, "result": said}
 
 
 class JsonRows:

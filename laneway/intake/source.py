@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import mmap
 import shutil
 import sys
 import tempfile
@@ -49,6 +50,10 @@ class Source:
                 line = line.removeprefix(BOM)
             if line := line.strip():
                 yield number, line
+
+    def mapped(self) -> mmap.mmap:
+        """The whole file as bytes that are read where they are looked at."""
+        return mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
 
     def text(self) -> io.TextIOWrapper:
         """The whole as UTF-8 text, newlines untouched."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from laneway.errors import InputError
+from laneway.task import Wire
 
 _CARRIED = {
     "model", "messages", "max_tokens", "max_completion_tokens", "temperature", "top_p", "stop", "user",
@@ -14,6 +15,16 @@ _CARRIED = {
 }  # fmt: skip
 _HARMLESS = {"n": 1, "stream": False, "logprobs": False, "presence_penalty": 0, "frequency_penalty": 0}
 _FINISH = {"end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length", "refusal": "content_filter"}
+
+
+def refusals(wire: Wire, body: Mapping[str, Any]) -> dict[Wire, str]:
+    """The other formats that cannot carry this body, and what of it they cannot."""
+    if wire is Wire.CHAT:
+        what = untranslatable(body)
+        return {Wire.MESSAGES: what} if what else {}
+    return {
+        other: f"a request in the format {wire.value!r}" for other in (Wire.CHAT, Wire.MESSAGES) if other is not wire
+    }
 
 
 def untranslatable(body: Mapping[str, Any]) -> str | None:

@@ -10,6 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import orjson
+
+from laneway.task import Wire
+
 CHARS_PER_TOKEN = 4.0  # of ASCII text
 BYTES_PER_TOKEN = 3.0  # of what UTF-8 needs beyond one byte a character
 PER_REQUEST = 3  # tokens that begin the answer
@@ -43,6 +47,41 @@ def estimate_chat(messages: Sequence[Mapping[str, Any]]) -> int:
                     PER_MESSAGE + estimate(str(function.get("name", ""))) + estimate(str(function.get("arguments", "")))
                 )
     return total
+
+
+def estimate_body(wire: Wire, body: Mapping[str, Any]) -> int:
+    """Tokens of a whole request in the format of ``wire``, with its instructions and its tools."""
+    total = estimate(orjson.dumps(tools).decode()) if (tools := body.get("tools")) else 0
+    match wire:
+        case Wire.CHAT:
+            return total + estimate_chat(_list(body.get("messages")))
+        case Wire.MESSAGES:
+            return total + _content(body.get("system"), 0) + estimate_chat(_list(body.get("messages")))
+        case Wire.RESPONSES:
+            given = body.get("input")
+            said = PER_MESSAGE + estimate(given) if isinstance(given, str) else _items(_list(given))
+            return total + PER_REQUEST + estimate(str(body.get("instructions") or "")) + said
+        case Wire.EMBEDDINGS:
+            return _embedded(body.get("input"))
+        case Wire.PYTHON:
+            return 0
+
+
+def _items(items: Sequence[Any]) -> int:
+    """Items of a Responses request: messages, and what tools were asked and answered."""
+    total = 0
+    for item in items:
+        if isinstance(item, Mapping):
+            plain = item.get("content") if "content" in item else str(item.get("output") or item.get("arguments") or "")
+            total += PER_MESSAGE + _content(plain, 0)
+    return total
+
+
+def _embedded(given: Any) -> int:
+    """A text, texts, tokens, or lists of tokens."""
+    if isinstance(given, str):
+        return estimate(given)
+    return sum(1 if isinstance(one, int) else _embedded(one) for one in _list(given))
 
 
 def _content(content: Any, depth: int) -> int:

@@ -17,7 +17,7 @@ from laneway.errors import ConfigError, InputError
 from laneway.intake.draft import BadLine, Draft
 from laneway.intake.faults import Faults
 from laneway.intake.options import ReadOptions
-from laneway.intake.reading import Kind, open_reading
+from laneway.intake.reading import open_reading
 from laneway.task import Urgency
 
 MESSAGE = {"role": "user", "content": "hello"}
@@ -50,61 +50,6 @@ def read(
         return list(reading)
     finally:
         reading.close()
-
-
-class TestOpenAIBatch:
-    def test_a_line_becomes_a_draft(self, tmp_path: Path) -> None:
-        (draft,) = read(tmp_path, line(max_tokens=7))
-        assert isinstance(draft, Draft)
-        assert (draft.key, draft.pins.model, draft.output_tokens, draft.text) == ("a", "small", 7, "hello")
-        assert json.loads(draft.body)["messages"] == [MESSAGE]
-
-    @pytest.mark.parametrize("model", ["auto", None])
-    def test_auto_leaves_the_model_to_triage(self, tmp_path: Path, model: str | None) -> None:
-        (draft,) = read(tmp_path, line(model=model))
-        assert isinstance(draft, Draft)
-        assert draft.pins.model is None
-        (draft,) = read(tmp_path, line(), triage=True)
-        assert isinstance(draft, Draft)
-        assert draft.pins.model is None
-
-    @pytest.mark.parametrize(
-        ("text", "reason"),
-        [
-            ("{nope", "not JSON"),
-            ("[1]", "not a JSON object"),
-            (json.dumps({"custom_id": "", "body": {}}), "custom_id is missing"),
-            (json.dumps({"custom_id": 7, "body": {}}), "custom_id is missing or not a text"),
-            (json.dumps({"custom_id": "a" * 600, "body": {}}), "longer than 512"),
-            (json.dumps({"custom_id": "a", "method": "GET", "body": {}}), "method is 'GET'"),
-            (
-                json.dumps({"custom_id": "a", "url": "/v1/embeddings", "body": {}}),
-                "this version runs /v1/chat/completions",
-            ),
-            (json.dumps({"custom_id": "a"}), "body is missing"),
-            (line(messages=[]), "body.messages is missing or empty"),
-            (line(messages=["x"]), "body.messages[0] is not an object"),
-            (line(messages=[{"role": "boss", "content": "x"}]), "body.messages[0].role is 'boss'"),
-            (line(messages=[{"role": "user", "content": 5}]), "content is neither"),
-            (line(messages=[{"role": "user", "content": [{"x": 1}]}]), "a part without a type"),
-            (line(stream=True), "a batch is not streamed"),
-            (line(max_tokens=0), "max_tokens is not a positive"),
-            (line(model=5), "body.model is not a text"),
-        ],
-    )
-    def test_bad_lines_say_why(self, tmp_path: Path, text: str, reason: str) -> None:
-        good, bad = read(tmp_path, f"{line()}\n{text}\n")
-        assert isinstance(good, Draft)
-        assert isinstance(bad, BadLine)
-        assert bad.line == 2
-        assert reason in bad.reason
-
-    def test_bom_blank_lines_and_limits(self, tmp_path: Path) -> None:
-        text = b"\xef\xbb\xbf" + f"{line('a')}\r\n\r\n{line('b')}\n{line('c')}".encode()
-        assert [d.key for d in read(tmp_path, text, limit=2) if isinstance(d, Draft)] == ["a", "b"]
-
-    def test_samples_are_tasks_of_their_own(self, tmp_path: Path) -> None:
-        assert [d.key for d in read(tmp_path, line("a"), samples=2) if isinstance(d, Draft)] == ["a#1", "a#2"]
 
 
 class TestRecords:
@@ -218,7 +163,6 @@ class TestInputs:
             ("in.jsonl", b"", "is empty"),
             ("in.jsonl", b"hello world", "neither JSONL nor a table"),
             ("in.pdf", b"%PDF", "not read by this version"),
-            ("in.jsonl", b'{"custom_id":"a","params":{}}', "an Anthropic batch"),
         ],
     )
     def test_what_is_not_read_says_so(self, tmp_path: Path, name: str, content: bytes, words: str) -> None:
@@ -231,11 +175,14 @@ class TestInputs:
         with pytest.raises(InputError, match="is a folder"):
             open_reading(str(tmp_path), Config(), ReadOptions())
 
-    def test_kinds(self, tmp_path: Path) -> None:
-        (tmp_path / "a.jsonl").write_text(line())
-        reading = open_reading(str(tmp_path / "a.jsonl"), Config(), ReadOptions())
-        reading.close()
-        assert reading.kind is Kind.OPENAI_BATCH
+    def test_a_broken_first_line_does_not_change_the_format(self, tmp_path: Path) -> None:
+        bad, good = read(tmp_path, '{"nope\n' + line())
+        assert isinstance(bad, BadLine)
+        assert isinstance(good, Draft)
+
+    def test_a_prompt_does_not_go_with_complete_requests(self, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match="complete requests"):
+            read(tmp_path, line(), prompt=tmp_path / "p.j2")
 
 
 def test_a_report_shows_the_first_twenty_and_counts_the_rest(tmp_path: Path) -> None:

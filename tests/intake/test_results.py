@@ -117,27 +117,6 @@ async def test_failures_go_to_a_file_of_their_own_and_leave_it_when_mended(store
     assert sorted(ids(out)) == [0, 1, 2, 3, 4]
 
 
-async def test_openai_batch_lines(store: SQLiteStore, tmp_path: Path) -> None:
-    run, out = await five(store), tmp_path / "out.jsonl"
-    tasks = await claim(store)
-    await finish(store, tasks[:4], output=ANSWER, request_id="req_1")
-    await finish(store, tasks[4:], State.FAILED)
-    with writer(store, run, out, "openai_batch") as results:
-        await results.begin(run)
-        await results.finish()
-    first = json.loads(out.read_text().splitlines()[0])
-    assert first == {
-        "id": f"batch_req_{tasks[0].id}",
-        "custom_id": "0",
-        "response": {"status_code": 200, "request_id": "req_1", "body": json.loads(ANSWER)},
-        "error": None,
-    }
-    (failed,) = (json.loads(row) for row in errors_file(out).read_text().splitlines())
-    assert failed["custom_id"] == "4"
-    assert failed["error"] == {"code": "bad", "message": "no good"}
-    assert failed["response"]["status_code"] == 400
-
-
 async def test_tables_have_a_header_and_harmless_cells(store: SQLiteStore, tmp_path: Path) -> None:
     run, out = await five(store), tmp_path / "out.csv"
     await finish(store, await claim(store), output=ANSWER)
