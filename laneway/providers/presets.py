@@ -32,7 +32,10 @@ class Preset:
     charges_max_tokens: bool = False
     strict_schema: bool = True  # understands response_format json_schema
     prices: str = ""
+    inputs: tuple[str, ...] = ("text", "image")  # that its models take, unless the config says otherwise of a model
 
+
+EVERYTHING = ("text", "image", "pdf")
 
 _PRESETS = (
     Preset(
@@ -43,6 +46,7 @@ _PRESETS = (
         hosts=("api.openai.com",),
         charges_max_tokens=True,
         prices="openai",
+        inputs=EVERYTHING,
     ),
     Preset(
         "anthropic",
@@ -54,6 +58,7 @@ _PRESETS = (
         hosts=("api.anthropic.com",),
         dialect=Dialect.ANTHROPIC,
         prices="anthropic",
+        inputs=EVERYTHING,
     ),
     Preset(
         "azure",
@@ -80,6 +85,7 @@ _PRESETS = (
         key_env="OPENROUTER_API_KEY",
         hosts=("openrouter.ai",),
         prices="openrouter",
+        inputs=EVERYTHING,
     ),
     Preset(
         "together",
@@ -105,6 +111,7 @@ _PRESETS = (
         hosts=("api.deepseek.com",),
         strict_schema=False,
         prices="deepseek",
+        inputs=("text",),
     ),
     Preset(
         "gemini",

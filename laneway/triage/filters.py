@@ -6,9 +6,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from laneway.config.models import Config
+from laneway.providers.presets import EVERYTHING, presets
 from laneway.triage.patient import Patient
 
 Fits = Callable[[str, Patient], str | None]
+NAMES = {"image": "images", "pdf": "PDF documents"}
 SURELY_TOO_LONG = 2.0  # times the window: an estimate of tokens may be off by as much
 
 
@@ -23,6 +25,10 @@ def cannot(model: str, patient: Patient, config: Config, fits: Fits | None, *, p
     window is an estimate, and the provider knows better."""
     if model in patient.unsupported_by:
         return Reason("it does not take this request's format")
+    if patient.attachments:
+        missing = patient.attachments - inputs_of(model, config) - ({"pdf"} if patient.pdf_as_text else set())
+        if missing:
+            return Reason("it takes no " + " and no ".join(NAMES.get(kind, kind) for kind in sorted(missing)))
     settings = config.models.get(model)
     window = settings.context_window if settings else None
     if window is not None:
@@ -32,3 +38,18 @@ def cannot(model: str, patient: Patient, config: Config, fits: Fits | None, *, p
     if fits is not None and (why := fits(model, patient)):
         return Reason(why)
     return None
+
+
+def inputs_of(model: str, config: Config) -> frozenset[str]:
+    """What a model takes, of "text", "image", "pdf": as configured, else what all its accounts' providers take."""
+    settings = config.models.get(model)
+    if settings is None:
+        return frozenset(EVERYTHING)
+    if settings.inputs is not None:
+        return frozenset(settings.inputs)
+    taken = frozenset(EVERYTHING)
+    for name in settings.account_names:
+        account = config.accounts.get(name)
+        preset = presets().get(account.provider) if account else None
+        taken &= frozenset(preset.inputs if preset else EVERYTHING)
+    return taken
