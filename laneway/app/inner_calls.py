@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import random
 from collections.abc import Mapping, Sequence
@@ -18,8 +19,9 @@ from laneway.dispatch.dispatcher import Dispatcher
 from laneway.dispatch.retry import FREE_TRIES, delay_s
 from laneway.errors import ProviderError
 from laneway.providers.chat import answer_text
+from laneway.providers.complaints import Complaint
 from laneway.providers.model import Model, Reply
-from laneway.providers.validate import unfenced
+from laneway.providers.validate import Answers
 from laneway.store.interface import Store
 from laneway.task import Attempt, Claimed, Failure, FailureClass, Outcome, Spec, Wire
 from laneway.triage.tokens import estimate_chat
@@ -72,18 +74,16 @@ class InnerCalls:
         sizes = (estimate_chat(list(messages)), allowed)
         reply = await self._insist(task, number, model_name, spec, orjson.dumps(body), sizes)
         assert reply.output is not None
-        text = answer_text(Wire.CHAT, reply.output)
-        if output is None:
-            return text
-        return (
-            orjson.loads(unfenced(text)) if isinstance(output, Mapping) else output.model_validate_json(unfenced(text))
-        )
+        if output is None or spec.output_schema is None:
+            return answer_text(Wire.CHAT, reply.output)
+        value = Answers().value(spec.output_schema, Wire.CHAT, reply.output)
+        return value if isinstance(output, Mapping) else output.model_validate(value)
 
     async def _insist(
         self, task: Claimed, number: int, model_name: str, spec: Spec, body: bytes, sizes: tuple[int, int]
     ) -> Reply:
         tries = free = 0
-        complaint: str | None = None
+        complaint: Complaint | None = None
         while True:
             admission = await self._dispatcher.admission(model_name, *sizes, task)
             await self._prices.wait()
@@ -104,7 +104,7 @@ class InnerCalls:
             if failure.cls not in (FailureClass.TRANSIENT, FailureClass.OUTPUT) or tries >= spec.max_attempts:
                 raise ProviderError(f"{model_name}: {failure.message}", failure=failure)
             if failure.cls is FailureClass.OUTPUT:
-                complaint = failure.message
+                complaint = Complaint.about(model_name, failure.code, failure.message, reply.answer, complaint)
             else:
                 await asyncio.sleep(delay_s((), tries, free, failure, self._rng))
 
@@ -116,7 +116,7 @@ class InnerCalls:
         spec: Spec,
         body: bytes,
         admission: Admission,
-        complaint: str | None,
+        complaint: Complaint | None,
     ) -> Reply:
         account = admission.desk.account
         started = self._clock.now()
@@ -153,7 +153,8 @@ class InnerCalls:
             admission.desk.abort(admission)
             raise
         if reply.output is not None and (fault := self._check(spec, reply.output)):
-            reply = Reply(None, reply.usage, fault, reply.latency, reply.observed, reply.request_id)
+            said = answer_text(spec.wire, reply.output)
+            reply = dataclasses.replace(reply, output=None, failure=fault, answer=said)
         admission.desk.settle(admission, reply, self._clock.now())
         self._dispatcher.poke()
         closed = _closed(opened, reply, model)

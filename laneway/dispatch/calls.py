@@ -8,6 +8,8 @@ from typing import Protocol
 
 from laneway.dispatch.desk import Admission
 from laneway.dispatch.desks import Desks
+from laneway.providers.chat import answer_text
+from laneway.providers.complaints import Complaint, shown_to
 from laneway.providers.model import Account, Model, Reply
 from laneway.task import Claimed, Failure, Spec
 
@@ -16,7 +18,14 @@ class Caller(Protocol):
     """What is needed of ``laneway.providers.client.Client``; a fake is three lines."""
 
     async def call(
-        self, account: Account, model: Model, spec: Spec, body: bytes, *, timeout: float, complaint: str | None = None
+        self,
+        account: Account,
+        model: Model,
+        spec: Spec,
+        body: bytes,
+        *,
+        timeout: float,
+        complaint: Complaint | None = None,
     ) -> Reply: ...
 
 
@@ -39,8 +48,10 @@ class ModelCalls:
         assert model is not None, "a task is admitted for a model that is known"
         timeout = task.spec.timeout or model.timeout
         account = admission.desk.account
-        reply = await self._caller.call(account, model, task.spec, task.body, timeout=timeout, complaint=task.complaint)
+        complaint = shown_to(Complaint.from_text(task.complaint), task.model)
+        reply = await self._caller.call(account, model, task.spec, task.body, timeout=timeout, complaint=complaint)
         await self._prices.wait()
         if reply.output is not None and (fault := self._check(task.spec, reply.output)):
-            return dataclasses.replace(reply, output=None, failure=fault)
+            said = answer_text(task.spec.wire, reply.output)
+            return dataclasses.replace(reply, output=None, failure=fault, answer=said)
         return reply

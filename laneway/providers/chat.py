@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from laneway.providers.complaints import Complaint, with_complaint
 from laneway.providers.model import Model
 from laneway.task import Spec, Usage, Wire
 
@@ -15,7 +16,7 @@ _WANTS_COMPLETION_TOKENS = re.compile(r"(^|/)(o[1-9]|gpt-5)")  # OpenAI's reason
 
 
 def request(
-    body: bytes, model: Model, spec: Spec, *, complaint: str | None = None, strict_schema: bool = True
+    body: bytes, model: Model, spec: Spec, *, complaint: Complaint | None = None, strict_schema: bool = True
 ) -> dict[str, Any]:
     """The body to send: the task's own, with the model's id, its params laid under, and what the type asks for."""
     data: dict[str, Any] = orjson.loads(body)
@@ -26,14 +27,8 @@ def request(
         data.setdefault("max_completion_tokens", data.pop("max_tokens"))
     if spec.output_schema is not None and "response_format" not in data:
         data["response_format"] = _response_format(spec.output_schema, strict_schema)
-    if complaint:
-        data["messages"] = [*data["messages"], {"role": "user", "content": complain(complaint)}]
+    data["messages"] = with_complaint(data["messages"], complaint)
     return data
-
-
-def complain(complaint: str) -> str:
-    """What a model is told when its last answer was not what was asked for."""
-    return f"Your previous answer could not be used: {complaint}\nAnswer again, with nothing but what was asked for."
 
 
 def _response_format(schema: Mapping[str, Any], strict: bool) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from laneway.clock import Clock
 from laneway.errors import InputError
 from laneway.providers import chat, messages, translate
 from laneway.providers.catalog import is_loopback
+from laneway.providers.complaints import Complaint
 from laneway.providers.failures import classify, connection_failed, timed_out
 from laneway.providers.headers import observe
 from laneway.providers.model import Account, Model, Reply
@@ -63,10 +64,10 @@ class Client:
         body: bytes,
         *,
         timeout: float,
-        complaint: str | None = None,
+        complaint: Complaint | None = None,
     ) -> Reply:
-        """Send a task's request to an account. ``timeout``: seconds for the whole call. ``complaint``: what was wrong
-        with the last answer. Never raises for what a provider does; a failure is in the reply."""
+        """Send a task's request to an account. ``timeout``: seconds for the whole call. ``complaint``: about the
+        last answer. Never raises for what a provider does; a failure is in the reply."""
         started = time.perf_counter()
         preset = self._presets[account.provider]
         try:
@@ -136,7 +137,7 @@ def proxy_for(url: str) -> str | None:
 
 
 def _request(
-    preset: Preset, account: Account, model: Model, spec: Spec, body: bytes, complaint: str | None
+    preset: Preset, account: Account, model: Model, spec: Spec, body: bytes, complaint: Complaint | None
 ) -> dict[str, Any]:
     if spec.wire is Wire.MESSAGES:
         if account.wire is Wire.MESSAGES:

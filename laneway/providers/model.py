@@ -82,3 +82,4 @@ class Reply:
     latency: float  # seconds
     observed: tuple[Observed, ...] = ()
     request_id: str | None = None
+    answer: str = ""  # what the model said, where it could not be used

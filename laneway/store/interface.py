@@ -128,7 +128,7 @@ class Result:
     cost: float | None  # USD over all its attempts; None: unknown
     settled_at: float
     request_id: str | None
-    structured: bool = False  # the answer was asked for as JSON
+    schema: Mapping[str, Any] | None = None  # what the answer was asked for as
 
 
 @dataclass(frozen=True, slots=True)

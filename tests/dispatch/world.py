@@ -14,6 +14,7 @@ from laneway.dispatch.calls import ModelCalls
 from laneway.dispatch.desk import Desk
 from laneway.dispatch.desks import Desks
 from laneway.dispatch.dispatcher import Dispatcher, Scope, Stop
+from laneway.providers.complaints import Complaint
 from laneway.providers.model import Account, Limits, Model, Reply
 from laneway.store.interface import Run
 from laneway.store.sqlite import SQLiteStore
@@ -43,7 +44,14 @@ class Provider:
     _at: float | None = None
 
     async def call(
-        self, account: Account, model: Model, spec: Spec, body: bytes, *, timeout: float, complaint: str | None = None
+        self,
+        account: Account,
+        model: Model,
+        spec: Spec,
+        body: bytes,
+        *,
+        timeout: float,
+        complaint: Complaint | None = None,
     ) -> Reply:
         at = self.clock.now() - EPOCH
         if not self._permitted(at):

@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from laneway.providers import chat, messages, translate
+from laneway.providers.complaints import Complaint
 from laneway.providers.model import Model
 from laneway.providers.validate import OutputCheck
 from laneway.task import FailureClass, Spec, Usage, Wire
@@ -47,10 +48,17 @@ def test_a_schema_is_asked_for_in_the_providers_own_way() -> None:
     assert messages.request(orjson.dumps(BODY), MODEL, STRUCTURED)["output_config"]["format"]["schema"] == SCHEMA
 
 
-def test_a_complaint_is_put_to_the_model() -> None:
-    made = chat.request(orjson.dumps(BODY), MODEL, PLAIN, complaint="not JSON")
-    assert len(made["messages"]) == 2
-    assert "not JSON" in made["messages"][1]["content"]
+def test_a_complaint_shows_the_model_its_answer_and_the_fault() -> None:
+    said = Complaint("small", "not_json", "it breaks off", '{"half')
+    for made in (
+        chat.request(orjson.dumps(BODY), MODEL, PLAIN, complaint=said),
+        messages.request(orjson.dumps(BODY), MODEL, PLAIN, complaint=said),
+    ):
+        assert made["messages"][:2] == [*BODY["messages"], {"role": "assistant", "content": '{"half'}]
+        assert made["messages"][2]["role"] == "user"
+        assert "it breaks off" in made["messages"][2]["content"]
+    empty = chat.request(orjson.dumps(BODY), MODEL, PLAIN, complaint=Complaint("small", "not_json", "empty"))
+    assert [message["role"] for message in empty["messages"]] == ["user", "user"], "an empty turn would be refused"
 
 
 def test_usage_as_each_provider_counts_it() -> None:

@@ -241,12 +241,12 @@ class TestTheQueue:
         (task,) = await claim(store)
         assert (task.attempts, task.refusals) == (0, 1)
 
-    async def test_a_fallback_moves_the_task_to_the_other_model(self, store: Store) -> None:
+    async def test_a_fallback_moves_the_task_to_the_other_model_with_its_count(self, store: Store) -> None:
         run = await run_with(store, [new("a")])
         await store.join("w", LEASE, NOW)
         await finish(store, await claim(store), State.READY, model="strong", outcome=Outcome.REQUEST)
         (task,) = await claim(store)
-        assert (task.model, task.attempts) == ("strong", 0)
+        assert (task.model, task.attempts) == ("strong", 1)
         await finish(store, [task])
         assert await counts(store, run) == {State.SUCCEEDED: 1}
         assert [attempt.model for attempt in await store.attempts(task.id)] == ["small", "strong"]

@@ -249,7 +249,7 @@ def _close_attempt(tx: Transaction, s: Settlement, books: dict[int, list[float]]
 def _to_model(tx: Transaction, task_id: int, run_id: int, cell: int, state: State, model: str) -> None:
     lane, urgency = next(iter(tx.db.execute("SELECT lane, urgency FROM cell WHERE id = ?", (cell,))))
     target = cell_id(tx.db, run_id, model, lane, urgency)
-    tx.db.execute("UPDATE task SET cell_id = ?, attempts = 0 WHERE id = ?", (target, task_id))
+    tx.db.execute("UPDATE task SET cell_id = ? WHERE id = ?", (target, task_id))
     tx.count(cell, state, -1)
     tx.count(target, state, 1)
 

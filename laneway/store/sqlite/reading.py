@@ -184,7 +184,7 @@ def results_after(
             cost=row[9],
             settled_at=row[10],
             request_id=row[11],
-            structured=documents.spec(row[3]).output_schema is not None,
+            schema=documents.spec(row[3]).output_schema,
         )
         for row in db.execute(sql, (cursor, run.id, limit))
     ]
