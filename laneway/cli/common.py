@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import importlib.util
 import os
+import shutil
 import sys
 import time
 from collections.abc import Coroutine
@@ -77,6 +78,22 @@ def fail(error: LanewayError, as_json: bool) -> NoReturn:
         if error.hint:
             sys.stderr.write(f"  → {error.hint}\n")
     raise SystemExit(error.exit_code)
+
+
+def command_name(command: str = "laneway") -> str:
+    """A ``laneway …`` command as it can be typed in this shell: where the name is not found, with its place."""
+    program, _, rest = command.partition(" ")
+    if program == "laneway" and shutil.which("laneway") is None:
+        beside = Path(sys.executable).with_name("laneway")
+        program = _from_here(beside) if beside.exists() else f"{_from_here(Path(sys.executable))} -m laneway"
+    return f"{program} {rest}" if rest else program
+
+
+def _from_here(path: Path) -> str:
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
 
 
 def process_started() -> float:

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import typer
 
-from laneway.cli import demo, run, show, simulator, worker
+from laneway.cli import demo, init, run, show, simulator, worker
 from laneway.cli.common import fail
 from laneway.errors import LanewayError, UsageError
 
@@ -45,6 +45,7 @@ def options(
 
 for group in (
     run,
+    init,
     demo,
     show,
     worker,
@@ -72,7 +73,7 @@ def main() -> NoReturn:
 
 def _run(as_json: bool) -> None:
     try:
-        app(standalone_mode=False)
+        app(prog_name="laneway", standalone_mode=False)
     except LanewayError as error:
         fail(error, as_json)
     except (KeyboardInterrupt, typer.Abort):

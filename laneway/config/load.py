@@ -35,13 +35,18 @@ def load(paths: Sequence[Path] = (), *, env: Mapping[str, str], cwd: Path) -> Co
 
     Raises ConfigError that names file, line, setting and reason of every fault.
     """
-    files = [cwd / path for path in paths] or _from_env(env, cwd) or _above(cwd)
+    files = found_files(paths, env=env, cwd=cwd)
     folder = files[-1].parent if files else cwd
     draft = _Draft()
     for file in files:
         draft.add_file(file, folder)
     draft.add_environment(env)
     return draft.config(folder)
+
+
+def found_files(paths: Sequence[Path] = (), *, env: Mapping[str, str], cwd: Path) -> list[Path]:
+    """The files that ``load`` reads, in its order."""
+    return [cwd / path for path in paths] or _from_env(env, cwd) or _above(cwd)
 
 
 def namespace(config: Config) -> str:

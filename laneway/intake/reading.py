@@ -79,13 +79,14 @@ def open_reading(argument: str, config: Config, options: ReadOptions) -> Reading
         raise InputError(f"--samples {options.samples}", hint="give a number of answers for each task, 1 or more")
     source = Source(argument)
     try:
-        return Reading(source, _detect(source, options), config, options)
+        return Reading(source, detect(source, options), config, options)
     except BaseException:
         source.close()
         raise
 
 
-def _detect(source: Source, options: ReadOptions) -> Kind:
+def detect(source: Source, options: ReadOptions) -> Kind:
+    """The format of an input, by its ending and its first lines. Raises InputError for one that is not read."""
     if source.suffix in TABLES:
         return Kind.RECORDS
     if source.suffix in (".pdf", ".xlsx", ".xls", ".docx", ".parquet", ".zip", ".gz"):
