@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import Any
 
+BY_HAND = "set by hand"  # the reason of what somebody changed with `laneway set`
+
 
 class State(StrEnum):
     TRIAGING = "triaging"
@@ -29,6 +31,7 @@ class WaitReason(StrEnum):
     EVENT = "event"
     BATCH = "batch"
     SCHEDULED = "scheduled"
+    SHARED = "shared"  # an earlier task of the same key is doing it
 
 
 class Urgency(IntEnum):

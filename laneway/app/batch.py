@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from laneway.app.engine import Engine, engine
+from laneway.app.steering import pauses_of
 from laneway.app.summary import Summary
 from laneway.app.taking_in import OnBadInput, TakingIn
 from laneway.dispatch.dispatcher import MAX_IN_FLIGHT, Scope, Stop, StopReason
@@ -186,6 +187,7 @@ class Batch:
             figures=figures,
             total=total,
             bound=bound,
+            paused=tuple(str(pause) for pause in await pauses_of(self._lw, run.id)),
         )
 
     async def _counts(self, run: Run) -> Counter[State]:

@@ -29,6 +29,7 @@ class Summary:
     figures: RunFigures  # of this invocation
     total: RunFigures  # of the whole run, earlier invocations included
     bound: Mapping[str, float]  # seconds that each limit held work back
+    paused: tuple[str, ...] = ()  # what somebody holds that has tasks of this run left: "lane legal"
 
     @property
     def succeeded(self) -> int:
@@ -93,6 +94,7 @@ class Summary:
             },
             "stopped_reason": None if self.stop.reason is StopReason.DONE else self.stop.reason.value,
             "stopped_message": self.stop.message or None,
+            "paused": list(self.paused),
             "bad_input": self.bad_input,
             "seconds": round(self.seconds, 4),
             "wall_s": round(time.time() - self.process_started, 4),  # this object is the last thing that is printed

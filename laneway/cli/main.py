@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import typer
 
-from laneway.cli import demo, init, run, show, simulator, worker
+from laneway.cli import demo, init, run, show, simulator, status, steer, worker
 from laneway.cli.common import fail
 from laneway.errors import LanewayError, UsageError
 
@@ -47,7 +47,9 @@ for group in (
     run,
     init,
     demo,
+    status,
     show,
+    steer,
     worker,
     simulator,
 ):

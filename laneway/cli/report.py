@@ -68,6 +68,8 @@ def summary_lines(summary: Summary) -> str:
             console.print(Text(f"      for example {group.example_key or group.example_id}"))
     if summary.stop.reason is not StopReason.DONE:
         console.print(Text(_stopped(summary), style="bold yellow"))
+    for thing in summary.paused:
+        console.print(Text(f"paused by hand: {thing}; `laneway resume {thing}` lets it go on", style="bold yellow"))
     console.print(Text(f"results in {summary.out}"))
     return buffer.getvalue()
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from laneway.store.steering import Change, Extent, Pause, PauseKind, Selector, Waiting
 from laneway.task import Attempt, Claimed, FailureClass, NewTask, Settlement, State, Task, Urgency, Wire
 
 POISON_AFTER = 3  # workers that may die holding one task before it is given up
@@ -257,6 +258,34 @@ class Store(Protocol):
         """Make failed or cancelled tasks ready again. Returns how many were changed."""
         ...
 
+    # steering -----------------------------------------------------------------------------------------------------
+    async def pause(self, kind: PauseKind, name: str, now: float) -> bool:
+        """Hold a lane, account or run until somebody resumes it. False when it was paused already."""
+        ...
+
+    async def resume(self, kind: PauseKind, name: str, now: float) -> bool:
+        """Let it go on; an account also after a failure that paused it. False when nothing was paused."""
+        ...
+
+    async def pauses(self) -> list[Pause]:
+        """What is paused, and what was once."""
+        ...
+
+    async def select(self, selector: Selector) -> list[int]:
+        """The ids of the tasks that it describes, in order. Tasks that left their run are not found."""
+        ...
+
+    async def extent(self, selector: Selector) -> Extent: ...
+
+    async def adjust(self, task_ids: Sequence[int], change: Change, now: float) -> int:
+        """Change where tasks that have not ended go. One that runs takes a new model for its next try. Returns how many
+        were changed."""
+        ...
+
+    async def waiting(self, run_id: int | None = None) -> list[Waiting]:
+        """How many tasks wait for which reason."""
+        ...
+
     # workers and shares -------------------------------------------------------------------------------------------
     async def join(self, worker: str, lease: float, now: float) -> None: ...
 
@@ -287,6 +316,10 @@ class Store(Protocol):
 
     async def load_state(self, name: str) -> tuple[Mapping[str, Any], float] | None:
         """The object and when it was saved."""
+        ...
+
+    async def states(self, prefix: str) -> dict[str, tuple[Mapping[str, Any], float]]:
+        """All saved objects whose name begins so: what follows the prefix → the object and when it was saved."""
         ...
 
     # reading ------------------------------------------------------------------------------------------------------

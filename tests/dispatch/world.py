@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -125,6 +125,7 @@ def in_world(
     lanes: dict[str, int | None] | None = None,
     weights: dict[str, float] | None = None,
     max_cost: float | None = None,
+    before: Callable[[World], Awaitable[None]] | None = None,
     meanwhile: Callable[[World], object] | None = None,
     whole_store: bool = False,
     **provider: object,
@@ -156,6 +157,8 @@ def in_world(
             )
             await store.join("w", 1e9, clock.now())
             world = World(clock, side, store, run, desks, dispatcher)
+            if before:
+                await before(world)
             other = asyncio.ensure_future(meanwhile(world)) if meanwhile else None  # type: ignore[call-overload]
             stop = await dispatcher.run()
             if other:

@@ -8,6 +8,7 @@ import pytest
 
 from laneway.errors import NotFoundError
 from laneway.store.interface import Capacity, Pick, Store
+from laneway.store.steering import Pause, PauseKind
 from laneway.task import Outcome, Route, State, Urgency, Usage
 from tests.store.conftest import OpenStore
 from tests.store.helpers import (
@@ -485,3 +486,31 @@ class TestReading:
         await run_with(a, [new("a")])
         assert await b.changed()
         assert not await b.changed()
+
+
+class TestPauses:
+    async def test_a_pause_is_kept_until_it_is_resumed_and_counts_the_resumptions(self, open_store: OpenStore) -> None:
+        a, b = await open_store(), await open_store()
+        assert await a.pause(PauseKind.LANE, "legal", NOW)
+        assert not await b.pause(PauseKind.LANE, "legal", NOW + 5), "it is paused since the first time"
+        assert await b.pauses() == [Pause(PauseKind.LANE, "legal", NOW, 0)]
+        assert await b.resume(PauseKind.LANE, "legal", NOW)
+        assert not await a.resume(PauseKind.LANE, "legal", NOW)
+        assert await a.pauses() == [Pause(PauseKind.LANE, "legal", None, 2)]
+        assert await a.pause(PauseKind.LANE, "legal", NOW + 9)
+        assert await a.pauses() == [Pause(PauseKind.LANE, "legal", NOW + 9, 2)]
+
+    async def test_a_lane_and_an_account_of_one_name_are_two_things(self, store: Store) -> None:
+        await store.pause(PauseKind.LANE, "main", NOW)
+        assert not await store.resume(PauseKind.ACCOUNT, "main", NOW)
+        assert [pause.kind for pause in await store.pauses() if pause.since] == [PauseKind.LANE]
+
+    async def test_resuming_an_account_forgets_the_failure_that_was_saved(self, store: Store) -> None:
+        await store.save_state("account:main", {"paused": "wrong key", "levels": {"x": 1}}, NOW)
+        await store.save_state("account:mainly", {"paused": None}, NOW)
+        assert await store.resume(PauseKind.ACCOUNT, "main", NOW)
+        assert await store.states("account:") == {
+            "main": ({"paused": None, "levels": {"x": 1}}, NOW),
+            "mainly": ({"paused": None}, NOW),
+        }
+        assert not await store.resume(PauseKind.ACCOUNT, "mainly", NOW)

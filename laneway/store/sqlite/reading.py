@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import apsw
@@ -200,6 +200,12 @@ def tally(db: apsw.Connection, run_id: int | None) -> list[CellTally]:
         CellTally(*(*row[:4], Urgency(row[4]), dict(zip(_COUNTED, row[5:], strict=True))))
         for row in db.execute(sql, bindings)
     ]
+
+
+def states(db: apsw.Connection, first: str, last: str) -> dict[str, tuple[Mapping[str, Any], float]]:
+    """Saved objects named from ``first`` to ``last``, by what their names have beyond ``first``."""
+    rows = db.execute("SELECT name, content, saved_at FROM state WHERE name BETWEEN ? AND ?", (first, last))
+    return {name[len(first) :]: (orjson.loads(content), saved_at) for name, content, saved_at in rows}
 
 
 def workers(db: apsw.Connection) -> list[WorkerInfo]:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import apsw
-import orjson
 
 from laneway.store.interface import (
     Capacity,
@@ -26,10 +25,11 @@ from laneway.store.interface import (
     Submitted,
     WorkerInfo,
 )
-from laneway.store.sqlite import queue, reading, runs, workers
+from laneway.store.sqlite import queue, reading, runs, steering, workers
 from laneway.store.sqlite.connection import connect, migrate, scalar, sqlite_errors
 from laneway.store.sqlite.locks import LifeSigns
 from laneway.store.sqlite.writer import Writer
+from laneway.store.steering import Change, Extent, Pause, PauseKind, Selector, Waiting
 from laneway.task import Attempt, Claimed, NewTask, Settlement, Task
 
 T = TypeVar("T")
@@ -159,6 +159,28 @@ class SQLiteStore:
     async def retry(self, task_ids: Sequence[int], now: float) -> int:
         return await self._writer.write(lambda tx: queue.retry(tx, task_ids))
 
+    # steering
+    async def pause(self, kind: PauseKind, name: str, now: float) -> bool:
+        return await self._writer.write(lambda tx: steering.pause(tx, kind, name, now))
+
+    async def resume(self, kind: PauseKind, name: str, now: float) -> bool:
+        return await self._writer.write(lambda tx: steering.resume(tx, kind, name))
+
+    async def pauses(self) -> list[Pause]:
+        return self._read(steering.pauses)
+
+    async def select(self, selector: Selector) -> list[int]:
+        return await self._read_long(lambda db: steering.select(db, selector))
+
+    async def extent(self, selector: Selector) -> Extent:
+        return await self._read_long(lambda db: steering.extent(db, selector))
+
+    async def adjust(self, task_ids: Sequence[int], change: Change, now: float) -> int:
+        return await self._writer.write(lambda tx: steering.adjust(tx, task_ids, change))
+
+    async def waiting(self, run_id: int | None = None) -> list[Waiting]:
+        return await self._read_long(lambda db: steering.waiting(db, run_id))
+
     # workers and shares
     async def join(self, worker: str, lease: float, now: float) -> None:
         with sqlite_errors(self.path):
@@ -192,12 +214,10 @@ class SQLiteStore:
         await self._writer.write(lambda tx: workers.save_state(tx, name, state, now))
 
     async def load_state(self, name: str) -> tuple[Mapping[str, Any], float] | None:
-        def load(db: apsw.Connection) -> tuple[Mapping[str, Any], float] | None:
-            for content, saved_at in db.execute("SELECT content, saved_at FROM state WHERE name = ?", (name,)):
-                return orjson.loads(content), saved_at
-            return None
+        return self._read(lambda db: reading.states(db, name, name)).get("")
 
-        return self._read(load)
+    async def states(self, prefix: str) -> dict[str, tuple[Mapping[str, Any], float]]:
+        return self._read(lambda db: reading.states(db, prefix, prefix + "\U0010ffff"))
 
     # reading
     async def tally(self, run_id: int | None = None) -> list[CellTally]:
