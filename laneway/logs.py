@@ -88,7 +88,7 @@ class Redactor:
             return value if abs(value) < 2**53 else str(value)
         if depth < 6 and isinstance(value, Mapping):
             return {
-                self.clean(_text(name)): HIDDEN if _is_secret(_text(name)) else self.clean_value(inner, depth + 1)
+                self.clean(_text(name)): HIDDEN if is_secret_name(_text(name)) else self.clean_value(inner, depth + 1)
                 for name, inner in value.items()
             }
         if depth < 6 and isinstance(value, list | tuple | set | frozenset):
@@ -201,5 +201,6 @@ def _quoted(value: Any) -> str:
     return '"' + text.replace('"', '\\"') + '"' if not text or _NEEDS_QUOTES.search(text) else text
 
 
-def _is_secret(name: str) -> bool:
+def is_secret_name(name: str) -> bool:
+    """Whether what is called so is a secret: ``x-api-key``, ``authorization``; not ``api_key_env``."""
     return bool(_SECRET_FIELD.search(name)) and not _NO_SECRET_FIELD.search(name)

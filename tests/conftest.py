@@ -78,12 +78,13 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
+def desk(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Desk:
     kept = {
         name: value for name, value in os.environ.items() if not name.startswith(("LANEWAY_", "OPENAI_", "ANTHROPIC_"))
     }
     project = str(Path(__file__).parents[1])
-    return Desk(tmp_path, {**kept, "PYTHONPATH": project, "OPENAI_API_KEY": "sk-test"})
+    state = str(tmp_path_factory.mktemp("state"))  # what the user of this machine trusts is not asked
+    return Desk(tmp_path, {**kept, "PYTHONPATH": project, "OPENAI_API_KEY": "sk-test", "XDG_STATE_HOME": state})
 
 
 @pytest.fixture

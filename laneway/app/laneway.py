@@ -21,6 +21,7 @@ from laneway.task import NewTask, Spec, Urgency, Wire
 if TYPE_CHECKING:
     from laneway.app.sync import Sync
     from laneway.config.models import Config
+    from laneway.config.trusted import TrustBook
     from laneway.intake.prompts import PromptType
     from laneway.providers.catalog import Catalog
     from laneway.triage.pipeline import Triage
@@ -56,6 +57,7 @@ class Laneway:
         self.rules: dict[str, Callable[..., Any]] = {}
         self._config: Config | None = None
         self._catalog: Catalog | None = None
+        self._trusted: TrustBook | None = None
         self._triage: Triage | None = None
         self._store: Store | None = None
         self._board: Board | None = None
@@ -133,7 +135,22 @@ class Laneway:
         """The accounts and models; ``concurrency`` is that of accounts which only the environment's keys make."""
         from laneway.providers.catalog import Catalog
 
-        return Catalog(self.config, self.env, concurrency=concurrency, secrets=self._secrets)
+        return Catalog(
+            self.config,
+            self.env,
+            concurrency=concurrency,
+            secrets=self._secrets,
+            trusts=lambda pairing: self.trusted.since(pairing) is not None,
+        )
+
+    @property
+    def trusted(self) -> TrustBook:
+        """What the user of this machine has said may be sent where."""
+        if self._trusted is None:
+            from laneway.config.trusted import TrustBook, trust_file
+
+            self._trusted = TrustBook(trust_file(self.env))
+        return self._trusted
 
     @property
     def triage(self) -> Triage:

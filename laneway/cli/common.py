@@ -69,14 +69,19 @@ def print_json(data: Any) -> None:
     sys.stdout.flush()
 
 
+def printable(text: str) -> str:
+    """Text from a model or a file, without what a terminal would obey."""
+    return "".join(char if char.isprintable() or char == "\n" else " " for char in text)
+
+
 def fail(error: LanewayError, as_json: bool) -> NoReturn:
     """Say what is wrong and what to do next, and leave with the error's exit code."""
     if as_json:
         print_json(error.as_json())
     else:
-        sys.stderr.write(f"laneway: {error.message}\n")
+        sys.stderr.write(f"laneway: {printable(error.message)}\n")
         if error.hint:
-            sys.stderr.write(f"  → {error.hint}\n")
+            sys.stderr.write(f"  → {printable(error.hint)}\n")
     raise SystemExit(error.exit_code)
 
 

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import typer
 
-from laneway.cli import demo, init, run, show, simulator, status, steer, worker
+from laneway.cli import demo, init, run, show, simulator, status, steer, trust, worker
 from laneway.cli.common import fail
 from laneway.errors import LanewayError, UsageError
 
@@ -51,6 +51,7 @@ for group in (
     show,
     steer,
     worker,
+    trust,
     simulator,
 ):
     group.register(app)

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from laneway.cli.common import ConfigOption, JsonOption, StoreOption, VerboseOption, application, print_json, run_async
+from laneway.cli.common import (
+    ConfigOption,
+    JsonOption,
+    StoreOption,
+    VerboseOption,
+    application,
+    print_json,
+    printable,
+    run_async,
+)
 
 if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
@@ -107,11 +116,6 @@ def _answer(task: Task) -> str:
     output = task.output or b""
     text = answer_text(Wire.CHAT, output) if task.model else output.decode("utf-8", "replace")
     return text or output.decode("utf-8", "replace")
-
-
-def printable(text: str) -> str:
-    """Text from a model or a file, without what a terminal would obey."""
-    return "".join(char if char.isprintable() or char == "\n" else " " for char in text)
 
 
 def results(

@@ -17,12 +17,12 @@ import orjson
 from laneway.clock import Clock
 from laneway.errors import InputError
 from laneway.providers import chat, messages, translate
-from laneway.providers.catalog import is_loopback
 from laneway.providers.complaints import Complaint
 from laneway.providers.failures import classify, connection_failed, timed_out
 from laneway.providers.headers import observe
 from laneway.providers.model import Account, Model, Reply
 from laneway.providers.presets import Preset, presets
+from laneway.providers.trust import is_loopback
 from laneway.task import Failure, FailureClass, Spec, Usage, Wire
 from laneway.version import VERSION
 
