@@ -146,7 +146,7 @@ def _waiting_line(one: Mapping[str, Any], now: float) -> str:
 
 
 def _account_line(name: str, state: Mapping[str, Any], paused: bool, now: float) -> str:
-    from laneway.cli.show import printable
+    from laneway.cli.common import printable
 
     facts = []
     if paused:

@@ -50,7 +50,7 @@ async def on_this_machine(env: Mapping[str, str]) -> list[Provider]:
     """Model servers that answer where they usually listen, or where their ``*_BASE_URL`` points on this machine."""
     import aiohttp
 
-    from laneway.providers.catalog import is_loopback
+    from laneway.providers.trust import is_loopback
 
     known = presets()
     places = []
