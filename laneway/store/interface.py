@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from laneway.store.steering import Change, Extent, Pause, PauseKind, Selector, Waiting
-from laneway.task import Attempt, Claimed, FailureClass, NewTask, Settlement, State, Task, Urgency, Wire
+from laneway.task import Attempt, Claimed, FailureClass, NewTask, Outcome, Settlement, State, Task, Urgency, Usage, Wire
 
 POISON_AFTER = 3  # workers that may die holding one task before it is given up
 
@@ -175,6 +175,20 @@ class RunFigures:
     by_lane: tuple[GroupFigures, ...] = ()
     failures: tuple[FailureGroup, ...] = ()
     outcomes: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PastCall:
+    """One ended call of a task, as far as it says something about the next one."""
+
+    model: str
+    type: str
+    account: str
+    outcome: Outcome
+    started_at: float
+    latency: float | None
+    input_tokens: int  # as estimated before the call
+    usage: Usage | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,6 +365,14 @@ class Store(Protocol):
 
     async def figures(self, run: Run, *, since: float | None = None) -> RunFigures:
         """The books of a run: all of it, or the attempts started since a time (groups always cover the whole run)."""
+        ...
+
+    async def known(self, run: Run, keys: Sequence[str]) -> Mapping[tuple[str, bytes], State]:
+        """The tasks with these keys that the run has, by key and hash."""
+        ...
+
+    async def past_calls(self, model: str, limit: int) -> list[PastCall]:
+        """The newest ended calls that tasks made of a model, the latest submitted tasks first."""
         ...
 
     async def changed(self) -> bool:

@@ -488,6 +488,31 @@ class TestReading:
         assert not await b.changed()
 
 
+class TestLookingBack:
+    async def test_known_tasks_are_found_by_key_and_hash_in_their_own_run(self, store: Store) -> None:
+        run = await run_with(store, [new("a"), new("b", "{1}")])
+        await store.join("w", LEASE, NOW)
+        await finish(store, (await claim(store))[:1])
+        await run_with(store, [new("c")], identity="other.jsonl")
+        known = await store.known(run, ["a", "b", "c", "d"])
+        assert known == {("a", new("a").hash): State.SUCCEEDED, ("b", new("b", "{1}").hash): State.RUNNING}
+        assert await store.known(run, []) == {}
+
+    async def test_past_calls_are_a_models_newest_ended_ones(self, store: Store) -> None:
+        await run_with(store, [new(f"t{i}") for i in range(5)])
+        await store.join("w", LEASE, NOW)
+        claimed = await claim(store)
+        await finish(store, claimed[:3])
+        await finish(store, claimed[3:4], State.WAITING, outcome=Outcome.RATE_LIMITED, wake_at=NOW + 9, latency=0.1)
+        calls = await store.past_calls("small", 10)
+        assert [call.outcome for call in calls] == [Outcome.RATE_LIMITED, *[Outcome.OK] * 3]
+        assert (calls[0].usage, calls[0].latency) == (None, 0.1)
+        assert calls[-1].usage == Usage(90, 40, 10)
+        assert (calls[-1].type, calls[-1].account, calls[-1].input_tokens) == ("chat", "main", 100)
+        assert len(await store.past_calls("small", 2)) == 2
+        assert await store.past_calls("strong", 10) == []
+
+
 class TestPauses:
     async def test_a_pause_is_kept_until_it_is_resumed_and_counts_the_resumptions(self, open_store: OpenStore) -> None:
         a, b = await open_store(), await open_store()

@@ -16,6 +16,7 @@ from laneway.store.interface import (
     CellTally,
     Grant,
     Head,
+    PastCall,
     Pick,
     Reaped,
     Result,
@@ -25,12 +26,12 @@ from laneway.store.interface import (
     Submitted,
     WorkerInfo,
 )
-from laneway.store.sqlite import queue, reading, runs, steering, workers
+from laneway.store.sqlite import past, queue, reading, runs, steering, workers
 from laneway.store.sqlite.connection import connect, migrate, scalar, sqlite_errors
 from laneway.store.sqlite.locks import LifeSigns
 from laneway.store.sqlite.writer import Writer
 from laneway.store.steering import Change, Extent, Pause, PauseKind, Selector, Waiting
-from laneway.task import Attempt, Claimed, NewTask, Settlement, Task
+from laneway.task import Attempt, Claimed, NewTask, Settlement, State, Task
 
 T = TypeVar("T")
 
@@ -248,6 +249,12 @@ class SQLiteStore:
 
     async def figures(self, run: Run, *, since: float | None = None) -> RunFigures:
         return await self._read_long(lambda db: reading.figures(db, self._long_documents, run, since))
+
+    async def known(self, run: Run, keys: Sequence[str]) -> Mapping[tuple[str, bytes], State]:
+        return await self._read_long(lambda db: past.known(db, run.id, keys))
+
+    async def past_calls(self, model: str, limit: int) -> list[PastCall]:
+        return await self._read_long(lambda db: past.calls(db, self._long_documents, model, limit))
 
     async def changed(self) -> bool:
         version = self._read(lambda db: int(scalar(db, "PRAGMA data_version")))
