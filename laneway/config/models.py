@@ -102,6 +102,7 @@ class AccountConfig(Section):
     requests_per_day: Rate | None = None
     concurrency: Count | None = None
     weight: Rate = 1.0  # its part of a model's calls, against the model's other accounts
+    responses: bool | None = None  # whether it has /responses; default: by provider
 
 
 class ModelConfig(Section):

@@ -12,6 +12,7 @@ from laneway.config.models import AccountConfig, Config
 from laneway.config.trusted import Pairing
 from laneway.errors import AuthError, ConfigError, InputError
 from laneway.logs import is_secret_name
+from laneway.providers.formats import has_responses, implicit_provider
 from laneway.providers.model import Account, Limits, Model
 from laneway.providers.presets import Preset, presets
 from laneway.providers.trust import account_needs, address, command, is_loopback
@@ -125,7 +126,7 @@ class Catalog:
         """Without models in the config: the one configured account, else the environment's key."""
         if len(self._config.accounts) == 1:
             return self.account(next(iter(self._config.accounts)))
-        provider = "anthropic" if model_id.startswith("claude") else "openai"
+        provider = implicit_provider(model_id)
         if provider not in self._accounts:
             self._accounts[provider] = self._make_account(
                 provider, AccountConfig(provider=provider, concurrency=self._concurrency)
@@ -157,6 +158,8 @@ class Catalog:
             headers=settings.headers,
             limits=Limits(**limits),
             charges_max_tokens=preset.charges_max_tokens,
+            responses=has_responses(preset, settings),
+            weight=settings.weight,
         )
 
     def _base_url(self, name: str, settings: AccountConfig, preset: Preset) -> str:
