@@ -25,6 +25,15 @@ class Rendered:
     text: str  # what the record says, for triage
     input_tokens: int
     output_tokens: int
+    request: Mapping[str, Any]  # ``body``, parsed
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What belongs to a prompt without being a field: a text that its template may not mention, or a part beside it."""
+
+    text: str
+    part: Mapping[str, Any] | None = None
 
 
 class PromptType:
@@ -44,6 +53,7 @@ class PromptType:
         self.key_field = settings.key
         self._prompt = templates.load(settings.prompt) if settings.prompt else None
         self._system = templates.load(settings.system) if settings.system else None
+        self._mentions_text = any(one.mentions & {"text", "record"} for one in (self._prompt, self._system) if one)
         self._max_tokens = settings.max_output_tokens
         self.spec = Spec(
             type=name,
@@ -54,13 +64,13 @@ class PromptType:
             output_schema=_schema(config.folder / settings.output) if settings.output else None,
         )
 
-    def render(self, record: Mapping[str, Any]) -> Rendered:
-        """The request for a record. Raises InputError when a field is missing."""
+    def render(self, record: Mapping[str, Any], document: Document | None = None) -> Rendered:
+        """The request for a record, or for a document's fields. Raises InputError when a field is missing."""
         try:
-            messages = []
+            messages: list[dict[str, Any]] = []
             if self._system is not None:
                 messages.append({"role": "system", "content": self._system.render(record)})
-            user = self._user(self._prompt, record)
+            user = self._about(document, record) if document else self._user(self._prompt, record)
         except TemplateFault as fault:
             raise InputError(str(fault)) from None
         messages.append({"role": "user", "content": user})
@@ -69,10 +79,21 @@ class PromptType:
             body["max_tokens"] = self._max_tokens
         return Rendered(
             orjson.dumps(body),
-            record_text(record) or user,
+            document.text if document else record_text(record) or user,
             estimate_chat(messages),
             self._max_tokens or DEFAULT_OUTPUT_TOKENS,
+            body,
         )
+
+    def _about(self, document: Document, record: Mapping[str, Any]) -> Any:
+        """A document's text stands where the template puts it, else behind the prompt; a part stands before it, as
+        Anthropic advises ("PDF support")."""
+        said = self._prompt.render(record) if self._prompt else ""
+        if document.text and not self._mentions_text:
+            said = f"{said}\n\n{document.text}" if said else document.text
+        if document.part is None:
+            return said
+        return [document.part, {"type": "text", "text": said}] if said.strip() else [document.part]
 
     def _user(self, prompt: Template | None, record: Mapping[str, Any]) -> str:
         if prompt is not None:

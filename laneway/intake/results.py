@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO
 
 from laneway.config.models import Config
 from laneway.errors import ConflictError, InputError, StoreError
+from laneway.intake.places import stem_of
 from laneway.intake.shapes import Shape
 from laneway.store.interface import Run, Store
 from laneway.task import State
@@ -23,12 +24,10 @@ from laneway.task import State
 BATCH = 1000  # results in one write
 
 
-def default_out(argument: str) -> Path:
+def default_out(argument: str, also: Sequence[str] = ()) -> Path:
     """``<stem>.results.jsonl`` beside the input."""
-    if argument == "-":
-        return Path("stdin.results.jsonl")
-    path = Path(argument)
-    return path.with_name(path.stem + ".results.jsonl")
+    stem = stem_of((argument, *also))
+    return stem.with_name(stem.name + ".results.jsonl")
 
 
 def run_identity(out: Path, config: Config) -> str:

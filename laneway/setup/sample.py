@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +11,10 @@ from typing import Any
 
 import orjson
 
-from laneway.intake.batch.post_body import is_post_body, requests
 from laneway.intake.draft import BadLine
 from laneway.intake.kind import Kind
 from laneway.intake.options import ReadOptions
-from laneway.intake.reading import TABLES, detect
-from laneway.intake.records import csv_rows, jsonl_rows
+from laneway.intake.reading import detect, lines, rows
 from laneway.intake.source import Source
 
 
@@ -31,11 +29,9 @@ def sample(path: Path, most: int) -> Sample:
     """At most so many rows. Lines that cannot be used are passed over. Raises InputError as a run would."""
     with closing(Source(str(path))) as source:
         if detect(source, ReadOptions()) is not Kind.RECORDS:
-            lines = requests(source) if is_post_body(source) else source.lines()
-            named = (_model(raw) for _, raw in itertools.islice(lines, most) if isinstance(raw, bytes))
+            named = (_model(raw) for _, raw in itertools.islice(lines(source), most) if isinstance(raw, bytes))
             return Sample(True, models=tuple(dict.fromkeys(filter(None, named))))
-        rows: Iterator[Any] = csv_rows(source) if source.suffix in TABLES else jsonl_rows(source)
-        good = (row[2] for row in rows if not isinstance(row, BadLine))
+        good = (row[2] for row in rows(source) if not isinstance(row, BadLine))
         return Sample(False, tuple(itertools.islice(good, most)))
 
 
