@@ -296,6 +296,7 @@ class Task:
     run_id: int
     key: str | None
     type: str
+    wire: Wire
     state: State
     wait_reason: WaitReason | None
     wake_at: float | None
@@ -303,6 +304,8 @@ class Task:
     lane: str
     urgency: Urgency
     route: Route
+    input_tokens: int  # estimates
+    output_tokens: int
     attempts: int
     submitted_at: float
     due_at: float

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from enum import StrEnum
+from typing import TYPE_CHECKING, assert_never
 
-from laneway.errors import NotFoundError, UsageError
-from laneway.store.steering import Pause, PauseKind
+from laneway.errors import InputError, NotFoundError, UsageError
+from laneway.providers.presets import EVERYTHING
+from laneway.store.steering import Change, Extent, Pause, PauseKind, Selector
+from laneway.task import State, Task, Wire
+from laneway.triage.filters import inputs_of
+from laneway.triage.patient import Patient
 
 if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
 
+CHUNK = 2_000  # tasks changed in one transaction
+LOOKED_AT = 500  # bodies read at once
 PAUSABLE = "lane NAME, account NAME or run NUMBER"
 
 
@@ -74,3 +81,83 @@ async def pauses_of(lw: Laneway, run_id: int) -> list[Pause]:
         PauseKind.ACCOUNT: accounts,
     }
     return [pause for pause in pauses if pause.name in held[pause.kind]]
+
+
+# many tasks -----------------------------------------------------------------------------------------------------------
+class Verb(StrEnum):
+    CANCEL = "cancel"
+    RETRY = "retry"
+    SET = "set"
+
+    @property
+    def states(self) -> tuple[State, ...]:
+        """The states in which it has something to do."""
+        if self is Verb.RETRY:
+            return (State.FAILED, State.CANCELLED)
+        return tuple(state for state in State if not state.ended)
+
+
+async def carry_out(lw: Laneway, verb: Verb, selector: Selector, change: Change | None = None) -> int:
+    """Do it to every chosen task, a few thousand in one transaction, so that work goes on in between. Returns how many
+    were changed."""
+    ids = await lw.store.select(selector)
+    changed = 0
+    for at in range(0, len(ids), CHUNK):
+        chunk, now = ids[at : at + CHUNK], lw.clock.now()
+        match verb:
+            case Verb.CANCEL:
+                changed += await lw.store.cancel(chunk, now)
+            case Verb.RETRY:
+                changed += await lw.store.retry(chunk, now)
+            case Verb.SET:
+                assert change is not None, "what to set is known"
+                changed += await lw.store.adjust(chunk, change, now)
+            case _:
+                assert_never(verb)
+    return changed
+
+
+async def check_model(lw: Laneway, name: str, selector: Selector, extent: Extent) -> None:
+    """Whether the chosen tasks can go to this model. Raises InputError that names some which cannot, ConfigError or
+    AuthError when the model cannot be called at all."""
+    model = lw.catalog.model(name)
+    if n := extent.wires.get(Wire.PYTHON):
+        raise UsageError(
+            f"{n:,} of these tasks are Python functions, which choose their models themselves",
+            hint="leave them out: --where type=…",
+        )
+    same_format = all(account.wire in extent.wires and len(extent.wires) == 1 for account in model.accounts)
+    window = model.context_window
+    takes_all = inputs_of(name, lw.config).issuperset(EVERYTHING)
+    if same_format and takes_all and (window is None or extent.longest <= window):
+        return
+    refused: list[str] = []
+    ids = await lw.store.select(selector)
+    for at in range(0, len(ids), LOOKED_AT):
+        for task in await lw.store.get_tasks(ids[at : at + LOOKED_AT]):
+            if why := lw.triage.refusal(name, _patient(task)):
+                refused.append(f"{task.key or task.id}: {why}")
+    if refused:
+        raise InputError(
+            f"model {name} cannot take {len(refused):,} of {len(ids):,} tasks; {'; '.join(refused[:3])}",
+            hint="choose another model, or leave them out with --where; nothing was changed",
+        )
+
+
+def _patient(task: Task) -> Patient:
+    """A stored task as triage looks at it."""
+    import orjson
+
+    from laneway.intake.batch.lines import request_of
+    from laneway.providers.translate import refusals
+
+    body = orjson.loads(task.body)
+    return Patient(
+        type=task.type,
+        text="",
+        input_tokens=task.input_tokens,
+        output_tokens=task.output_tokens,
+        refused_by=refusals(task.wire, body),
+        attachments=request_of(task.wire, body).attachments,
+        key=task.key,
+    )

@@ -107,6 +107,11 @@ class Triage:
         assess = self.assess
         return [assess(patient) for patient in patients]
 
+    def refusal(self, model: str, patient: Patient) -> str | None:
+        """Why this model cannot take this task when somebody insists on it; None when it can."""
+        why = self._cannot(model, patient, pinned=True)
+        return why.text if why else None
+
     def unused(self) -> list[tuple[str, str]]:
         """(rule, why) for each rule that cannot have matched so far, because it looks at a field that no record had."""
         found = []

@@ -246,7 +246,7 @@ def _merged(stored: Route, new: Route) -> Route:
     kept = {
         name: getattr(stored, name)
         for name, reason in stored.reasons.items()
-        if reason == BY_HAND and not new.reasons.get(name, "").startswith("pinned by the command")
+        if reason == BY_HAND and not new.reasons.get(name, "").startswith(("pinned by the command", "pinned by --"))
     }
     fallbacks = tuple(name for name in new.fallbacks if name != kept.get("model"))
     return replace(new, **kept, fallbacks=fallbacks, reasons={**new.reasons, **dict.fromkeys(kept, BY_HAND)})
