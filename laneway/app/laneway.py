@@ -7,6 +7,7 @@ import os
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 
@@ -14,7 +15,7 @@ from laneway.app.jobs import Board, Job
 from laneway.app.python_tasks import CURRENT, PythonTasks, TaskFunction
 from laneway.app.settings import open_store, store_url
 from laneway.clock import Clock, SystemClock
-from laneway.errors import ConflictError, LanewayError, UsageError
+from laneway.errors import ConfigError, ConflictError, LanewayError, UsageError
 from laneway.store.interface import Run, Store
 from laneway.task import NewTask, Spec, Urgency, Wire
 
@@ -280,8 +281,9 @@ class Laneway:
         urgency = self.triage.urgency_of(options.urgency) if options.urgency else None
         if isinstance(task, str) and task in self.config.types:
             record = dict(kwargs) if kwargs or not args else args[0]
-            return self._prompt_task(task, record, urgency, options, now), _answer_text
+            return self._prompt_task(task, record, urgency, options, now), self._prompts[task].asked.decode
         function = self.python.find(task if isinstance(task, str) else getattr(task, "name", repr(task)))
+        self._refuse_checks_of_python(function.name)
         own_urgency = self.triage.urgency_of(function.urgency) if function.urgency else None
         patient = Patient(
             type=function.name,
@@ -322,7 +324,10 @@ class Laneway:
     def _prompt_task(
         self, type_name: str, record: Mapping[str, Any], urgency: Urgency | None, options: _Options, now: float
     ) -> NewTask:
+        import orjson
+
         from laneway.intake.prompts import PromptType
+        from laneway.providers.checks import needs_code
         from laneway.triage.patient import Patient, Pins
 
         prompt = self._prompts.get(type_name)
@@ -340,7 +345,18 @@ class Laneway:
             key=options.key,
             team=options.team,
         )
-        return self._routed(patient, prompt.spec, rendered.body, options, now)
+        new = self._routed(patient, prompt.spec, rendered.body, options, now)
+        if needs_code(prompt.spec.checks):  # its checks may look at the record
+            new = replace(new, record=orjson.dumps(record, default=str))
+        return new
+
+    def _refuse_checks_of_python(self, name: str) -> None:
+        settings = self.config.types.get(name)
+        if settings is not None and (settings.output or settings.checks):
+            raise ConfigError(
+                f"{name} is a Python task: output and checks under [types.{name}] do not apply to it",
+                hint="check what it returns in its own code, or use lw.call(…, output=Model, check=function)",
+            )
 
     async def _api_run(self) -> Run:
         if self._run is None:
@@ -378,12 +394,15 @@ class Laneway:
         model: str,
         messages: Sequence[Mapping[str, Any]] | str,
         *,
-        output: type[Any] | Mapping[str, Any] | None = None,
+        output: Any = None,
+        check: Callable[[Any], Any] | None = None,
         **params: Any,
     ) -> Any:
         """Ask a model from inside a task: admitted by its account's limits, recorded in the ledger. ``messages``: Chat
         Completions messages, or one user text. ``output``: a pydantic model or JSON Schema; then that is returned, else
-        the answer's text. ``params``: further Chat Completions fields. Raises ProviderError when the model will not."""
+        the answer's text. ``check`` gets what is to be returned, and returns None or what is wrong with it, or raises
+        ValueError. An answer that is not as asked for is asked for again, with the fault shown. ``params``: further
+        Chat Completions fields. Raises ProviderError when the model will not."""
         context = CURRENT.get()
         inner = self.python.inner
         if context is None or inner is None:
@@ -391,7 +410,7 @@ class Laneway:
                 "lw.call was used outside a task",
                 hint="call it inside a function decorated with @lw.task, and submit that",
             )
-        return await inner.call(context.task, next(context.calls), model, messages, output, params)
+        return await inner.call(context.task, next(context.calls), model, messages, output, check, params)
 
     async def close(self) -> None:
         """Close the store. Safe to call twice."""
@@ -427,9 +446,3 @@ class _Options:
     ) -> None:
         self.key, self.urgency, self.lane, self.model = key, urgency, lane, model
         self.deadline, self.delay, self.tags, self.team = deadline, delay, tuple(tags), team
-
-
-def _answer_text(output: bytes) -> str:
-    from laneway.providers.chat import answer_text
-
-    return answer_text(Wire.CHAT, output)

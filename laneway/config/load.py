@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from laneway.config import environment
 from laneway.config.check import check
+from laneway.config.code import is_reference
 from laneway.config.faults import INNER, Fault, of_validation, raise_faults, unknown_setting
 from laneway.config.models import Config
 from laneway.config.places import Place, dotted, leaves, line_numbers
@@ -206,8 +207,15 @@ def _anchor(table: Mapping[str, Any], folder: Path) -> None:
         entries = table.get(section)
         for entry in entries.values() if isinstance(entries, dict) else ():
             for name in names:
-                if isinstance(entry, dict) and isinstance(entry.get(name), str):
-                    entry[name] = str(folder / entry[name])
+                _anchor_one(entry, name, folder)
+            checks = entry.get("checks") if isinstance(entry, dict) else None
+            for one in checks if isinstance(checks, list) else ():
+                _anchor_one(one, "schema", folder)
+
+
+def _anchor_one(entry: Any, name: str, folder: Path) -> None:
+    if isinstance(entry, dict) and isinstance(entry.get(name), str) and not is_reference(entry[name]):
+        entry[name] = str(folder / entry[name])
 
 
 def _settle_either(data: Mapping[str, Any], table: Mapping[str, Any]) -> None:

@@ -155,10 +155,10 @@ class TypeConfig(Section):
 
     system: Path | None = None
     prompt: Path | None = None
-    output: Path | None = None  # JSON Schema; or "module:Model", a pydantic model
+    output: Path | None = None  # a JSON Schema's file; or "module:Model", a pydantic model
     checks: list[CheckConfig] = Field(default_factory=list)
     max_output_tokens: Count | None = None
-    max_attempts: Count | None = None
+    max_attempts: Count | None = None  # calls for a task in all, on whichever models of its route
     timeout: TimeLimit | None = None
     key: str | None = None  # the record's field that identifies it; default: custom_id, id or key where present
     lane: str | None = None

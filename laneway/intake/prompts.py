@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import orjson
 
 from laneway.config.models import Config, TypeConfig
 from laneway.config.templates import Template, TemplateFault, Templates
-from laneway.errors import ConfigError, InputError
+from laneway.errors import InputError
+from laneway.intake.asked import Asked
 from laneway.task import Spec, Wire
 from laneway.triage.tokens import estimate_chat
 
@@ -55,13 +55,15 @@ class PromptType:
         self._system = templates.load(settings.system) if settings.system else None
         self._mentions_text = any(one.mentions & {"text", "record"} for one in (self._prompt, self._system) if one)
         self._max_tokens = settings.max_output_tokens
+        self.asked = Asked(config, name, settings)
         self.spec = Spec(
             type=name,
             wire=Wire.CHAT,
             max_attempts=settings.max_attempts or config.retry.max_attempts,
             retry_delays=tuple(config.retry.delays),
             timeout=settings.timeout,
-            output_schema=_schema(config.folder / settings.output) if settings.output else None,
+            output_schema=self.asked.schema,
+            checks=self.asked.checks,
         )
 
     def render(self, record: Mapping[str, Any], document: Document | None = None) -> Rendered:
@@ -110,18 +112,3 @@ def record_text(record: Mapping[str, Any]) -> str:
         if isinstance(record.get(name), str) and record[name]:
             return str(record[name])
     return "\n".join(value for value in record.values() if isinstance(value, str))
-
-
-def _schema(path: Path) -> dict[str, Any]:
-    from jsonschema import SchemaError, validators
-
-    try:
-        schema = orjson.loads(path.read_bytes())
-        validators.validator_for(schema).check_schema(schema)
-    except orjson.JSONDecodeError as error:
-        raise ConfigError(f"{path}: not JSON: {error}", hint="mend the schema") from None
-    except SchemaError as error:
-        raise ConfigError(f"{path}: not a JSON Schema: {error.message}", hint="mend the schema") from None
-    if not isinstance(schema, dict):
-        raise ConfigError(f"{path}: a JSON Schema for answers is an object", hint="mend the schema")
-    return schema

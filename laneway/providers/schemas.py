@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-from laneway.providers.patterns import BadPattern, schema_finder
+from laneway.config.patterns import BadPattern, schema_finder
 from laneway.providers.text import shortened
 
 FAULTS_SHOWN = 3

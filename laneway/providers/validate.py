@@ -3,21 +3,28 @@ same value."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
+
+from laneway.errors import LanewayError
 from laneway.providers.chat import answer_text, was_cut
+from laneway.providers.checks import Answer, Check, CheckBroken, Find, compile_checks, needs_code
 from laneway.providers.complaints import TRUNCATED
 from laneway.providers.reading import Unusable, read
 from laneway.providers.schemas import Validator
 from laneway.task import Failure, FailureClass, Spec, Wire
+
+log = logging.getLogger(__name__)
 
 
 class Answers:
     """Values of answers to JSON Schemas. One validator a schema, for as long as this object lives."""
 
     def __init__(self) -> None:
-        self._validators: dict[int, tuple[Mapping[str, Any], Validator]] = {}
+        self._validators: dict[bytes, Validator] = {}
 
     def value(self, schema: Mapping[str, Any], wire: Wire, output: bytes) -> Any:
         """The parsed answer. Raises Unusable when it is not what the schema asks for."""
@@ -31,24 +38,60 @@ class Answers:
             raise
 
     def validator(self, schema: Mapping[str, Any]) -> Validator:
-        known = self._validators.get(id(schema))
+        """Raises BadSchema."""
+        key = orjson.dumps(schema)
+        known = self._validators.get(key)
         if known is None:
-            known = self._validators[id(schema)] = (schema, Validator(schema))
-        return known[1]
+            known = self._validators[key] = Validator(schema)
+        return known
 
 
 class OutputCheck:
-    """Checks answers against their type's JSON Schema."""
+    """Checks answers against their type's JSON Schema and its checks. ``find`` loads the functions that checks name."""
 
-    def __init__(self) -> None:
+    def __init__(self, find: Find) -> None:
         self._answers = Answers()
+        self._find = find
+        self._checks: dict[bytes, list[Check]] = {}
 
-    def __call__(self, spec: Spec, output: bytes) -> Failure | None:
-        """The failure that an answer is, in words fit to be shown to the model; None when it is as asked for."""
-        if spec.output_schema is None or spec.wire is Wire.PYTHON:
-            return None
+    def unready(self, spec: Spec) -> Failure | None:
+        """Why answers to this spec could not be checked here: known before anything is paid. None when they can."""
         try:
-            self._answers.value(spec.output_schema, spec.wire, output)
-        except Unusable as error:
-            return Failure(FailureClass.OUTPUT, error.code, error.message)
+            self._compiled(spec)
+        except LanewayError as error:
+            return Failure(FailureClass.REQUEST, "check_missing", f"{error.message}; {error.hint}")
+        except ValueError as error:
+            return Failure(FailureClass.REQUEST, "check_missing", str(error))
         return None
+
+    def wants_record(self, spec: Spec) -> bool:
+        """Whether a check runs Python code, which may ask for the task's record and take its time."""
+        return needs_code(spec.checks)
+
+    def __call__(self, spec: Spec, output: bytes, record: Mapping[str, Any] | None = None) -> Failure | None:
+        """The failure that an answer is, in words fit to be shown to the model; None when it is as asked for."""
+        if spec.wire in (Wire.PYTHON, Wire.EMBEDDINGS) or (spec.output_schema is None and not spec.checks):
+            return None
+        text: Any = answer_text(spec.wire, output)
+        value = text
+        if spec.output_schema is not None:
+            try:
+                value = self._answers.value(spec.output_schema, spec.wire, output)
+            except Unusable as error:
+                return Failure(FailureClass.OUTPUT, error.code, error.message)
+        answer = Answer(text, value, record or {})
+        try:
+            faults = [fault for check in self._compiled(spec) if (fault := check(answer))]
+        except CheckBroken as error:
+            log.info("%s", error, exc_info=error.__cause__)
+            return Failure(FailureClass.CODE, "check_broken", str(error)[:2000])
+        return Failure(FailureClass.OUTPUT, "check", "; ".join(faults)) if faults else None
+
+    def _compiled(self, spec: Spec) -> list[Check]:
+        if not spec.checks:
+            return []
+        key = orjson.dumps([dict(check) for check in spec.checks])
+        known = self._checks.get(key)
+        if known is None:
+            known = self._checks[key] = compile_checks(spec.checks, self._find)
+        return known

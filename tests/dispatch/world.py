@@ -16,9 +16,10 @@ from laneway.dispatch.desks import Desks
 from laneway.dispatch.dispatcher import Dispatcher, Scope, Stop
 from laneway.providers.complaints import Complaint
 from laneway.providers.model import Account, Limits, Model, Reply
+from laneway.providers.validate import OutputCheck
 from laneway.store.interface import Run
 from laneway.store.sqlite import SQLiteStore
-from laneway.task import Failure, FailureClass, NewTask, Route, Spec, Urgency, Usage, Wire
+from laneway.task import Claimed, Failure, FailureClass, NewTask, Route, Spec, Urgency, Usage, Wire
 from tests.virtual import EPOCH, run_virtual
 
 REFUSED = Failure(FailureClass.TRANSIENT, "rate_limit_exceeded", "slow down", 429, 0.5, refused=True)
@@ -99,6 +100,14 @@ class World:
         return self.clock.now() - EPOCH
 
 
+def no_code(reference: str) -> None:
+    raise AssertionError(f"no check names {reference}")
+
+
+async def no_record(task: Claimed) -> dict[str, object]:
+    return {}
+
+
 def task(
     key: str,
     urgency: Urgency = Urgency.STANDARD,
@@ -144,7 +153,7 @@ def in_world(
             desks = Desks(store, "w", clock, models.__getitem__, lanes or {}, random.Random(2))
             priced = asyncio.Event()
             priced.set()
-            calls = ModelCalls(side, desks, lambda spec, output: None, priced)
+            calls = ModelCalls(side, desks, OutputCheck(no_code), no_record, priced)
             dispatcher = Dispatcher(
                 store,
                 "w",

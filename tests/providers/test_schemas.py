@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from laneway.providers.patterns import BadPattern, finder
+from laneway.config.patterns import BadPattern, finder
 from laneway.providers.schemas import BadSchema, Validator
 
 

@@ -25,6 +25,10 @@ BODY: dict[str, Any] = {
 }
 
 
+def no_code(reference: str) -> None:
+    raise AssertionError(f"no check names {reference}")
+
+
 def test_a_body_passes_but_for_model_and_params_laid_under() -> None:
     made = chat.finish(dict(BODY), MODEL, PLAIN)
     assert made == {**BODY, "model": "gpt-4o-mini", "top_p": 0.5}
@@ -79,15 +83,15 @@ def test_usage_as_each_provider_counts_it() -> None:
 )
 def test_answers_are_checked_against_the_schema(text: str, code: str | None) -> None:
     output = orjson.dumps({"choices": [{"message": {"content": text}, "finish_reason": "stop"}]})
-    failure = OutputCheck()(STRUCTURED, output)
+    failure = OutputCheck(no_code)(STRUCTURED, output)
     assert (failure and failure.code) == code
     if failure:
         assert failure.cls is FailureClass.OUTPUT
-    assert OutputCheck()(PLAIN, output) is None
+    assert OutputCheck(no_code)(PLAIN, output) is None
 
 
 def test_an_answer_that_was_cut_off_says_so() -> None:
     output = orjson.dumps({"choices": [{"message": {"content": '{"a"'}, "finish_reason": "length"}]})
-    failure = OutputCheck()(STRUCTURED, output)
+    failure = OutputCheck(no_code)(STRUCTURED, output)
     assert failure is not None
     assert failure.code == "truncated"
