@@ -20,6 +20,7 @@ from laneway.dispatch.heart import new_worker_id
 from laneway.dispatch.worker import Worker
 from laneway.intake.asked import find_function
 from laneway.providers.client import Client
+from laneway.providers.secrets import known_secrets
 from laneway.providers.validate import OutputCheck
 from laneway.store.interface import Store
 from laneway.task import Claimed, Settlement, Wire
@@ -48,6 +49,7 @@ async def engine(
 ) -> AsyncIterator[Engine]:
     """Join the store and be ready to run. ``ended`` is told the id of every task that ended, after its commit."""
     catalog = catalog or lw.catalog
+    lw.redactor.add(known_secrets(lw.env, lw.config))
     rng = rng or random.Random()
     name = new_worker_id()
     lanes = {lane: settings.concurrency for lane, settings in lw.config.lanes.items()}

@@ -16,6 +16,7 @@ from laneway.app.python_tasks import CURRENT, PythonTasks, TaskFunction
 from laneway.app.settings import open_store, store_url
 from laneway.clock import Clock, SystemClock
 from laneway.errors import ConfigError, ConflictError, LanewayError, UsageError
+from laneway.logs import Redactor
 from laneway.store.interface import Run, Store
 from laneway.task import NewTask, Spec, Urgency, Wire
 
@@ -54,7 +55,8 @@ class Laneway:
         self._store_option = store
         self.env = os.environ if env is None else env
         self.clock: Clock = clock or SystemClock()
-        self.python = PythonTasks()
+        self.redactor = Redactor()
+        self.python = PythonTasks(self.redactor.clean)
         self.rules: dict[str, Callable[..., Any]] = {}
         self._config: Config | None = None
         self._catalog: Catalog | None = None
@@ -140,9 +142,14 @@ class Laneway:
             self.config,
             self.env,
             concurrency=concurrency,
-            secrets=self._secrets,
+            secrets=self._learn_secrets,
             trusts=lambda pairing: self.trusted.since(pairing) is not None,
         )
+
+    def _learn_secrets(self, secrets: set[str]) -> None:
+        self.redactor.add(secrets)
+        if self._secrets is not None:
+            self._secrets(secrets)
 
     @property
     def trusted(self) -> TrustBook:

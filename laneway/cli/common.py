@@ -41,10 +41,14 @@ def application(config: list[Path] | None, store: str | None, verbose: int) -> L
     """The application of this command, with logging set up."""
     from laneway.app.laneway import Laneway
     from laneway.config.load import load
-    from laneway.logs import configure
+    from laneway.logs import configure, hide_content
+    from laneway.providers.secrets import known_secrets
 
-    redactor = configure(verbose)
+    redactor = configure(verbose, secrets=known_secrets(os.environ))
     loaded = load([path.absolute() for path in config or ()], env=os.environ, cwd=Path.cwd())
+    redactor.add(known_secrets(os.environ, loaded))
+    if loaded.hide_content:
+        hide_content()
     return Laneway(loaded, store=store, secrets=redactor.add)
 
 
@@ -76,12 +80,15 @@ def printable(text: str) -> str:
 
 def fail(error: LanewayError, as_json: bool) -> NoReturn:
     """Say what is wrong and what to do next, and leave with the error's exit code."""
+    from laneway.logs import without_secrets
+
     if as_json:
-        print_json(error.as_json())
+        said = error.as_json()["error"]
+        print_json({"error": {name: without_secrets(text) for name, text in said.items()}})
     else:
-        sys.stderr.write(f"laneway: {printable(error.message)}\n")
+        sys.stderr.write(f"laneway: {printable(without_secrets(error.message))}\n")
         if error.hint:
-            sys.stderr.write(f"  → {printable(error.hint)}\n")
+            sys.stderr.write(f"  → {printable(without_secrets(error.hint))}\n")
     raise SystemExit(error.exit_code)
 
 
@@ -99,6 +106,18 @@ def _from_here(path: Path) -> str:
         return str(path.relative_to(Path.cwd()))
     except ValueError:
         return str(path)
+
+
+def crash(error: Exception, as_json: bool) -> NoReturn:
+    """An error that nobody expected: a bug of ours. Its trace is shown as logs are, without keys."""
+    from laneway.logs import crash_text
+
+    sys.stderr.write(crash_text(error))
+    name = type(error).__name__
+    if as_json:
+        print_json({"error": {"kind": "internal", "message": f"an unexpected {name}", "hint": "please report it"}})
+    sys.stderr.write(f"laneway: an unexpected {name}; this is a fault of Laneway's: please report it\n")
+    raise SystemExit(1)
 
 
 def process_started() -> float:

@@ -11,7 +11,7 @@ from typing import NoReturn
 import typer
 
 from laneway.cli import demo, init, run, show, simulator, status, steer, trust, worker
-from laneway.cli.common import fail
+from laneway.cli.common import crash, fail
 from laneway.errors import LanewayError, UsageError
 
 # typer brings its own copy of click; this is the base of everything that refuses a command line
@@ -83,9 +83,9 @@ def _run(as_json: bool) -> None:
         raise SystemExit(130) from None
     except BrokenPipeError:
         raise SystemExit(0) from None
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - what nobody expected leaves through ``crash``
         if not isinstance(error, Refused):
-            raise
+            crash(error, as_json)
         message = getattr(error, "format_message", lambda: "")().replace("\n", " ")
         if not message or type(error).__name__ == "NoArgsIsHelpError":  # the help was printed already
             raise SystemExit(2) from None

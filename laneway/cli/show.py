@@ -133,6 +133,7 @@ def results(
 
 
 async def _results(lw: Laneway, run_id: int, out: Path | None) -> None:
+    from laneway.files import open_private
     from laneway.intake.shapes import shape_for
     from laneway.task import State
 
@@ -140,7 +141,7 @@ async def _results(lw: Laneway, run_id: int, out: Path | None) -> None:
         run = await lw.store.get_run(run_id)
         shape = shape_for(out or Path("-.jsonl"), str(run.info.get("kind")), lambda: run.info.get("columns", []))
         cursor = 0
-        write = sys.stdout.buffer.write if out is None else out.open("wb").write
+        write = sys.stdout.buffer.write if out is None else open_private(out, "wb").write
         while batch := await lw.store.results_after(run, cursor, 1000):
             write(b"".join(shape.row(one) for one in batch if one.state is State.SUCCEEDED))
             cursor = batch[-1].seq

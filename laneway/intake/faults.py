@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from laneway.files import open_private
 from laneway.intake.draft import BadLine
 
 SHOWN = 20
@@ -48,7 +49,7 @@ class Faults:
     def write(self, path: Path) -> None:
         """Write them with their reasons as JSONL: ``{"line", "reason", "raw"}``, of files ``{"file", "reason"}``."""
         partial = path.with_name(path.name + ".partial")
-        with partial.open("wb") as file:
+        with open_private(partial, "wb") as file:
             for bad in self._kept:
                 row: dict[str, Any] = {"file": bad.file, "reason": bad.reason}
                 if bad.file is None:

@@ -16,6 +16,7 @@ from typing import IO
 
 from laneway.config.models import Config
 from laneway.errors import ConflictError, InputError, StoreError
+from laneway.files import open_private
 from laneway.intake.places import stem_of
 from laneway.intake.shapes import Shape
 from laneway.store.interface import Run, Store
@@ -127,11 +128,12 @@ class ResultsWriter:
         assert self._run is not None
         path = errors_file(self._out)
         partial = path.with_name(path.name + ".partial")
+        partial.unlink(missing_ok=True)
+        permissions = self._out.stat().st_mode & 0o666  # who may read the answers may read the failures
         cursor = 0
         while failed := await self._store.failed_after(self._run, cursor, BATCH):
-            await asyncio.to_thread(
-                _append_rows, partial, [self._shape.error_row(result) for result in failed], cursor > 0
-            )
+            rows = [self._shape.error_row(result) for result in failed]
+            await asyncio.to_thread(_append_rows, partial, rows, permissions)
             cursor = failed[-1].seq
         if cursor:
             partial.replace(path)
@@ -158,7 +160,7 @@ class ResultsWriter:
 def _own(out: Path) -> IO[bytes]:
     """Open OUT for ourselves alone."""
     try:
-        file = out.open("r+b" if out.exists() else "w+b")
+        file = open_private(out, "r+b" if out.exists() else "w+b")
     except OSError as error:
         raise InputError(f"{out} cannot be written: {error.strerror}", hint="choose another file with -o") from None
     if sys.platform != "win32":
@@ -174,6 +176,6 @@ def _own(out: Path) -> IO[bytes]:
     return file
 
 
-def _append_rows(path: Path, rows: Iterable[bytes], more: bool) -> None:
-    with path.open("ab" if more else "wb") as file:
+def _append_rows(path: Path, rows: Iterable[bytes], permissions: int) -> None:
+    with open_private(path, "ab", permissions=permissions) as file:
         file.writelines(rows)

@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 from laneway.config.models import AccountConfig, Config
 from laneway.config.trusted import Pairing
 from laneway.errors import AuthError, ConfigError, InputError
-from laneway.logs import is_secret_name
 from laneway.providers.formats import has_responses, implicit_provider
 from laneway.providers.model import Account, Limits, Model
 from laneway.providers.presets import Preset, presets
+from laneway.providers.secrets import secret_headers
 from laneway.providers.trust import account_needs, address, command, is_loopback
 from laneway.task import Wire
 
@@ -223,11 +223,6 @@ def _one_key(text: str, account: str, place: str) -> str | None:
     if len(key) > LARGEST_KEY or not key.isascii() or any(char.isspace() or not char.isprintable() for char in key):
         raise AuthError(f"account {account}: what {place} holds is no key", hint="a key is one word; check the place")
     return key or None
-
-
-def secret_headers(headers: Mapping[str, str]) -> set[str]:
-    """The values of headers that are named like secrets."""
-    return {value for name, value in headers.items() if is_secret_name(name) for value in (value, value.split(" ")[-1])}
 
 
 def _known(what: str, name: str, known: Iterable[str]) -> str:

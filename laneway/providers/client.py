@@ -23,6 +23,7 @@ from laneway.providers.formats import carrier, formats_of
 from laneway.providers.headers import observe
 from laneway.providers.model import Account, Model, Reply
 from laneway.providers.presets import Preset, presets
+from laneway.providers.secrets import Secrets, secret_headers
 from laneway.providers.translate import FORMATS, translate, translate_answer
 from laneway.providers.trust import is_loopback
 from laneway.task import Failure, FailureClass, Spec, Usage, Wire
@@ -96,16 +97,18 @@ class Client:
         except TimeoutError:
             return _failed(timed_out(timeout), started)
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return _failed(connection_failed(error), started)
+            return _failed(target.secrets.out_of(connection_failed(error)), started)
         latency = time.perf_counter() - started
         now = self._clock.now()
         observed = observe(preset.dialect, said, now)
-        request_id = said.get("x-request-id") or said.get("request-id")
+        request_id = target.secrets.out_of_text(said.get("x-request-id") or said.get("request-id"))
         if answer is None:
             too_large = Failure(FailureClass.REQUEST, "answer_too_large", "the answer is larger than 64 MB", status)
             return Reply(None, None, too_large, latency, observed, request_id)
+        answer = target.secrets.out_of_answer(answer)
         failure = classify(sent, status, said, answer, now)
         if failure is not None:
+            failure = target.secrets.out_of(failure)
             return Reply(None, _usage_of_failure(sent, status, answer), failure, latency, observed, request_id)
         try:
             return _answered(sent, spec.wire, answer, latency, observed, request_id)
@@ -138,7 +141,9 @@ class Client:
             if account.key:
                 bearer = preset.key_header == "authorization"
                 headers[preset.key_header] = f"Bearer {account.key}" if bearer else account.key
-            known = self._targets[account.name, wire] = _Target(account, url, headers, proxy_for(url))
+            secrets = Secrets({*([account.key] if account.key else ()), *secret_headers(account.headers)})
+            target = _Target(account, url, headers, proxy_for(url), secrets)
+            known = self._targets[account.name, wire] = target
         return known
 
 
@@ -150,6 +155,7 @@ class _Target:
     url: str
     headers: Mapping[str, str]
     proxy: str | None
+    secrets: Secrets
 
 
 def proxy_for(url: str) -> str | None:

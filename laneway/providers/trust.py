@@ -20,7 +20,7 @@ from laneway.config.trusted import Pairing
 from laneway.providers.presets import presets, well_known_keys
 
 # Keys of providers that have no preset, and where they belong.
-_PROVIDERS: dict[str, tuple[str, ...]] = {
+KEYS_OF_OTHERS: dict[str, tuple[str, ...]] = {
     "OPENAI_ADMIN_KEY": ("api.openai.com",),
     "AZURE_API_KEY": ("openai.azure.com", "cognitiveservices.azure.com", "services.ai.azure.com"),
     "GOOGLE_API_KEY": ("generativelanguage.googleapis.com",),
@@ -144,8 +144,8 @@ def _owner(variable: str) -> tuple[str, tuple[str, ...]] | None:
     known = well_known_keys().get(variable)
     if known is not None:
         return known.name, known.hosts
-    if variable in _PROVIDERS:
-        return variable.partition("_")[0].lower(), _PROVIDERS[variable]
+    if variable in KEYS_OF_OTHERS:
+        return variable.partition("_")[0].lower(), KEYS_OF_OTHERS[variable]
     if variable.upper().startswith(_SERVICES):
         return variable.partition("_")[0].lower(), ()
     return None

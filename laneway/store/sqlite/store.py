@@ -27,7 +27,7 @@ from laneway.store.interface import (
     WorkerInfo,
 )
 from laneway.store.sqlite import past, queue, reading, runs, steering, workers
-from laneway.store.sqlite.connection import connect, migrate, scalar, sqlite_errors
+from laneway.store.sqlite.connection import connect, migrate, scalar, sqlite_errors, warn_if_shared
 from laneway.store.sqlite.locks import LifeSigns
 from laneway.store.sqlite.writer import Writer
 from laneway.store.steering import Change, Extent, Pause, PauseKind, Selector, Waiting
@@ -47,6 +47,7 @@ class SQLiteStore:
         self.path = path
         with sqlite_errors(path):
             writing = connect(path)
+            warn_if_shared(path)
             migrate(writing, path)
             self._short = connect(path)
             self._long = self._short if inline else connect(path)
