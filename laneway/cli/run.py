@@ -41,13 +41,7 @@ def register(app: typer.Typer) -> None:
 
 
 def run(
-    inputs: Annotated[
-        list[str],
-        typer.Argument(
-            help="A .jsonl, .csv or .xlsx file, a folder, a pattern like 'claims/*.pdf', or - for standard input.",
-            metavar="INPUT...",
-        ),
-    ],
+    input: Annotated[str, typer.Argument(help="A .jsonl or .csv file, or - for standard input.", metavar="INPUT")],
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="Results: .jsonl or .csv.", show_default=False)
     ] = None,
@@ -93,10 +87,9 @@ def run(
         triage=triage or model == "auto",
         limit=limit,
         samples=samples,
-        also=tuple(inputs[1:]),
     )
     options = BatchOptions(
-        input=inputs[0],
+        input=input,
         out=out,
         read=read,
         concurrency=concurrency,

@@ -20,7 +20,6 @@ class Blocked:
 
     until: float | None
     by: str
-    held: bool = False  # somebody paused it by hand, and decides when it goes on
 
 
 @dataclass(slots=True)
@@ -48,7 +47,7 @@ class Desk:
         self._open: dict[int, Admission] = {}  # in the order of admission
         self._count = 0
         self._sent = Size()
-        self.paused: str | None = None  # a failure, in its own words
+        self.paused: str | None = None  # why
         self.answers = 0  # calls that the provider answered
         self.last_failure: str | None = None
 
@@ -142,7 +141,6 @@ class Desk:
         return {
             "levels": self.limiter.state(),
             "paused": self.paused,
-            "down": not self.breaker.closed,
             "concurrency": self.concurrency,
             "limits": self.limiter.limits(),
             "history": history,

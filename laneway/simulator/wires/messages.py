@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from laneway.simulator.limits import Charge, KeyLimits, Refusal
-from laneway.simulator.wires.anthropic import refuse
 from laneway.simulator.wires.base import (
     Ask,
     Made,
@@ -24,7 +23,6 @@ from laneway.simulator.wires.base import (
     text_of,
     whole_seconds,
 )
-from laneway.simulator.wires.parts import attached_tokens
 
 _ERRORS: Mapping[Mistake, str] = {
     "bad_request": "invalid_request_error",
@@ -43,9 +41,7 @@ class Messages:
 
     def understand(self, body: Mapping[str, Any]) -> Ask:
         model = model_of(body)
-        messages = body.get("messages")
-        text = plain(body.get("system")) + text_of(messages, "messages")
-        refuse(body, model)
+        text = plain(body.get("system")) + text_of(body.get("messages"), "messages")
         limit = limit_of(body, "max_tokens")
         if limit is None:
             raise ValueError("max_tokens: Field required")
@@ -54,8 +50,7 @@ class Messages:
             raise ValueError("output_config.format.type: Input should be 'json_schema'")
         if wanted and wanted.get("schema") is None:
             raise ValueError("output_config.format.schema: Field required")
-        used = input_tokens(text, attached_tokens(messages))
-        return Ask(model, text, used, limit, wanted.get("schema"), bool(body.get("stream")))
+        return Ask(model, text, input_tokens(text), limit, wanted.get("schema"), bool(body.get("stream")))
 
     def charge(self, ask: Ask, output_tokens: int) -> Charge:
         """What is really used; ``max_tokens`` is not charged. Output too is charged on arrival, since the simulator
