@@ -11,6 +11,7 @@ import logging
 import re
 import sys
 import time
+import traceback
 from collections.abc import Collection, Mapping
 from typing import Any
 from urllib.parse import quote
@@ -72,10 +73,16 @@ class Redactor:
                 }
         self._secrets = sorted(known, key=len, reverse=True)  # a secret that begins with another goes first
 
-    def clean(self, text: str) -> str:
+    def hide(self, text: str) -> str:
+        """Without the known secrets."""
         for secret in self._secrets:
             if secret in text:
                 text = text.replace(secret, HIDDEN)
+        return text
+
+    def clean(self, text: str) -> str:
+        """Without the known secrets, and without what is shaped like one."""
+        text = self.hide(text)
         for shape, instead in _SHAPES:
             text = shape.sub(instead, text)
         return text
@@ -88,7 +95,7 @@ class Redactor:
             return value if abs(value) < 2**53 else str(value)
         if depth < 6 and isinstance(value, Mapping):
             return {
-                self.clean(_text(name)): HIDDEN if _is_secret(_text(name)) else self.clean_value(inner, depth + 1)
+                self.clean(_text(name)): HIDDEN if is_secret_name(_text(name)) else self.clean_value(inner, depth + 1)
                 for name, inner in value.items()
             }
         if depth < 6 and isinstance(value, list | tuple | set | frozenset):
@@ -104,7 +111,8 @@ def configure(verbosity: int, *, json: bool = False, secrets: Collection[str] = 
     """
     redactor = Redactor(secrets)
     handler = _Handler(sys.stderr)
-    handler.setFormatter(_JsonLines(redactor, True) if json else _Lines(redactor, verbosity > 1))
+    lines = _JsonLines if json else _Lines
+    handler.setFormatter(lines(redactor, json or verbosity > 1))
     level = _LEVELS[max(0, min(verbosity, 2))]
     for name in _LOGGERS:
         logger = logging.getLogger(name)
@@ -114,6 +122,28 @@ def configure(verbosity: int, *, json: bool = False, secrets: Collection[str] = 
         logger.setLevel(level if name == "laneway" else max(level, logging.WARNING))
     logging.getLogger("laneway").propagate = False
     return redactor
+
+
+def hide_content() -> None:
+    """From now on the words of exceptions are left out: they may quote a prompt or an answer."""
+    _configured().hides_content = True
+
+
+def crash_text(error: BaseException) -> str:
+    """The trace of an unexpected error as logs would show it."""
+    return _configured().crash(error)
+
+
+def without_secrets(text: str) -> str:
+    """A text for people, without the secrets that logs have been told of."""
+    return _configured().redactor.hide(text)
+
+
+def _configured() -> _Lines:
+    for handler in logging.getLogger("laneway").handlers:
+        if isinstance(handler.formatter, _Lines):
+            return handler.formatter
+    return _Lines(Redactor(), True)
 
 
 class _Handler(logging.StreamHandler[Any]):
@@ -126,8 +156,9 @@ class _Lines(logging.Formatter):
 
     def __init__(self, redactor: Redactor, traces: bool) -> None:
         super().__init__()
-        self._redactor = redactor
+        self.redactor = redactor
         self._traces = traces
+        self.hides_content = False
 
     def format(self, record: logging.LogRecord) -> str:
         event = self._event(record)
@@ -146,18 +177,19 @@ class _Lines(logging.Formatter):
         fields = getattr(record, "fields", None)
         error_text = trace = ""
         if record.exc_info and record.exc_info[1] is not None:
-            error_text = f"{type(record.exc_info[1]).__name__}: {_text(record.exc_info[1])}"
-            if self._traces:
-                try:
-                    trace = _text(self.formatException(record.exc_info))
-                except Exception:  # noqa: BLE001 - an exception whose text cannot be made
-                    trace = ""
+            raised = record.exc_info[1]
+            error_text = f"{type(raised).__name__}: {HIDDEN if self.hides_content else _text(raised)}"
+            trace = _trace(raised, self.hides_content) if self._traces else ""
         return {
-            "message": _cut(self._redactor.clean(message)),
-            "fields": self._redactor.clean_value(fields) if isinstance(fields, Mapping) else {},
-            "error": _cut(self._redactor.clean(error_text)),
-            "trace": _cut(self._redactor.clean(trace)),
+            "message": _cut(self.redactor.clean(message)),
+            "fields": self.redactor.clean_value(fields) if isinstance(fields, Mapping) else {},
+            "error": _cut(self.redactor.clean(error_text)),
+            "trace": _cut(self.redactor.clean(trace)),
         }
+
+    def crash(self, error: BaseException) -> str:
+        """The trace of an error that nobody expected."""
+        return self.redactor.clean(_trace(error, self.hides_content))
 
 
 class _JsonLines(_Lines):
@@ -175,6 +207,23 @@ class _JsonLines(_Lines):
             data[f"field_{name}" if name in (*data, "error", "trace") else name] = value
         data |= {name: event[name] for name in ("error", "trace") if event[name]}
         return orjson.dumps(data).decode()
+
+
+def _trace(error: BaseException, hide_content: bool) -> str:
+    """The error's way through the code, and what it came from; ``hide_content``: without any exception's words."""
+    if not hide_content:
+        try:
+            return _text("".join(traceback.format_exception(error)))
+        except Exception:  # noqa: BLE001 - an exception whose text cannot be made
+            return ""
+    parts: list[str] = []
+    seen: set[int] = set()
+    at: BaseException | None = error
+    while at is not None and id(at) not in seen:
+        seen.add(id(at))
+        parts.insert(0, "".join(traceback.format_tb(at.__traceback__)) + f"{type(at).__name__}: {HIDDEN}\n")
+        at = at.__cause__ or at.__context__
+    return _text("\n".join(parts))
 
 
 def _text(value: Any) -> str:
@@ -201,5 +250,6 @@ def _quoted(value: Any) -> str:
     return '"' + text.replace('"', '\\"') + '"' if not text or _NEEDS_QUOTES.search(text) else text
 
 
-def _is_secret(name: str) -> bool:
+def is_secret_name(name: str) -> bool:
+    """Whether what is called so is a secret: ``x-api-key``, ``authorization``; not ``api_key_env``."""
     return bool(_SECRET_FIELD.search(name)) and not _NO_SECRET_FIELD.search(name)

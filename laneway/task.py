@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import Any
 
+BY_HAND = "set by hand"  # the reason of what somebody changed with `laneway set`
+
 
 class State(StrEnum):
     TRIAGING = "triaging"
@@ -29,6 +31,7 @@ class WaitReason(StrEnum):
     EVENT = "event"
     BATCH = "batch"
     SCHEDULED = "scheduled"
+    SHARED = "shared"  # an earlier task of the same key is doing it
 
 
 class Urgency(IntEnum):
@@ -103,11 +106,15 @@ class Route:
     confidence: float | None = None
     reasons: Mapping[str, str] = field(default_factory=dict)
 
+    def place(self, model: str) -> tuple[int, int]:
+        """The model's place in the route, from 0, and how many models the route has."""
+        chain = (self.model, *self.fallbacks)
+        return (chain.index(model) if model in chain else 0), len(chain)
+
     def after(self, model: str) -> str | None:
         """The model to fall back to when ``model`` cannot do it, or None."""
-        chain = (self.model, *self.fallbacks)
-        at = chain.index(model) if model in chain else 0
-        return chain[at + 1] if at + 1 < len(chain) else None
+        at, _ = self.place(model)
+        return self.fallbacks[at] if at < len(self.fallbacks) else None
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -141,7 +148,7 @@ class Spec:
 
     type: str
     wire: Wire
-    max_attempts: int = 6
+    max_attempts: int = 6  # calls in all, on whichever models
     retry_delays: tuple[float, ...] = ()  # seconds; empty: exponential with full jitter
     timeout: float | None = None  # seconds for one call; None: the model's
     output_schema: Mapping[str, Any] | None = None  # JSON Schema of the answer
@@ -221,7 +228,7 @@ class Claimed:
     submitted_at: float
     claimed_at: float
     deadline: float | None
-    complaint: str | None  # what was wrong with the last answer, to be shown to the model
+    complaint: str | None  # about the last answer, to be shown to the model
 
 
 class Outcome(StrEnum):
@@ -289,6 +296,7 @@ class Task:
     run_id: int
     key: str | None
     type: str
+    wire: Wire
     state: State
     wait_reason: WaitReason | None
     wake_at: float | None
@@ -296,6 +304,8 @@ class Task:
     lane: str
     urgency: Urgency
     route: Route
+    input_tokens: int  # estimates
+    output_tokens: int
     attempts: int
     submitted_at: float
     due_at: float

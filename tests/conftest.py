@@ -59,6 +59,19 @@ class Desk:
         assert "Traceback" not in done.stderr, done.stderr
         return Done(done.returncode, done.stdout, done.stderr)
 
+    def python(self, *arguments: str) -> Done:
+        """Another program in the same folder."""
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=self.folder,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        return Done(done.returncode, done.stdout, done.stderr)
+
     def write(self, name: str, text: str) -> Path:
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -78,12 +91,13 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
+def desk(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Desk:
     kept = {
         name: value for name, value in os.environ.items() if not name.startswith(("LANEWAY_", "OPENAI_", "ANTHROPIC_"))
     }
     project = str(Path(__file__).parents[1])
-    return Desk(tmp_path, {**kept, "PYTHONPATH": project, "OPENAI_API_KEY": "sk-test"})
+    state = str(tmp_path_factory.mktemp("state"))  # what the user of this machine trusts is not asked
+    return Desk(tmp_path, {**kept, "PYTHONPATH": project, "OPENAI_API_KEY": "sk-test", "XDG_STATE_HOME": state})
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from laneway.logs import HIDDEN, Redactor, configure
+from laneway.logs import HIDDEN, Redactor, configure, crash_text, hide_content
 
 CANARY = 'c4nary/"quoted"+secret'
 log = logging.getLogger("laneway.somewhere")
@@ -232,3 +232,24 @@ def test_any_event_is_one_line(
 
 def test_a_secret_that_begins_with_another_is_hidden_whole() -> None:
     assert Redactor(["abcdef", "abcdef-tail"]).clean("it is abcdef-tail.") == f"it is {HIDDEN}."
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_where_content_is_hidden_exceptions_are_told_without_their_words(
+    capsys: pytest.CaptureFixture[str], as_json: bool
+) -> None:
+    configure(2, json=as_json)
+    hide_content()
+    words = " ".join(["dear", "diary"])  # source lines may be shown
+    try:
+        try:
+            _fail(ValueError(words))
+        except ValueError as error:
+            raise RuntimeError(words) from error
+    except RuntimeError as error:
+        log.exception("failed")
+        crash = crash_text(error)
+    for shown in (capsys.readouterr().err, crash):
+        assert words not in shown
+        assert "ValueError: [hidden]" in shown
+        assert "in _fail" in shown

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
 from collections import Counter
 from collections.abc import Mapping
@@ -12,13 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from laneway.app.engine import Engine, engine
+from laneway.app.steering import pauses_of
 from laneway.app.summary import Summary
 from laneway.app.taking_in import OnBadInput, TakingIn
 from laneway.dispatch.dispatcher import MAX_IN_FLIGHT, Scope, Stop, StopReason
 from laneway.errors import Interrupted
 from laneway.intake.options import ReadOptions
 from laneway.intake.reading import Reading, open_reading
-from laneway.intake.results import ResultsWriter, check_out, default_out, run_identity
+from laneway.intake.results import ResultsWriter, check_out, default_out, errors_file, run_identity
 from laneway.intake.shapes import shape_for
 from laneway.store.interface import Run, RunFigures, Store
 from laneway.task import State
@@ -88,8 +90,9 @@ class Batch:
         """Everything from input to summary. Raises InputError, ConfigError, AuthError, BudgetError, StoreError, all
         before anything is paid, except a StoreError in mid-run, which ends as a summary that says so where it can."""
         lw, options = self._lw, self._options
-        out = (options.out or default_out(options.input)).absolute()
-        reading = open_reading(options.input, lw.config, options.read)
+        out = (options.out or default_out(options.input, options.read.also)).absolute()
+        read = dataclasses.replace(options.read, passed_over=(*options.read.passed_over, out, errors_file(out)))
+        reading = open_reading(options.input, lw.config, read)
         known = await lw.store.find_run(run_identity(out, lw.config))
         check_out(out, known=known is not None, fresh=options.fresh)
         catalog = lw.new_catalog(options.concurrency)
@@ -138,7 +141,7 @@ class Batch:
             self.progress.read = intake.taken
             await asyncio.sleep(0)
         if intake.faults.count and options.on_bad_input is OnBadInput.SKIP:
-            intake.faults.write(reading.side_file())
+            intake.keep_faults()
         if self._interrupts:
             raise Interrupted("interrupted while reading", hint="nothing was sent; run the same command again")
         intake.finish(options.on_bad_input)
@@ -180,12 +183,15 @@ class Batch:
             counts=await self._counts(run),
             deduplicated=intake.deduplicated,
             bad_input=intake.faults.count,
+            bad_first=intake.faults.first(),
+            bad_file=str(intake.kept) if intake.kept else None,
             stop=stop,
             seconds=_span(started, figures),
             process_started=self._process_started,
             figures=figures,
             total=total,
             bound=bound,
+            paused=tuple(str(pause) for pause in await pauses_of(self._lw, run.id)),
         )
 
     async def _counts(self, run: Run) -> Counter[State]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import orjson
 
 from laneway.app.inner_calls import InnerCalls
 from laneway.dispatch.calls import ModelCalls
@@ -15,8 +18,11 @@ from laneway.dispatch.desks import Desks
 from laneway.dispatch.dispatcher import MAX_IN_FLIGHT, Dispatcher, Execute, Scope
 from laneway.dispatch.heart import new_worker_id
 from laneway.dispatch.worker import Worker
+from laneway.intake.asked import find_function
 from laneway.providers.client import Client
+from laneway.providers.secrets import known_secrets
 from laneway.providers.validate import OutputCheck
+from laneway.store.interface import Store
 from laneway.task import Claimed, Settlement, Wire
 
 if TYPE_CHECKING:
@@ -43,6 +49,7 @@ async def engine(
 ) -> AsyncIterator[Engine]:
     """Join the store and be ready to run. ``ended`` is told the id of every task that ended, after its commit."""
     catalog = catalog or lw.catalog
+    lw.redactor.add(known_secrets(lw.env, lw.config))
     rng = rng or random.Random()
     name = new_worker_id()
     lanes = {lane: settings.concurrency for lane, settings in lw.config.lanes.items()}
@@ -53,10 +60,10 @@ async def engine(
             ended(task.id)
 
     async with Client(lw.clock) as client:
-        check = OutputCheck()
+        check = OutputCheck(find_function(lw.config.folder))
         priced = asyncio.Event()
         pricing = asyncio.create_task(_load_prices(catalog, priced))
-        model_calls = ModelCalls(client, desks, check, priced)
+        model_calls = ModelCalls(client, desks, check, partial(_record, lw.store), priced)
         executors: dict[Wire, Execute] = {wire: model_calls for wire in Wire if wire is not Wire.PYTHON}
         dispatcher = Dispatcher(
             lw.store,
@@ -70,7 +77,7 @@ async def engine(
             max_in_flight=max_in_flight,
             rng=rng,
         )
-        lw.python.inner = InnerCalls(lw.store, name, lw.clock, client, check, desks, dispatcher, rng, priced)
+        lw.python.inner = InnerCalls(lw.store, name, lw.clock, client, desks, dispatcher, rng, priced)
         executors[Wire.PYTHON] = lw.python
         async with Worker(lw.store, name, lw.clock, desks, dispatcher):
             try:
@@ -78,6 +85,12 @@ async def engine(
             finally:
                 lw.python.inner = None
                 await pricing
+
+
+async def _record(store: Store, task: Claimed) -> Mapping[str, Any]:
+    """The input's columns of a task: read when a check asks, since few types have such checks."""
+    (found,) = await store.get_tasks([task.id])
+    return orjson.loads(found.record) if found.record else {}
 
 
 async def _load_prices(catalog: Catalog, priced: asyncio.Event) -> None:

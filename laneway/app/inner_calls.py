@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import orjson
 
+from laneway.app.wanted import Wanted
 from laneway.clock import Clock
-from laneway.dispatch.calls import Caller, Check
+from laneway.dispatch.calls import Caller
 from laneway.dispatch.desk import Admission
 from laneway.dispatch.desks import Desks
 from laneway.dispatch.dispatcher import Dispatcher
 from laneway.dispatch.retry import FREE_TRIES, delay_s
 from laneway.errors import ProviderError
 from laneway.providers.chat import answer_text
+from laneway.providers.checks import CheckBroken
+from laneway.providers.complaints import Complaint
 from laneway.providers.model import Model, Reply
-from laneway.providers.validate import unfenced
+from laneway.providers.reading import Unusable
+from laneway.providers.validate import Answers
 from laneway.store.interface import Store
 from laneway.task import Attempt, Claimed, Failure, FailureClass, Outcome, Spec, Wire
 from laneway.triage.tokens import estimate_chat
@@ -39,7 +44,6 @@ class InnerCalls:
         worker: str,
         clock: Clock,
         caller: Caller,
-        check: Check,
         desks: Desks,
         dispatcher: Dispatcher,
         rng: random.Random,
@@ -50,7 +54,7 @@ class InnerCalls:
         self._worker = worker
         self._clock = clock
         self._caller = caller
-        self._check = check
+        self._answers = Answers()
         self._desks = desks
         self._dispatcher = dispatcher
         self._rng = rng
@@ -61,35 +65,39 @@ class InnerCalls:
         number: int,
         model_name: str,
         messages: Sequence[Mapping[str, Any]] | str,
-        output: type[Any] | Mapping[str, Any] | None,
+        output: Any,
+        check: Callable[..., Any] | None,
         params: Mapping[str, Any],
     ) -> Any:
+        wanted = Wanted(self._answers, output, check)
         if isinstance(messages, str):
             messages = [{"role": "user", "content": messages}]
         body = {"messages": list(messages), **params}
         allowed = int(params.get("max_tokens") or params.get("max_completion_tokens") or DEFAULT_OUTPUT_TOKENS)
-        spec = Spec(task.spec.type, Wire.CHAT, MAX_ATTEMPTS, timeout=None, output_schema=_schema(output))
+        spec = Spec(task.spec.type, Wire.CHAT, MAX_ATTEMPTS, timeout=None, output_schema=wanted.schema)
         sizes = (estimate_chat(list(messages)), allowed)
-        reply = await self._insist(task, number, model_name, spec, orjson.dumps(body), sizes)
+        reply = await self._insist(task, number, model_name, spec, orjson.dumps(body), sizes, wanted)
         assert reply.output is not None
-        text = answer_text(Wire.CHAT, reply.output)
-        if output is None:
-            return text
-        return (
-            orjson.loads(unfenced(text)) if isinstance(output, Mapping) else output.model_validate_json(unfenced(text))
-        )
+        return wanted.read(reply.output)
 
     async def _insist(
-        self, task: Claimed, number: int, model_name: str, spec: Spec, body: bytes, sizes: tuple[int, int]
+        self,
+        task: Claimed,
+        number: int,
+        model_name: str,
+        spec: Spec,
+        body: bytes,
+        sizes: tuple[int, int],
+        wanted: Wanted,
     ) -> Reply:
         tries = free = 0
-        complaint: str | None = None
+        complaint: Complaint | None = None
         while True:
             admission = await self._dispatcher.admission(model_name, *sizes, task)
             await self._prices.wait()
             model = self._desks.model(model_name)
             assert model is not None, "a call is admitted for a model that is known"
-            reply = await self._one(task, number * 1000 + tries + free, model, spec, body, admission, complaint)
+            reply = await self._one(task, number * 1000 + tries + free, model, spec, body, admission, complaint, wanted)
             failure = reply.failure
             if failure is None:
                 return reply
@@ -104,7 +112,7 @@ class InnerCalls:
             if failure.cls not in (FailureClass.TRANSIENT, FailureClass.OUTPUT) or tries >= spec.max_attempts:
                 raise ProviderError(f"{model_name}: {failure.message}", failure=failure)
             if failure.cls is FailureClass.OUTPUT:
-                complaint = failure.message
+                complaint = Complaint.about(model_name, failure.code, failure.message, reply.answer, complaint)
             else:
                 await asyncio.sleep(delay_s((), tries, free, failure, self._rng))
 
@@ -116,7 +124,8 @@ class InnerCalls:
         spec: Spec,
         body: bytes,
         admission: Admission,
-        complaint: str | None,
+        complaint: Complaint | None,
+        wanted: Wanted,
     ) -> Reply:
         account = admission.desk.account
         started = self._clock.now()
@@ -152,8 +161,9 @@ class InnerCalls:
         except BaseException:
             admission.desk.abort(admission)
             raise
-        if reply.output is not None and (fault := self._check(spec, reply.output)):
-            reply = Reply(None, reply.usage, fault, reply.latency, reply.observed, reply.request_id)
+        if reply.output is not None and (fault := _fault(wanted, reply.output)):
+            said = answer_text(spec.wire, reply.output)
+            reply = dataclasses.replace(reply, output=None, failure=fault, answer=said)
         admission.desk.settle(admission, reply, self._clock.now())
         self._dispatcher.poke()
         closed = _closed(opened, reply, model)
@@ -189,8 +199,11 @@ def _outcome(failure: Failure | None) -> Outcome:
     return Outcome(failure.cls.value) if failure.cls is not FailureClass.POISON else Outcome.LOST
 
 
-def _schema(output: type[Any] | Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    if output is None or isinstance(output, Mapping):
-        return output
-    schema: Mapping[str, Any] = output.model_json_schema()
-    return schema
+def _fault(wanted: Wanted, output: bytes) -> Failure | None:
+    try:
+        wanted.read(output)
+    except Unusable as error:
+        return Failure(FailureClass.OUTPUT, error.code, error.message)
+    except CheckBroken as error:
+        return Failure(FailureClass.CODE, "check_broken", str(error)[:2000])
+    return None

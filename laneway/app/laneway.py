@@ -4,36 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import os
-import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 
-from laneway.app.callers import recognise
-from laneway.app.duty import Duty
-from laneway.app.jobs import API_RUN, Board, Job
-from laneway.app.options import Options
+from laneway.app.jobs import Board, Job
 from laneway.app.python_tasks import CURRENT, PythonTasks, TaskFunction
 from laneway.app.settings import open_store, store_url
 from laneway.clock import Clock, SystemClock
-from laneway.errors import ConflictError, LanewayError, UsageError
+from laneway.errors import ConfigError, ConflictError, LanewayError, UsageError
+from laneway.logs import Redactor
 from laneway.store.interface import Run, Store
 from laneway.task import NewTask, Spec, Urgency, Wire
 
 if TYPE_CHECKING:
-    from laneway.app.relay import Relay
     from laneway.app.sync import Sync
-    from laneway.app.within import Within
     from laneway.config.models import Config
+    from laneway.config.trusted import TrustBook
     from laneway.intake.prompts import PromptType
     from laneway.providers.catalog import Catalog
     from laneway.triage.pipeline import Triage
 
 P = ParamSpec("P")
 R = TypeVar("R")
+API_RUN = "api"  # the run that tasks submitted from Python belong to
 MAP_WINDOW = 10_000  # tasks of one map that are submitted ahead of its reader
 SUBMIT_BATCH = 500
 
@@ -58,21 +55,22 @@ class Laneway:
         self._store_option = store
         self.env = os.environ if env is None else env
         self.clock: Clock = clock or SystemClock()
-        self.python = PythonTasks()
+        self.redactor = Redactor()
+        self.python = PythonTasks(self.redactor.clean)
         self.rules: dict[str, Callable[..., Any]] = {}
         self._config: Config | None = None
         self._catalog: Catalog | None = None
+        self._trusted: TrustBook | None = None
         self._triage: Triage | None = None
         self._store: Store | None = None
-        self._boards: dict[asyncio.AbstractEventLoop, Board] = {}
-        self._relay: Relay | None = None
+        self._board: Board | None = None
         self._run: Run | None = None
         self._specs: dict[str, Spec] = {}
         self._prompts: dict[str, PromptType] = {}
         self._secrets = secrets
         self._poke: Callable[[], None] | None = None
         self._sync: Sync | None = None
-        self._opening = threading.Lock()
+        self._opening = asyncio.Lock()
         self.loop: asyncio.AbstractEventLoop | None = None  # where a worker runs
 
     # registering --------------------------------------------------------------------------------------------------
@@ -140,7 +138,27 @@ class Laneway:
         """The accounts and models; ``concurrency`` is that of accounts which only the environment's keys make."""
         from laneway.providers.catalog import Catalog
 
-        return Catalog(self.config, self.env, concurrency=concurrency, secrets=self._secrets)
+        return Catalog(
+            self.config,
+            self.env,
+            concurrency=concurrency,
+            secrets=self._learn_secrets,
+            trusts=lambda pairing: self.trusted.since(pairing) is not None,
+        )
+
+    def _learn_secrets(self, secrets: set[str]) -> None:
+        self.redactor.add(secrets)
+        if self._secrets is not None:
+            self._secrets(secrets)
+
+    @property
+    def trusted(self) -> TrustBook:
+        """What the user of this machine has said may be sent where."""
+        if self._trusted is None:
+            from laneway.config.trusted import TrustBook, trust_file
+
+            self._trusted = TrustBook(trust_file(self.env))
+        return self._trusted
 
     @property
     def triage(self) -> Triage:
@@ -154,10 +172,7 @@ class Laneway:
     def store(self) -> Store:
         """Opened on first use. Raises StoreError when it cannot be used."""
         if self._store is None:
-            url = store_url(self._store_option, self.config, self.env)
-            with self._opening:
-                if self._store is None:
-                    self._store = open_store(url)
+            self._store = open_store(store_url(self._store_option, self.config, self.env))
         return self._store
 
     def use_store(self, url: str) -> None:
@@ -168,21 +183,9 @@ class Laneway:
 
     @property
     def board(self) -> Board:
-        """Of the running event loop: each has one of its own."""
-        loop = asyncio.get_running_loop()
-        if loop not in self._boards:
-            self._boards = {known: board for known, board in self._boards.items() if not known.is_closed()}
-            self._boards[loop] = Board(self.store, self.clock)
-        return self._boards[loop]
-
-    @property
-    def relay(self) -> Relay:
-        """Between callers' own databases and the store."""
-        if self._relay is None:
-            from laneway.app.relay import Relay
-
-            self._relay = Relay(self.store, self.clock, self._api_run)
-        return self._relay
+        if self._board is None:
+            self._board = Board(self.store, self.clock)
+        return self._board
 
     @property
     def sync(self) -> Sync:
@@ -206,20 +209,14 @@ class Laneway:
         delay: float | None = None,
         tags: Sequence[str] = (),
         team: str | None = None,
-        connection: object | None = None,
         **kwargs: Any,
     ) -> Job[Any]:
         """Submit one task; durable when this returns. ``task``: a decorated function with its arguments, or the name
         of a prompt type of the config with its record's fields as keywords. ``deadline``: seconds since 1970;
         ``delay``: seconds to wait first. The same ``key`` again returns the same task; with other arguments it raises
-        ConflictError.
-
-        ``connection``: to a SQLite database of your own; the task is written in the transaction that is open there and
-        exists if and only if it commits. Without an open one it is as with any other statement on that connection."""
-        options = Options(key, urgency, lane, model, deadline, delay, tuple(tags), team)
+        ConflictError."""
+        options = _Options(key, urgency, lane, model, deadline, delay, tuple(tags), team)
         new, decode = self._prepare(task, args, kwargs, options)
-        if connection is not None:
-            return (await self.within.letters(recognise(connection), [(new, decode)])).post()[0]
         run = await self._api_run()
         done = await self.store.submit(run, [new], self.clock.now())
         if done.conflicts:
@@ -228,15 +225,12 @@ class Laneway:
             )
         if self._poke is not None:
             self._poke()
-        return Job(done.ids[0], key, lambda: self.board, decode)
+        return Job(done.ids[0], key, self.board, decode)
 
     async def submit_many(
         self, task: TaskFunction[..., Any] | str, items: Iterable[Any], **options: Any
     ) -> list[Job[Any]]:
-        """Submit one task for each item (its only argument), a few hundred in one transaction. With ``connection`` all
-        of them in the caller's."""
-        if (connection := options.pop("connection", None)) is not None:
-            return [*(await self.within.of_items(recognise(connection), task, items, options)).post()]
+        """Submit one task for each item (its only argument), a few hundred in one transaction."""
         jobs: list[Job[Any]] = []
         batch: list[Any] = []
         for item in items:
@@ -249,19 +243,12 @@ class Laneway:
     async def _submit_batch(
         self, task: TaskFunction[..., Any] | str, items: Sequence[Any], options: Mapping[str, Any]
     ) -> list[Job[Any]]:
-        prepared = [self._prepare(task, (item,), {}, Options(**options)) for item in items]
+        prepared = [self._prepare(task, (item,), {}, _Options(**options)) for item in items]
         run = await self._api_run()
         done = await self.store.submit(run, [new for new, _ in prepared], self.clock.now())
         if self._poke is not None:
             self._poke()
-        return [Job(id_, None, lambda: self.board, decode) for id_, (_, decode) in zip(done.ids, prepared, strict=True)]
-
-    @property
-    def within(self) -> Within:
-        """Submitting inside callers' own transactions."""
-        from laneway.app.within import Within
-
-        return Within(self.store, self.clock, self.relay, lambda: self.board, self._prepare, self._api_run)
+        return [Job(id_, None, self.board, decode) for id_, (_, decode) in zip(done.ids, prepared, strict=True)]
 
     async def map(
         self,
@@ -293,7 +280,7 @@ class Laneway:
                     yield error
 
     def _prepare(
-        self, task: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], options: Options
+        self, task: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], options: _Options
     ) -> tuple[NewTask, Callable[[bytes], Any]]:
         from laneway.triage.patient import Patient, Pins
 
@@ -301,8 +288,9 @@ class Laneway:
         urgency = self.triage.urgency_of(options.urgency) if options.urgency else None
         if isinstance(task, str) and task in self.config.types:
             record = dict(kwargs) if kwargs or not args else args[0]
-            return self._prompt_task(task, record, urgency, options, now), _answer_text
+            return self._prompt_task(task, record, urgency, options, now), self._prompts[task].asked.decode
         function = self.python.find(task if isinstance(task, str) else getattr(task, "name", repr(task)))
+        self._refuse_checks_of_python(function.name)
         own_urgency = self.triage.urgency_of(function.urgency) if function.urgency else None
         patient = Patient(
             type=function.name,
@@ -323,7 +311,7 @@ class Laneway:
         new = self._routed(patient, spec, function.encode(args, kwargs), options, now)
         return new, function.decode_result
 
-    def _routed(self, patient: Any, spec: Spec, body: bytes, options: Options, now: float) -> NewTask:
+    def _routed(self, patient: Any, spec: Spec, body: bytes, options: _Options, now: float) -> NewTask:
         route = self.triage.assess(patient)
         due_at = now + self.config.target_wait(route.urgency)
         return NewTask(
@@ -341,9 +329,12 @@ class Laneway:
         )
 
     def _prompt_task(
-        self, type_name: str, record: Mapping[str, Any], urgency: Urgency | None, options: Options, now: float
+        self, type_name: str, record: Mapping[str, Any], urgency: Urgency | None, options: _Options, now: float
     ) -> NewTask:
+        import orjson
+
         from laneway.intake.prompts import PromptType
+        from laneway.providers.checks import needs_code
         from laneway.triage.patient import Patient, Pins
 
         prompt = self._prompts.get(type_name)
@@ -361,12 +352,26 @@ class Laneway:
             key=options.key,
             team=options.team,
         )
-        return self._routed(patient, prompt.spec, rendered.body, options, now)
+        new = self._routed(patient, prompt.spec, rendered.body, options, now)
+        if needs_code(prompt.spec.checks):  # its checks may look at the record
+            new = replace(new, record=orjson.dumps(record, default=str))
+        return new
+
+    def _refuse_checks_of_python(self, name: str) -> None:
+        settings = self.config.types.get(name)
+        if settings is not None and (settings.output or settings.checks):
+            raise ConfigError(
+                f"{name} is a Python task: output and checks under [types.{name}] do not apply to it",
+                hint="check what it returns in its own code, or use lw.call(…, output=Model, check=function)",
+            )
 
     async def _api_run(self) -> Run:
         if self._run is None:
-            now = self.clock.now()
-            self._run = await self.store.open_run(API_RUN, info={"kind": "api"}, max_cost=None, now=now, join=True)
+            async with self._opening:
+                now = self.clock.now()
+                self._run = await self.store.find_run(API_RUN) or await self.store.open_run(
+                    API_RUN, info={"kind": "api"}, max_cost=None, now=now
+                )
         return self._run
 
     # working ------------------------------------------------------------------------------------------------------
@@ -376,37 +381,35 @@ class Laneway:
         finished first."""
         from laneway.app.engine import engine
 
-        loop = asyncio.get_running_loop()
-
         def announce(task_id: int) -> None:
-            if board := self._boards.get(loop):
-                board.ended(task_id)
+            if self._board is not None:
+                self._board.ended(task_id)
 
         async with engine(self, ended=announce) as running:
-            self._poke = partial(_call_soon, loop, running.dispatcher.poke)
-            self.loop = loop
-            relaying = loop.create_task(self.relay.run(Duty(self.store, "outbox", running.worker, self.clock)))
-            work = loop.create_task(running.dispatcher.run())
+            self._poke = running.dispatcher.poke
+            self.loop = asyncio.get_running_loop()
+            work = self.loop.create_task(running.dispatcher.run())
             try:
                 yield
             finally:
                 self._poke = self.loop = None
-                relaying.cancel()
                 running.dispatcher.drain()
                 await work
-                await asyncio.wait([relaying])
 
     async def call(
         self,
         model: str,
         messages: Sequence[Mapping[str, Any]] | str,
         *,
-        output: type[Any] | Mapping[str, Any] | None = None,
+        output: Any = None,
+        check: Callable[[Any], Any] | None = None,
         **params: Any,
     ) -> Any:
         """Ask a model from inside a task: admitted by its account's limits, recorded in the ledger. ``messages``: Chat
         Completions messages, or one user text. ``output``: a pydantic model or JSON Schema; then that is returned, else
-        the answer's text. ``params``: further Chat Completions fields. Raises ProviderError when the model will not."""
+        the answer's text. ``check`` gets what is to be returned, and returns None or what is wrong with it, or raises
+        ValueError. An answer that is not as asked for is asked for again, with the fault shown. ``params``: further
+        Chat Completions fields. Raises ProviderError when the model will not."""
         context = CURRENT.get()
         inner = self.python.inner
         if context is None or inner is None:
@@ -414,21 +417,16 @@ class Laneway:
                 "lw.call was used outside a task",
                 hint="call it inside a function decorated with @lw.task, and submit that",
             )
-        return await inner.call(context.task, next(context.calls), model, messages, output, params)
+        return await inner.call(context.task, next(context.calls), model, messages, output, check, params)
 
     async def close(self) -> None:
         """Close the store. Safe to call twice."""
-        for loop, board in self._boards.items():
-            if not loop.is_closed():
-                _call_soon(loop, board.close)
-        self._boards = {}
+        if self._board is not None:
+            self._board.close()
         self.python.close()
-        if self._relay is not None:
-            await self._relay.close()
-            self._relay = None
         if self._store is not None:
             await self._store.close()
-            self._store = self._run = None
+            self._store = self._board = self._run = None
 
     async def __aenter__(self) -> Laneway:
         return self
@@ -437,15 +435,21 @@ class Laneway:
         await self.close()
 
 
-def _call_soon(loop: asyncio.AbstractEventLoop, work: Callable[[], None]) -> None:
-    """On that loop, from whichever thread."""
-    if loop is asyncio._get_running_loop():
-        work()
-    else:
-        loop.call_soon_threadsafe(work)
+class _Options:
+    """How one submission differs from the defaults."""
 
+    __slots__ = ("deadline", "delay", "key", "lane", "model", "tags", "team", "urgency")
 
-def _answer_text(output: bytes) -> str:
-    from laneway.providers.chat import answer_text
-
-    return answer_text(Wire.CHAT, output)
+    def __init__(
+        self,
+        key: str | None = None,
+        urgency: str | None = None,
+        lane: str | None = None,
+        model: str | None = None,
+        deadline: float | None = None,
+        delay: float | None = None,
+        tags: Sequence[str] = (),
+        team: str | None = None,
+    ) -> None:
+        self.key, self.urgency, self.lane, self.model = key, urgency, lane, model
+        self.deadline, self.delay, self.tags, self.team = deadline, delay, tuple(tags), team

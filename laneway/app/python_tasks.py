@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import dataclasses
 import functools
 import inspect
 import itertools
@@ -123,7 +124,9 @@ def to_json(value: Any, name: str) -> bytes:
 class PythonTasks:
     """Registry and executor. Async functions run on the loop, sync ones in threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, clean: Callable[[str], str] = str) -> None:
+        """``clean`` takes keys out of what functions say when they fail."""
+        self._clean = clean
         self._functions: dict[str, TaskFunction[..., Any]] = {}
         self._threads: ThreadPoolExecutor | None = None
         self.inner: InnerCalls | None = None  # set while a worker runs
@@ -145,6 +148,13 @@ class PythonTasks:
             ) from None
 
     async def __call__(self, task: Claimed, admission: Admission | None) -> Reply:
+        reply = await self._run(task)
+        if reply.failure is None:
+            return reply
+        failure = dataclasses.replace(reply.failure, message=self._clean(reply.failure.message))
+        return dataclasses.replace(reply, failure=failure)
+
+    async def _run(self, task: Claimed) -> Reply:
         started = time.perf_counter()
         token = CURRENT.set(Context(task))
         try:

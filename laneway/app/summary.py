@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from laneway.dispatch.dispatcher import Stop, StopReason
+from laneway.intake.draft import BadLine
 from laneway.store.interface import FailureGroup, GroupFigures, RunFigures
 from laneway.task import Outcome, State
 
@@ -23,12 +24,15 @@ class Summary:
     counts: Mapping[State, int]
     deduplicated: int
     bad_input: int
+    bad_first: Sequence[BadLine]  # of these, those that are shown
+    bad_file: str | None  # where all of them are kept
     stop: Stop
     seconds: float
     process_started: float  # seconds since 1970
     figures: RunFigures  # of this invocation
     total: RunFigures  # of the whole run, earlier invocations included
     bound: Mapping[str, float]  # seconds that each limit held work back
+    paused: tuple[str, ...] = ()  # what somebody holds that has tasks of this run left: "lane legal"
 
     @property
     def succeeded(self) -> int:
@@ -93,7 +97,10 @@ class Summary:
             },
             "stopped_reason": None if self.stop.reason is StopReason.DONE else self.stop.reason.value,
             "stopped_message": self.stop.message or None,
+            "paused": list(self.paused),
             "bad_input": self.bad_input,
+            "bad_input_first": [{"at": bad.place, "reason": bad.reason} for bad in self.bad_first],
+            "bad_input_file": self.bad_file,
             "seconds": round(self.seconds, 4),
             "wall_s": round(time.time() - self.process_started, 4),  # this object is the last thing that is printed
             "sequential_seconds": round(figures.sequential_seconds, 4),

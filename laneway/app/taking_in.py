@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from laneway.errors import BudgetError, ConflictError, InputError
@@ -13,13 +15,15 @@ from laneway.intake.draft import BadLine, Draft
 from laneway.intake.faults import Faults
 from laneway.intake.reading import Reading
 from laneway.task import NewTask, Route
+from laneway.triage.filters import inputs_of
 from laneway.triage.patient import Patient
 
 if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
     from laneway.providers.catalog import Catalog
 
-CHUNK = 500  # tasks in one submission to the store
+CHUNK = 500  # tasks in one submission to the store …
+CHUNK_BYTES = 32_000_000  # … or as many as have this size together
 
 log = logging.getLogger(__name__)
 
@@ -46,19 +50,22 @@ class TakingIn:
         self._catalog = catalog
         self.faults = Faults(reading.name)
         self.taken = self.deduplicated = self.conflicts = 0
+        self.kept: Path | None = None  # where the faults are written
         self.models: set[str] = set()  # every model of every route, fallbacks too
 
     def chunks(self) -> Iterator[list[Routed]]:
-        """Routed tasks, ``CHUNK`` lines at a time. What cannot become a task goes to ``faults``."""
+        """Routed tasks, ``CHUNK`` at a time, fewer of large ones. What cannot become a task goes to ``faults``."""
         chunk: list[Draft] = []
+        size = 0
         for item in self._reading:
             if isinstance(item, BadLine):
                 self.faults.add(item)
                 continue
             chunk.append(item)
-            if len(chunk) == CHUNK:
+            size += len(item.body)
+            if len(chunk) == CHUNK or size > CHUNK_BYTES:
                 yield self._routed(chunk)
-                chunk = []
+                chunk, size = [], 0
         if chunk:
             yield self._routed(chunk)
 
@@ -66,10 +73,21 @@ class TakingIn:
         """Count a chunk. ``conflicts``: positions of tasks whose key came before with another body."""
         for position in conflicts:
             draft = chunk[position].draft
-            self.faults.add(BadLine(draft.line, f"the key {draft.key!r} came before with another body", b""))
+            self.faults.add(draft.bad(f"the key {draft.key!r} came before with another body"))
         self.conflicts += len(conflicts)
         self.deduplicated += duplicates
         self.taken += len(chunk) - len(conflicts)
+
+    def keep_faults(self) -> None:
+        """Write what was skipped into the side file beside the input. Raises InputError when that cannot be."""
+        self.kept = self._reading.side_file()
+        try:
+            self.faults.write(self.kept)
+        except OSError as error:
+            raise InputError(
+                f"the bad lines cannot be kept in {self.kept}: {error.strerror}",
+                hint="run it from a folder of your own",
+            ) from None
 
     def finish(self, on_bad_input: OnBadInput) -> None:
         """Raises InputError or ConflictError for what cannot be used, ConfigError or AuthError for a model that cannot
@@ -105,13 +123,22 @@ class TakingIn:
         now = self._lw.clock.now()
         for draft in drafts:
             try:
-                route = self._assess(draft)
+                routed.append(self._with_route(draft, now))
             except InputError as error:
-                self.faults.add(BadLine(draft.line, error.message, b""))
-                continue
-            # here a draft has its model and is not yet fixed: the place to fit its body to what that model takes
-            routed.append(Routed(draft, self._task(draft, route, now)))
+                self.faults.add(draft.bad(error.message))
         return routed
+
+    def _with_route(self, draft: Draft, now: float) -> Routed:
+        """The draft's route, and the draft as its model takes it: a PDF goes as text where the model takes none."""
+        route = self._assess(draft)
+        if draft.as_text is not None and "pdf" in draft.attachments:
+            if "pdf" not in inputs_of(route.model, self._lw.config):
+                draft = draft.as_text()
+                route = self._assess(draft)
+            else:
+                able = tuple(name for name in route.fallbacks if "pdf" in inputs_of(name, self._lw.config))
+                route = route if able == route.fallbacks else dataclasses.replace(route, fallbacks=able)
+        return Routed(draft, self._task(draft, route, now))
 
     def _assess(self, draft: Draft) -> Route:
         """Raises InputError when no model can take the draft or a model is not known."""
@@ -127,6 +154,7 @@ class TakingIn:
                 key=draft.key,
                 refused_by=draft.refused_by,
                 attachments=draft.attachments,
+                pdf_as_text=draft.as_text is not None,
             )
         )
         for name in (route.model, *route.fallbacks):

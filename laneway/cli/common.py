@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import importlib.util
 import os
+import shutil
 import sys
 import time
 from collections.abc import Coroutine
@@ -40,10 +41,14 @@ def application(config: list[Path] | None, store: str | None, verbose: int) -> L
     """The application of this command, with logging set up."""
     from laneway.app.laneway import Laneway
     from laneway.config.load import load
-    from laneway.logs import configure
+    from laneway.logs import configure, hide_content
+    from laneway.providers.secrets import known_secrets
 
-    redactor = configure(verbose)
+    redactor = configure(verbose, secrets=known_secrets(os.environ))
     loaded = load([path.absolute() for path in config or ()], env=os.environ, cwd=Path.cwd())
+    redactor.add(known_secrets(os.environ, loaded))
+    if loaded.hide_content:
+        hide_content()
     return Laneway(loaded, store=store, secrets=redactor.add)
 
 
@@ -68,15 +73,51 @@ def print_json(data: Any) -> None:
     sys.stdout.flush()
 
 
+def printable(text: str) -> str:
+    """Text from a model or a file, without what a terminal would obey."""
+    return "".join(char if char.isprintable() or char == "\n" else " " for char in text)
+
+
 def fail(error: LanewayError, as_json: bool) -> NoReturn:
     """Say what is wrong and what to do next, and leave with the error's exit code."""
+    from laneway.logs import without_secrets
+
     if as_json:
-        print_json(error.as_json())
+        said = error.as_json()["error"]
+        print_json({"error": {name: without_secrets(text) for name, text in said.items()}})
     else:
-        sys.stderr.write(f"laneway: {error.message}\n")
+        sys.stderr.write(f"laneway: {printable(without_secrets(error.message))}\n")
         if error.hint:
-            sys.stderr.write(f"  → {error.hint}\n")
+            sys.stderr.write(f"  → {printable(without_secrets(error.hint))}\n")
     raise SystemExit(error.exit_code)
+
+
+def command_name(command: str = "laneway") -> str:
+    """A ``laneway …`` command as it can be typed in this shell: where the name is not found, with its place."""
+    program, _, rest = command.partition(" ")
+    if program == "laneway" and shutil.which("laneway") is None:
+        beside = Path(sys.executable).with_name("laneway")
+        program = _from_here(beside) if beside.exists() else f"{_from_here(Path(sys.executable))} -m laneway"
+    return f"{program} {rest}" if rest else program
+
+
+def _from_here(path: Path) -> str:
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def crash(error: Exception, as_json: bool) -> NoReturn:
+    """An error that nobody expected: a bug of ours. Its trace is shown as logs are, without keys."""
+    from laneway.logs import crash_text
+
+    sys.stderr.write(crash_text(error))
+    name = type(error).__name__
+    if as_json:
+        print_json({"error": {"kind": "internal", "message": f"an unexpected {name}", "hint": "please report it"}})
+    sys.stderr.write(f"laneway: an unexpected {name}; this is a fault of Laneway's: please report it\n")
+    raise SystemExit(1)
 
 
 def process_started() -> float:

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from laneway.cli.common import JsonOption, VerboseOption, process_started, run_async
+from laneway.cli.common import JsonOption, VerboseOption, command_name, process_started, run_async
 
 LOCAL_SERVERS = {"Ollama": 11434, "vLLM": 8000, "LM Studio": 1234}
 KEYS = (
@@ -98,19 +98,10 @@ def _real_providers() -> list[str]:
 
 
 def _next_steps(folder: Path) -> str:
-    command = "laneway" if shutil.which("laneway") else _beside_python()
+    command = command_name()
     return (
         "\nNext:\n"
         f"  {command} explain legal-0001 --config {folder}/laneway.toml\n      why a task went where it went\n"
         f"  {command} status --config {folder}/laneway.toml\n      what the store holds\n"
         f"  {command} run YOUR_FILE.jsonl\n      your own tasks, with your own key\n"
     )
-
-
-def _beside_python() -> str:
-    """The command where it was installed, for a shell that does not find it."""
-    command = Path(sys.executable).with_name("laneway")
-    try:
-        return str(command.relative_to(Path.cwd()))
-    except ValueError:
-        return str(command)

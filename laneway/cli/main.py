@@ -10,8 +10,8 @@ from typing import NoReturn
 
 import typer
 
-from laneway.cli import demo, run, show, simulator, worker
-from laneway.cli.common import fail
+from laneway.cli import demo, init, run, show, simulator, status, steer, trust, worker
+from laneway.cli.common import crash, fail
 from laneway.errors import LanewayError, UsageError
 
 # typer brings its own copy of click; this is the base of everything that refuses a command line
@@ -45,9 +45,13 @@ def options(
 
 for group in (
     run,
+    init,
     demo,
+    status,
     show,
+    steer,
     worker,
+    trust,
     simulator,
 ):
     group.register(app)
@@ -72,16 +76,16 @@ def main() -> NoReturn:
 
 def _run(as_json: bool) -> None:
     try:
-        app(standalone_mode=False)
+        app(prog_name="laneway", standalone_mode=False)
     except LanewayError as error:
         fail(error, as_json)
     except (KeyboardInterrupt, typer.Abort):
         raise SystemExit(130) from None
     except BrokenPipeError:
         raise SystemExit(0) from None
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - what nobody expected leaves through ``crash``
         if not isinstance(error, Refused):
-            raise
+            crash(error, as_json)
         message = getattr(error, "format_message", lambda: "")().replace("\n", " ")
         if not message or type(error).__name__ == "NoArgsIsHelpError":  # the help was printed already
             raise SystemExit(2) from None

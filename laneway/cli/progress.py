@@ -63,7 +63,10 @@ async def picture(batch: Batch) -> Group:
     head.append(f"   {money(run.spent)} so far")
     if left is not None and progress.phase == "running":
         head.append(f"   about {duration(left)} left")
-    return Group(head, _lanes(lanes), _accounts(batch, now))
+    held = {str(pause) for pause in await batch.store.pauses() if pause.since is not None}
+    if f"run {run.id}" in held:
+        head.append(f"   paused: laneway resume run {run.id}", style="yellow")
+    return Group(head, _lanes(lanes, held), _accounts(batch, now))
 
 
 def _bar(share: float) -> str:
@@ -71,7 +74,7 @@ def _bar(share: float) -> str:
     return "━" * full + "╌" * (BAR - full)
 
 
-def _lanes(lanes: dict[str, dict[State, int]]) -> Table:
+def _lanes(lanes: dict[str, dict[State, int]], held: set[str]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("lane")
     for name in ("waiting", "running", "done", "failed"):
@@ -80,15 +83,21 @@ def _lanes(lanes: dict[str, dict[State, int]]) -> Table:
         waiting = sum(counts.get(state, 0) for state in (State.TRIAGING, State.READY, State.WAITING))
         failed = counts.get(State.FAILED, 0)
         cells = (waiting, counts.get(State.RUNNING, 0), counts.get(State.SUCCEEDED, 0))
-        table.add_row(lane, *(f"{n:,}" for n in cells), Text(f"{failed:,}", style="red" if failed else ""))
+        shown = Text(lane)
+        if f"lane {lane}" in held:
+            shown.append(" (paused)", style="yellow")
+        table.add_row(shown, *(f"{n:,}" for n in cells), Text(f"{failed:,}", style="red" if failed else ""))
     return table
 
 
 def _accounts(batch: Batch, now: float) -> Table:
     table = Table(box=None, pad_edge=False, show_header=False)
     assert batch.progress.engine is not None
-    for desk in batch.progress.engine.desks:
-        if desk.paused:
+    desks = batch.progress.engine.desks
+    for desk in desks:
+        if desks.held(desk.name):
+            said = Text(f"paused: laneway resume account {desk.name}", style="yellow")
+        elif desk.paused:
             said = Text(f"paused: {desk.paused}", style="red")
         elif not desk.breaker.closed:
             said = Text("does not answer; one call at a time looks whether it is back", style="yellow")

@@ -50,7 +50,7 @@ def summary_lines(summary: Summary) -> str:
     elif figures.calls:
         console.print("  held by  no limit; the calls themselves took the time")
     if summary.bad_input:
-        console.print(f"  skipped  {summary.bad_input:,} bad lines")
+        console.print("\n".join(_skipped(summary)), markup=False)
     if summary.deduplicated:
         console.print(f"  twice    {summary.deduplicated:,} lines that came before, taken once")
     for title, groups in (
@@ -68,6 +68,8 @@ def summary_lines(summary: Summary) -> str:
             console.print(Text(f"      for example {group.example_key or group.example_id}"))
     if summary.stop.reason is not StopReason.DONE:
         console.print(Text(_stopped(summary), style="bold yellow"))
+    for thing in summary.paused:
+        console.print(Text(f"paused by hand: {thing}; `laneway resume {thing}` lets it go on", style="bold yellow"))
     console.print(Text(f"results in {summary.out}"))
     return buffer.getvalue()
 
@@ -89,6 +91,13 @@ def money(amount: float | None) -> str:
     return (
         f"${amount:,.2f}" if amount >= 1 or amount == 0 else f"${amount:.4f}" if amount >= 0.0001 else f"${amount:.6f}"
     )
+
+
+def _skipped(summary: Summary) -> list[str]:
+    lines = [f"  skipped  {summary.bad_input:,} that cannot be used, kept in {summary.bad_file}"]
+    lines += [f"           {bad.place}: {bad.reason}" for bad in summary.bad_first]
+    more = summary.bad_input - len(summary.bad_first)
+    return [*lines, f"           … and {more:,} more"] if more else lines
 
 
 def _cost_line(summary: Summary) -> str:

@@ -41,7 +41,13 @@ def register(app: typer.Typer) -> None:
 
 
 def run(
-    input: Annotated[str, typer.Argument(help="A .jsonl or .csv file, or - for standard input.", metavar="INPUT")],
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            help="A .jsonl, .csv or .xlsx file, a folder, a pattern like 'claims/*.pdf', or - for standard input.",
+            metavar="INPUT...",
+        ),
+    ],
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="Results: .jsonl or .csv.", show_default=False)
     ] = None,
@@ -87,9 +93,10 @@ def run(
         triage=triage or model == "auto",
         limit=limit,
         samples=samples,
+        also=tuple(inputs[1:]),
     )
     options = BatchOptions(
-        input=input,
+        input=inputs[0],
         out=out,
         read=read,
         concurrency=concurrency,

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
+from laneway.config.code import is_reference
 from laneway.config.faults import Fault, close_match
-from laneway.config.models import Config, parse_urgency
+from laneway.config.models import CheckConfig, Config, parse_urgency
+from laneway.config.patterns import BadPattern, finder
 from laneway.config.places import Place, dotted
 from laneway.task import Urgency
 
@@ -33,9 +36,28 @@ def check(config: Config) -> Iterator[Fault]:
         yield from _models(config, kind, ("types", name))
         for field in ("system", "prompt", "output"):
             path = getattr(kind, field)
-            if path is not None and not (config.folder / path).is_file():
-                yield Fault(("types", name, field), f"there is no file {config.folder / path}")
+            if path is not None and not (field == "output" and is_reference(str(path))):
+                yield from _file(config.folder / path, ("types", name, field))
+        for index, one in enumerate(kind.checks):
+            yield from _check_of_answers(config, one, ("types", name, "checks", index))
     yield from _misspelt_by_environment(config)
+
+
+def _file(path: Path, place: Place) -> Iterator[Fault]:
+    if not path.is_file():
+        yield Fault(place, f"there is no file {path}")
+
+
+def _check_of_answers(config: Config, check: CheckConfig, place: Place) -> Iterator[Fault]:
+    if check.pattern is not None:
+        try:
+            finder(check.pattern)
+        except BadPattern as error:
+            yield Fault((*place, "pattern"), f"this pattern cannot be used: {error}")
+    if check.schema_ is not None:
+        yield from _file(config.folder / check.schema_, (*place, "schema"))
+    if check.function is not None and not is_reference(check.function):
+        yield Fault((*place, "function"), 'this must be "module:function"')
 
 
 def _known(what: str, name: str, names: Mapping[str, Any], place: Place) -> Iterator[Fault]:

@@ -79,7 +79,10 @@ def unknown_setting(place: Place) -> str:
     if place[0] == "accounts" and name.casefold() in ("api_key", "key", "apikey", "token"):
         return "keys do not belong in the config; name the variable with api_key_env, or a file with api_key_file"
     section: type[BaseModel] = models.Config if len(place) == 1 else _SECTIONS.get(str(place[0]), models.Config)
-    known = [field for field in section.model_fields if field not in INNER or section is not models.Config]
+    if section is models.TypeConfig and place[2] == "checks" and len(place) > 3:
+        section = models.CheckConfig
+    fields = section.model_fields.items()
+    known = [field.alias or name for name, field in fields if name not in INNER or section is not models.Config]
     return "there is no such setting" + (close_match(name, known) or f"; known here: {', '.join(known)}")
 
 

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from laneway.config import environment
 from laneway.config.check import check
+from laneway.config.code import is_reference
 from laneway.config.faults import INNER, Fault, of_validation, raise_faults, unknown_setting
 from laneway.config.models import Config
 from laneway.config.places import Place, dotted, leaves, line_numbers
@@ -35,13 +36,18 @@ def load(paths: Sequence[Path] = (), *, env: Mapping[str, str], cwd: Path) -> Co
 
     Raises ConfigError that names file, line, setting and reason of every fault.
     """
-    files = [cwd / path for path in paths] or _from_env(env, cwd) or _above(cwd)
+    files = found_files(paths, env=env, cwd=cwd)
     folder = files[-1].parent if files else cwd
     draft = _Draft()
     for file in files:
         draft.add_file(file, folder)
     draft.add_environment(env)
     return draft.config(folder)
+
+
+def found_files(paths: Sequence[Path] = (), *, env: Mapping[str, str], cwd: Path) -> list[Path]:
+    """The files that ``load`` reads, in its order."""
+    return [cwd / path for path in paths] or _from_env(env, cwd) or _above(cwd)
 
 
 def namespace(config: Config) -> str:
@@ -201,8 +207,15 @@ def _anchor(table: Mapping[str, Any], folder: Path) -> None:
         entries = table.get(section)
         for entry in entries.values() if isinstance(entries, dict) else ():
             for name in names:
-                if isinstance(entry, dict) and isinstance(entry.get(name), str):
-                    entry[name] = str(folder / entry[name])
+                _anchor_one(entry, name, folder)
+            checks = entry.get("checks") if isinstance(entry, dict) else None
+            for one in checks if isinstance(checks, list) else ():
+                _anchor_one(one, "schema", folder)
+
+
+def _anchor_one(entry: Any, name: str, folder: Path) -> None:
+    if isinstance(entry, dict) and isinstance(entry.get(name), str) and not is_reference(entry[name]):
+        entry[name] = str(folder / entry[name])
 
 
 def _settle_either(data: Mapping[str, Any], table: Mapping[str, Any]) -> None:

@@ -45,6 +45,23 @@ def _variable_name(value: object) -> object:
     return value
 
 
+def _address(value: object) -> object:
+    """A password in an address would be shown wherever the address is."""
+    if isinstance(value, str) and "@" in value.partition("://")[2].partition("/")[0]:
+        raise ValueError(
+            "an address with a user name or password in it is not used;"
+            " put the key into a variable and write that variable's name under api_key_env"
+        )
+    return value
+
+
+def _headers(value: object) -> object:
+    """A false host would send the key to whoever that host is."""
+    if isinstance(value, dict) and any(str(name).strip().casefold() == "host" for name in value):
+        raise ValueError("the header Host is not set by hand; base_url says where calls go")
+    return value
+
+
 def parse_urgency(value: object) -> Urgency:
     """``"urgent"`` → Urgency.URGENT. Raises ValueError naming the four words."""
     if isinstance(value, Urgency):
@@ -61,6 +78,7 @@ UrgencyName = Annotated[Urgency, BeforeValidator(parse_urgency)]
 Rate = Annotated[float, BeforeValidator(_no_switch), Field(gt=0)]
 Price = Annotated[float, BeforeValidator(_no_switch), Field(ge=0)]  # USD per million tokens
 Count = Annotated[int, BeforeValidator(_no_switch), Field(ge=1)]
+Address = Annotated[str, BeforeValidator(_address)]
 VariableName = Annotated[str, BeforeValidator(_variable_name)]
 
 
@@ -72,10 +90,10 @@ class AccountConfig(Section):
     """One pool of limits: a key at an endpoint. Every limit is optional."""
 
     provider: str = "openai"
-    base_url: str | None = None  # default: the preset's, or its *_BASE_URL variable
+    base_url: Address | None = None  # default: the preset's, or its *_BASE_URL variable
     api_key_env: VariableName | None = None  # default: the preset's
     api_key_file: Path | None = None
-    headers: dict[str, str] = Field(default_factory=dict)
+    headers: Annotated[dict[str, str], BeforeValidator(_headers)] = Field(default_factory=dict)
     requests_per_second: Rate | None = None
     requests_per_minute: Rate | None = None
     input_tokens_per_minute: Rate | None = None
@@ -84,6 +102,7 @@ class AccountConfig(Section):
     requests_per_day: Rate | None = None
     concurrency: Count | None = None
     weight: Rate = 1.0  # its part of a model's calls, against the model's other accounts
+    responses: bool | None = None  # whether it has /responses; default: by provider
 
 
 class ModelConfig(Section):
@@ -136,10 +155,10 @@ class TypeConfig(Section):
 
     system: Path | None = None
     prompt: Path | None = None
-    output: Path | None = None  # JSON Schema; or "module:Model", a pydantic model
+    output: Path | None = None  # a JSON Schema's file; or "module:Model", a pydantic model
     checks: list[CheckConfig] = Field(default_factory=list)
     max_output_tokens: Count | None = None
-    max_attempts: Count | None = None
+    max_attempts: Count | None = None  # calls for a task in all, on whichever models of its route
     timeout: TimeLimit | None = None
     key: str | None = None  # the record's field that identifies it; default: custom_id, id or key where present
     lane: str | None = None

@@ -1,10 +1,12 @@
-"""Where a setting stands: its dotted name for people, and its line in the file."""
+"""Where a setting stands: its dotted name for people, its line in the file, and whether a file it names is the
+project's."""
 
 from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 Place = tuple[int | str, ...]  # as pydantic has it: names, and indexes (from 0) into lists
@@ -22,6 +24,13 @@ def dotted(place: Place) -> str:
             name = part if re.fullmatch(r"[A-Za-z0-9_-]+", part) else '"' + part.replace('"', '\\"') + '"'
             text += f".{name}" if text else name
     return text
+
+
+def own_file(path: Path, folders: Sequence[Path]) -> bool:
+    """Whether a file really lies in one of these (real) folders, and is not hidden there."""
+    real = path.resolve()
+    inside = [real.relative_to(folder) for folder in folders if real.is_relative_to(folder)]
+    return any(not any(part.startswith(".") for part in within.parts) for within in inside)
 
 
 def leaves(table: Mapping[str, Any], place: Place = ()) -> Iterator[Place]:

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from jinja2 import FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateNotFound
 from jinja2.exceptions import SecurityError
 from jinja2.runtime import Context
 from jinja2.sandbox import SandboxedEnvironment
 from jinja2.utils import missing
+
+from laneway.config.places import own_file
 
 LARGEST_VALUE = 20_000_000  # characters or bits that one expression may make
 
@@ -29,6 +31,17 @@ class Missing(StrictUndefined):
         return f"the prompt asks for {name!r} inside a field where there is none"
 
 
+class _Includes(FileSystemLoader):
+    """From the folder or below: links lead nowhere else, and hidden files (``.env``) are no templates."""
+
+    def get_source(self, environment: Environment, template: str) -> tuple[str, str, Any]:
+        source, name, fresh = super().get_source(environment, template)
+        folder = Path(self.searchpath[0]).resolve()
+        if not own_file(Path(name), [folder]):
+            raise TemplateNotFound(template)
+        return source, name, fresh
+
+
 class PromptEnvironment(SandboxedEnvironment):
     """Sandboxed; includes only from one folder. ``{{ order.items }}`` means the record's "items", never a method; null
     is nothing, lists and tables are JSON."""
@@ -37,7 +50,7 @@ class PromptEnvironment(SandboxedEnvironment):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(
-            loader=FileSystemLoader(folder), undefined=Missing, autoescape=False, finalize=_finalize, cache_size=400
+            loader=_Includes(folder), undefined=Missing, autoescape=False, finalize=_finalize, cache_size=400
         )
         for name in ("lipsum", "cycler", "joiner"):
             self.globals.pop(name, None)

@@ -64,7 +64,7 @@ class Templates:
 
         try:
             compiled = self._env.from_string(text)
-            self._compile_included(text, set())
+            mentions = self._compile_included(text, set())
         except TemplateNotFound as error:
             raise ConfigError(
                 f"{file}: it includes {error.name!r}, which is not in {self._folder}",
@@ -75,27 +75,32 @@ class Templates:
             raise ConfigError(f"{where}, line {error.lineno}: {error.message}", hint="mend the template") from None
         except (RecursionError, MemoryError, OverflowError):
             raise ConfigError(f"{file}: too deeply nested or too large", hint="make the template simpler") from None
-        return Template(name, compiled)
+        return Template(name, compiled, frozenset(mentions))
 
-    def _compile_included(self, text: str, seen: set[str]) -> None:
-        """A mistake in an included file is found now, not when the first record comes."""
-        from jinja2.meta import find_referenced_templates
+    def _compile_included(self, text: str, seen: set[str]) -> set[str]:
+        """The fields that a text and what it includes ask for. A mistake in an included file is found now, not when the
+        first record comes."""
+        from jinja2.meta import find_referenced_templates, find_undeclared_variables
 
-        for name in find_referenced_templates(self._env.parse(text)):
+        parsed = self._env.parse(text)
+        mentions = find_undeclared_variables(parsed)
+        for name in find_referenced_templates(parsed):
             if name is None or name in seen:
                 continue
             seen.add(name)
             self._env.get_template(name)
             assert self._env.loader is not None
-            self._compile_included(self._env.loader.get_source(self._env, name)[0], seen)
+            mentions |= self._compile_included(self._env.loader.get_source(self._env, name)[0], seen)
+        return mentions
 
 
 class Template:
     """One prompt. In it a record's fields are variables; ``record`` is all of them (``{{ record["Customer name"] }}``),
     unless a field has that name."""
 
-    def __init__(self, name: str, compiled: jinja2.Template) -> None:
+    def __init__(self, name: str, compiled: jinja2.Template, mentions: frozenset[str] = frozenset()) -> None:
         self.name = name
+        self.mentions = mentions  # the fields that it asks for
         self._compiled = compiled
 
     def render(self, fields: Mapping[str, object]) -> str:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol
 
 from laneway.dispatch.desk import Admission
 from laneway.dispatch.desks import Desks
+from laneway.providers.chat import answer_text
+from laneway.providers.complaints import Complaint, shown_to
 from laneway.providers.model import Account, Model, Reply
 from laneway.task import Claimed, Failure, Spec
 
@@ -16,31 +19,58 @@ class Caller(Protocol):
     """What is needed of ``laneway.providers.client.Client``; a fake is three lines."""
 
     async def call(
-        self, account: Account, model: Model, spec: Spec, body: bytes, *, timeout: float, complaint: str | None = None
+        self,
+        account: Account,
+        model: Model,
+        spec: Spec,
+        body: bytes,
+        *,
+        timeout: float,
+        complaint: Complaint | None = None,
     ) -> Reply: ...
 
 
 class Check(Protocol):
-    def __call__(self, spec: Spec, output: bytes) -> Failure | None: ...
+    """What is needed of ``laneway.providers.validate.OutputCheck``."""
+
+    def unready(self, spec: Spec) -> Failure | None: ...
+
+    def wants_record(self, spec: Spec) -> bool: ...
+
+    def __call__(self, spec: Spec, output: bytes, record: Mapping[str, Any] | None = None) -> Failure | None: ...
+
+
+Records = Callable[[Claimed], Awaitable["Mapping[str, Any]"]]  # a task's input columns, {} where it has none
 
 
 class ModelCalls:
     """Executes tasks whose body is a model request."""
 
-    def __init__(self, caller: Caller, desks: Desks, check: Check, prices: asyncio.Event) -> None:
+    def __init__(self, caller: Caller, desks: Desks, check: Check, records: Records, prices: asyncio.Event) -> None:
         self._prices = prices  # set when prices are known: before that, nothing is settled
         self._caller = caller
         self._desks = desks
         self._check = check
+        self._records = records
 
     async def __call__(self, task: Claimed, admission: Admission | None) -> Reply:
         assert admission is not None, "a model task is claimed for an account"
         model = self._desks.model(task.model)
         assert model is not None, "a task is admitted for a model that is known"
+        if unready := self._check.unready(task.spec):
+            return Reply(None, None, unready, 0.0)
         timeout = task.spec.timeout or model.timeout
         account = admission.desk.account
-        reply = await self._caller.call(account, model, task.spec, task.body, timeout=timeout, complaint=task.complaint)
+        complaint = shown_to(Complaint.from_text(task.complaint), task.model)
+        reply = await self._caller.call(account, model, task.spec, task.body, timeout=timeout, complaint=complaint)
         await self._prices.wait()
-        if reply.output is not None and (fault := self._check(task.spec, reply.output)):
-            return dataclasses.replace(reply, output=None, failure=fault)
+        if reply.output is not None and (fault := await self._fault(task, reply.output)):
+            said = answer_text(task.spec.wire, reply.output)
+            return dataclasses.replace(reply, output=None, failure=fault, answer=said)
         return reply
+
+    async def _fault(self, task: Claimed, output: bytes) -> Failure | None:
+        if not self._check.wants_record(task.spec):
+            return self._check(task.spec, output)
+        record = await self._records(task)
+        return await asyncio.to_thread(self._check, task.spec, output, record)  # it may take its time

@@ -20,6 +20,7 @@ class Blocked:
 
     until: float | None
     by: str
+    held: bool = False  # somebody paused it by hand, and decides when it goes on
 
 
 @dataclass(slots=True)
@@ -47,7 +48,7 @@ class Desk:
         self._open: dict[int, Admission] = {}  # in the order of admission
         self._count = 0
         self._sent = Size()
-        self.paused: str | None = None  # why
+        self.paused: str | None = None  # a failure, in its own words
         self.answers = 0  # calls that the provider answered
         self.last_failure: str | None = None
 
@@ -141,6 +142,7 @@ class Desk:
         return {
             "levels": self.limiter.state(),
             "paused": self.paused,
+            "down": not self.breaker.closed,
             "concurrency": self.concurrency,
             "limits": self.limiter.limits(),
             "history": history,

@@ -10,9 +10,11 @@ from laneway.clock import Clock
 from laneway.dispatch.desk import Admission, Blocked, Desk
 from laneway.dispatch.heart import LEASE_S
 from laneway.dispatch.limits import Size
+from laneway.dispatch.pauses import held_by
 from laneway.errors import LanewayError
 from laneway.providers.model import Model
 from laneway.store.interface import Capacity, Store
+from laneway.store.steering import PauseKind
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +41,7 @@ class Desks:
         self._lane_grants: dict[str, int | None] = {}
         self._lane_demand: dict[str, int] = {}
         self._unknown: dict[str, str] = {}
+        self.held: Callable[[str], bool] = lambda account: False  # somebody paused the account by hand
         self._ready: set[str] = set()  # models whose accounts' desks are open
 
     def __iter__(self) -> Iterator[Desk]:
@@ -108,17 +111,24 @@ class Desks:
         if len(desks) > 1:
             desks.sort(key=_load)
         for desk in desks:
-            answer = desk.admit(size, now)
+            paused = self.held(desk.name)
+            answer = held_by(PauseKind.ACCOUNT, desk.name) if paused else desk.admit(size, now)
             if isinstance(answer, Admission):
                 return answer
-            answer = Blocked(answer.until, answer.by if answer.by == "paused" else f"{desk.name}: {answer.by}")
-            if blocked is None or blocked.by == "paused" or (answer.until or 1e18) < (blocked.until or 1e18):
+            if answer.by != "paused" and not answer.held:
+                answer = Blocked(answer.until, f"{desk.name}: {answer.by}")
+            if blocked is None or _soonness(answer) < _soonness(blocked):
                 blocked = answer
         assert blocked is not None
         return blocked
 
+    def forgive(self, account: str) -> None:
+        """Somebody says that the failure which paused this account is mended."""
+        if desk := self._desks.get(account):
+            desk.paused = None
+
     def pauses(self) -> str:
-        """Which accounts are paused, and why, in one sentence each."""
+        """Which accounts are paused after a failure, and why, in one sentence each."""
         return "; ".join(f"account {d.name} is paused: {d.paused}" for d in self._desks.values() if d.paused)
 
     def unreachable(self, models: Iterable[str], now: float, never_answered: float, outage: float) -> str:
@@ -132,6 +142,12 @@ class Desks:
                 return ""
             words.append(f"account {desk.name} ({desk.account.base_url}) does not answer: {desk.last_failure}")
         return "; ".join(words)
+
+
+def _soonness(blocked: Blocked) -> tuple[int, float]:
+    """What will let a call go soonest comes first; then a person's decision, last a failure that needs mending."""
+    kind = 2 if blocked.by == "paused" else 1 if blocked.held else 0
+    return kind, blocked.until or 1e18
 
 
 def _load(desk: Desk) -> float:

@@ -16,12 +16,13 @@ from laneway.dispatch.desk import Admission, Blocked
 from laneway.dispatch.desks import Desks
 from laneway.dispatch.limits import Size
 from laneway.dispatch.order import Order, Plan
+from laneway.dispatch.pauses import EVERY_S, Pauses, how_to_resume
 from laneway.dispatch.retry import decide
 from laneway.dispatch.settler import Settled, Settler
 from laneway.errors import NotFoundError, StoreError
 from laneway.providers.model import Reply
 from laneway.store.interface import Head, Pick, Store
-from laneway.task import Claimed, Settlement, Urgency, Wire
+from laneway.task import Claimed, Settlement, State, Urgency, Wire
 
 MAX_IN_FLIGHT = 2000
 PYTHON_IN_FLIGHT = 200
@@ -127,6 +128,10 @@ class Dispatcher:
         self._max_in_flight = max_in_flight
         self._rng = rng or random.Random()
         self._calibration = Calibration()
+        self._pauses = Pauses()
+        desks.held = self._pauses.account
+        self._pauses_at = 0.0  # when to look at them next
+        self._said = ""  # which pause was reported last
         self._settler = Settler(store, worker, clock, self._settled)
         self._in_flight: dict[int, _InFlight] = {}
         self._by_lane: Counter[str] = Counter()
@@ -196,6 +201,7 @@ class Dispatcher:
 
     async def _round(self) -> float | None:
         """One look at the queue. Returns when to look again at the latest (None: when something happens)."""
+        await self._obey_pauses()
         callers_at = await self._serve_callers() if self._callers else None
         if self._stop is not None:
             return callers_at
@@ -208,18 +214,33 @@ class Dispatcher:
         heads = await self.store.peek(now, depth=min(free, PEEK_DEPTH), run_id=self._scope.run_id)
         await self.desks.prepare({(head.model, head.lane) for head in heads}, self.clock.now())
         now = self.clock.now()
-        plan = self._order.plan(heads, free, self._lane_slots, self._admit, self._calibration.size, now)
+        held = {head.cell_id: blocked for head in heads if (blocked := self._pauses.of(head))}
+        going = [head for head in heads if head.cell_id not in held]
+        plan = self._order.plan(going, free, self._lane_slots, self._admit, self._calibration.size, now)
+        plan.blocked.update(held)
         started = await self._claim(plan, now) if plan.picks else 0
         self.watch.blocked(self._binding(heads, plan), now)
         if plan.picks and not started and self._scope.budget and not self._in_flight:
             self.drain(Stop(StopReason.BUDGET, "the budget is used up"))
         elif not started and not self._in_flight and not self._settler.pending:
-            await self._consider_ending(heads, plan, wake_at, now)
+            await self._consider_ending(heads, plan, now)
         if plan.picks and started == 0:
             return now + POLL_S
         if started and plan.size >= PEEK_DEPTH:
             self._wake.set()
         return _earliest(wake_at, plan.wait_until)
+
+    async def _obey_pauses(self) -> None:
+        """What runs goes on to its end; nothing new starts in a paused lane or run, no call on a paused account."""
+        now = self.clock.now()
+        if now < self._pauses_at:
+            return
+        self._pauses_at = now + EVERY_S
+        news, resumed = self._pauses.update(await self.store.pauses())
+        for sentence in news:
+            log.info(sentence)
+        for account in resumed:
+            self.desks.forgive(account)
 
     async def _serve_callers(self) -> float | None:
         """Admit calls of running tasks, the most urgent first. Returns when a blocked one may be asked again."""
@@ -339,24 +360,40 @@ class Dispatcher:
         first = min(held, key=lambda head: head.urgency)
         return plan.blocked[first.cell_id].by
 
-    async def _consider_ending(self, heads: list[Head], plan: Plan, wake_at: float | None, now: float) -> None:
+    async def _consider_ending(self, heads: list[Head], plan: Plan, now: float) -> None:
         """Nothing runs and nothing could be started: is the work done, or can it not go on?"""
         if self._scope.run_id is None:
             return
-        if not heads:
-            if await self._all_ended():
-                self.drain(Stop(StopReason.DONE))
+        left = await self._left()
+        if not left:
+            self.drain(Stop(StopReason.DONE))
+        blocked = list(plan.blocked.values())
+        if not blocked or plan.picks:
             return
-        if wake_at is None and all(blocked.by == "paused" for blocked in plan.blocked.values()) and plan.blocked:
-            self.drain(Stop(StopReason.ACCOUNT, self.desks.pauses()))
+        if not left[State.WAITING] and all(one.held or one.by == "paused" for one in blocked):
+            if all(one.held for one in blocked):
+                self._say_paused(blocked)  # a person's decision: the run waits for the next one
+            else:
+                self.drain(Stop(StopReason.ACCOUNT, self.desks.pauses()))
         elif unreachable := self.desks.unreachable(
-            (head.model for head in heads), now, NEVER_ANSWERED_PATIENCE_S, OUTAGE_PATIENCE_S
+            (head.model for head in heads if not plan.blocked[head.cell_id].held),
+            now,
+            NEVER_ANSWERED_PATIENCE_S,
+            OUTAGE_PATIENCE_S,
         ):
             self.drain(Stop(StopReason.UNREACHABLE, unreachable))
 
-    async def _all_ended(self) -> bool:
-        tally = await self.store.tally(self._scope.run_id)
-        return not any(n for cell in tally for state, n in cell.counts.items() if not state.ended)
+    def _say_paused(self, blocked: list[Blocked]) -> None:
+        if (said := how_to_resume(blocked)) != self._said:
+            log.warning("everything that is left waits: %s", said)
+            self._said = said
+
+    async def _left(self) -> Counter[State]:
+        """How many of the scope's tasks have not ended, by state."""
+        left: Counter[State] = Counter()
+        for cell in await self.store.tally(self._scope.run_id):
+            left.update({state: n for state, n in cell.counts.items() if n and not state.ended})
+        return left
 
 
 def _earliest(*times: float | None) -> float | None:

@@ -1,15 +1,21 @@
-"""What becomes of a task after a call. Pure: a reply in, the settlement out."""
+"""What becomes of a task after a call. Pure: a reply in, the settlement out.
+
+``max_attempts`` bounds the calls of a task in all, on whichever models. While its route has further models, each may
+use up an even share of them; what it leaves, the next may use.
+"""
 
 from __future__ import annotations
 
 import random
 from typing import assert_never
 
+from laneway.providers.complaints import Complaint
 from laneway.providers.model import Model, Reply
 from laneway.task import Claimed, Failure, FailureClass, Outcome, Settlement, State, Usage
 
 FIRST_DELAY_S = 1.0
 LONGEST_DELAY_S = 60.0
+UNUSABLE_ANSWERS = 2  # of one model, before the route's next one is asked
 FREE_TRIES = 20  # refusals and outages that do not count against max_attempts; then they do, so that every task ends
 
 
@@ -29,11 +35,10 @@ def decide(
         case FailureClass.ACCOUNT:
             return _settlement(task, reply, model, State.READY, Outcome.ACCOUNT, burned=False)
         case FailureClass.REQUEST:
-            return _elsewhere(task, reply, model, Outcome.REQUEST)
+            charged = failure.status == 200  # a status that refuses has cost nothing: it uses up no attempt
+            return _elsewhere(task, reply, model, Outcome.REQUEST, burned=charged)
         case FailureClass.OUTPUT:
-            if task.attempts + 1 < task.spec.max_attempts:
-                return _settlement(task, reply, model, State.READY, Outcome.OUTPUT, complaint=failure.message[:2000])
-            return _elsewhere(task, reply, model, Outcome.OUTPUT)
+            return _after_unusable_answer(task, reply, model, failure)
         case FailureClass.CODE:
             return _settlement(task, reply, model, State.FAILED, Outcome.CODE)
         case FailureClass.POISON:
@@ -53,7 +58,7 @@ def _again(
     burned: bool,
 ) -> Settlement:
     """Later, or on the fallback, or failed: as many tries as the type allows."""
-    if burned and task.attempts + 1 >= task.spec.max_attempts:
+    if burned and task.attempts + 1 >= _share(task):
         return _elsewhere(task, reply, model, outcome)
     failure = reply.failure
     assert failure is not None
@@ -61,12 +66,32 @@ def _again(
     return _settlement(task, reply, model, State.WAITING, outcome, burned=burned, wake_at=now + delay)
 
 
-def _elsewhere(task: Claimed, reply: Reply, model: Model | None, outcome: Outcome) -> Settlement:
+def _after_unusable_answer(task: Claimed, reply: Reply, model: Model | None, failure: Failure) -> Settlement:
+    """The same model again, with its answer and the fault shown; after two of them the next, which begins afresh."""
+    before = Complaint.from_text(task.complaint)
+    complaint = Complaint.about(task.model, failure.code, failure.message, reply.answer, before)
+    last = task.route.after(task.model) is None
+    if task.attempts + 1 < _share(task) and (last or complaint.times < UNUSABLE_ANSWERS):
+        return _settlement(task, reply, model, State.READY, Outcome.OUTPUT, complaint=complaint.to_text())
+    return _elsewhere(task, reply, model, Outcome.OUTPUT)
+
+
+def _share(task: Claimed) -> int:
+    """How many of a task's attempts are used up when its present model's turn ends: of 6 attempts and 2 models, 3."""
+    if not task.model:
+        return task.spec.max_attempts
+    at, models = task.route.place(task.model)
+    return -(-task.spec.max_attempts * (at + 1) // models)
+
+
+def _elsewhere(
+    task: Claimed, reply: Reply, model: Model | None, outcome: Outcome, *, burned: bool = True
+) -> Settlement:
     """The route's next model, else failed."""
     fallback = task.route.after(task.model) if task.model else None
-    if fallback is None:
-        return _settlement(task, reply, model, State.FAILED, outcome)
-    return _settlement(task, reply, model, State.READY, outcome, next_model=fallback)
+    if fallback is None or task.attempts + burned >= task.spec.max_attempts:
+        return _settlement(task, reply, model, State.FAILED, outcome, burned=burned)
+    return _settlement(task, reply, model, State.READY, outcome, burned=burned, next_model=fallback)
 
 
 def delay_s(delays: tuple[float, ...], attempts: int, refusals: int, failure: Failure, rng: random.Random) -> float:

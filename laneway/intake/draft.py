@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,12 +28,25 @@ class Draft:
     deadline: float | None = None
     refused_by: Mapping[Wire, str] = field(default_factory=dict)  # formats that cannot carry it: what of it
     attachments: frozenset[str] = frozenset()  # of "image", "pdf"
+    file: str | None = None  # of a file that is one task: its name, and ``line`` only its number
+    as_text: Callable[[], Draft] | None = None  # the same with a PDF's text instead of it; raises InputError
+
+    def bad(self, reason: str) -> BadLine:
+        """What the draft is when it turns out later that it cannot be used."""
+        return BadLine(self.line, reason, b"", self.file)
 
 
 @dataclass(frozen=True, slots=True)
 class BadLine:
-    """A line that cannot become a task, and why in words its author understands."""
+    """A line, or a file, that cannot become a task, and why in words its author understands."""
 
     line: int
     reason: str
     raw: bytes
+    file: str | None = None  # the name of a file that should have been one task
+
+    @property
+    def place(self) -> str:
+        if self.file is None:
+            return f"line {self.line:,}"
+        return "".join(char if char.isprintable() else "?" for char in self.file)

@@ -18,3 +18,5 @@ class ReadOptions:
     triage: bool = False  # leave the model to triage even where the input names one
     limit: int | None = None  # tasks
     samples: int = 1  # answers for each task
+    also: tuple[str, ...] = ()  # more files, as a shell makes of a pattern: each is one task
+    passed_over: tuple[Path, ...] = ()  # files of a folder that are none of its tasks (the results)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import orjson
 
 from laneway.config.models import Config, TypeConfig
 from laneway.config.templates import Template, TemplateFault, Templates
-from laneway.errors import ConfigError, InputError
+from laneway.errors import InputError
+from laneway.intake.asked import Asked
 from laneway.task import Spec, Wire
 from laneway.triage.tokens import estimate_chat
 
@@ -25,6 +25,15 @@ class Rendered:
     text: str  # what the record says, for triage
     input_tokens: int
     output_tokens: int
+    request: Mapping[str, Any]  # ``body``, parsed
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What belongs to a prompt without being a field: a text that its template may not mention, or a part beside it."""
+
+    text: str
+    part: Mapping[str, Any] | None = None
 
 
 class PromptType:
@@ -44,23 +53,26 @@ class PromptType:
         self.key_field = settings.key
         self._prompt = templates.load(settings.prompt) if settings.prompt else None
         self._system = templates.load(settings.system) if settings.system else None
+        self._mentions_text = any(one.mentions & {"text", "record"} for one in (self._prompt, self._system) if one)
         self._max_tokens = settings.max_output_tokens
+        self.asked = Asked(config, name, settings)
         self.spec = Spec(
             type=name,
             wire=Wire.CHAT,
             max_attempts=settings.max_attempts or config.retry.max_attempts,
             retry_delays=tuple(config.retry.delays),
             timeout=settings.timeout,
-            output_schema=_schema(config.folder / settings.output) if settings.output else None,
+            output_schema=self.asked.schema,
+            checks=self.asked.checks,
         )
 
-    def render(self, record: Mapping[str, Any]) -> Rendered:
-        """The request for a record. Raises InputError when a field is missing."""
+    def render(self, record: Mapping[str, Any], document: Document | None = None) -> Rendered:
+        """The request for a record, or for a document's fields. Raises InputError when a field is missing."""
         try:
-            messages = []
+            messages: list[dict[str, Any]] = []
             if self._system is not None:
                 messages.append({"role": "system", "content": self._system.render(record)})
-            user = self._user(self._prompt, record)
+            user = self._about(document, record) if document else self._user(self._prompt, record)
         except TemplateFault as fault:
             raise InputError(str(fault)) from None
         messages.append({"role": "user", "content": user})
@@ -69,10 +81,21 @@ class PromptType:
             body["max_tokens"] = self._max_tokens
         return Rendered(
             orjson.dumps(body),
-            record_text(record) or user,
+            document.text if document else record_text(record) or user,
             estimate_chat(messages),
             self._max_tokens or DEFAULT_OUTPUT_TOKENS,
+            body,
         )
+
+    def _about(self, document: Document, record: Mapping[str, Any]) -> Any:
+        """A document's text stands where the template puts it, else behind the prompt; a part stands before it, as
+        Anthropic advises ("PDF support")."""
+        said = self._prompt.render(record) if self._prompt else ""
+        if document.text and not self._mentions_text:
+            said = f"{said}\n\n{document.text}" if said else document.text
+        if document.part is None:
+            return said
+        return [document.part, {"type": "text", "text": said}] if said.strip() else [document.part]
 
     def _user(self, prompt: Template | None, record: Mapping[str, Any]) -> str:
         if prompt is not None:
@@ -89,18 +112,3 @@ def record_text(record: Mapping[str, Any]) -> str:
         if isinstance(record.get(name), str) and record[name]:
             return str(record[name])
     return "\n".join(value for value in record.values() if isinstance(value, str))
-
-
-def _schema(path: Path) -> dict[str, Any]:
-    from jsonschema import SchemaError, validators
-
-    try:
-        schema = orjson.loads(path.read_bytes())
-        validators.validator_for(schema).check_schema(schema)
-    except orjson.JSONDecodeError as error:
-        raise ConfigError(f"{path}: not JSON: {error}", hint="mend the schema") from None
-    except SchemaError as error:
-        raise ConfigError(f"{path}: not a JSON Schema: {error.message}", hint="mend the schema") from None
-    if not isinstance(schema, dict):
-        raise ConfigError(f"{path}: a JSON Schema for answers is an object", hint="mend the schema")
-    return schema

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,58 +17,58 @@ from laneway.intake.batch.post_body import is_post_body, requests
 from laneway.intake.draft import BadLine, Draft
 from laneway.intake.kind import Kind
 from laneway.intake.options import ReadOptions
+from laneway.intake.places import Files, files_of, stem_of
 from laneway.intake.source import Source
 
 if TYPE_CHECKING:
-    from laneway.intake.records import Records
+    from laneway.intake.records import Row
 
 TABLES = (".csv", ".tsv")
 LOOKED_AT = 20  # lines, until one of them is JSON and tells the format
 
 
 class Reading:
-    """Iterate it for ``Draft | BadLine``. ``columns`` (of records) is complete when the iteration is."""
+    """Iterate it, once, for ``Draft | BadLine``. ``columns`` (of records) is complete when the iteration is."""
 
-    def __init__(self, source: Source, kind: Kind, config: Config, options: ReadOptions) -> None:
+    def __init__(
+        self,
+        name: str,
+        kind: Kind,
+        items: Iterator[Draft | BadLine],
+        options: ReadOptions,
+        *,
+        columns: Collection[str] = (),
+        stem: Path,
+        close: Callable[[], object] = lambda: None,
+    ) -> None:
+        self.name = name
         self.kind = kind
-        self.name = source.name
-        self._source = source
-        self._config = config
+        self._items = items
         self._options = options
-        self._records: Records | None = None
-        if kind is Kind.RECORDS:
-            from laneway.intake.records import Records
-
-            self._records = Records(config, options)
+        self._columns = columns
+        self._stem = stem
+        self.close = close
 
     @property
     def columns(self) -> list[str]:
-        return list(self._records.columns) if self._records else []
+        return list(self._columns)
 
     def side_file(self) -> Path:
         """Where skipped lines are kept: ``<stem>.bad.jsonl`` beside the input."""
-        path = self._source.path
-        return Path("stdin.bad.jsonl") if path is None else path.with_name(path.stem + ".bad.jsonl")
-
-    def close(self) -> None:
-        self._source.close()
+        return self._stem.with_name(self._stem.name + ".bad.jsonl")
 
     def __iter__(self) -> Iterator[Draft | BadLine]:
-        for draft in itertools.islice(self._all(), self._options.limit):
-            if isinstance(draft, BadLine) or self._options.samples == 1:
-                yield draft
+        left = self._options.limit
+        many = self._options.samples
+        samples = [""] if many == 1 else [f"#{n}" for n in range(1, many + 1)]
+        for item in self._items:
+            if isinstance(item, BadLine):
+                yield item
                 continue
-            for n in range(1, self._options.samples + 1):
-                yield dataclasses.replace(draft, key=f"{draft.key}#{n}")
-
-    def _all(self) -> Iterator[Draft | BadLine]:
-        if self._records is None:
-            lines = requests(self._source) if is_post_body(self._source) else self._source.lines()
-            return BatchLines(self._config, self._options).drafts(lines)
-        from laneway.intake.records import csv_rows, jsonl_rows
-
-        rows = csv_rows(self._source) if self._source.suffix in TABLES else jsonl_rows(self._source)
-        return self._records.drafts(rows)
+            for sample in samples:
+                yield item if not sample else dataclasses.replace(item, key=item.key + sample)
+            if left is not None and (left := left - 1) == 0:
+                return
 
 
 def open_reading(argument: str, config: Config, options: ReadOptions) -> Reading:
@@ -77,15 +77,73 @@ def open_reading(argument: str, config: Config, options: ReadOptions) -> Reading
         raise InputError(f"--limit {options.limit}", hint="give a number of tasks, 1 or more")
     if options.samples < 1:
         raise InputError(f"--samples {options.samples}", hint="give a number of answers for each task, 1 or more")
-    source = Source(argument)
+    arguments = (argument, *options.also)
+    found = files_of(arguments, _passed_over(config, options))
+    if isinstance(found, Files):
+        return _documents(found, config, options, stem_of(arguments))
+    source = Source(found)
     try:
-        return Reading(source, _detect(source, options), config, options)
+        if source.path is not None and _is_document(source):
+            source.close()
+            return _documents(Files(found, [(source.path.name, source.path)]), config, options, stem_of([found]))
+        return _tasks(source, config, options)
     except BaseException:
         source.close()
         raise
 
 
-def _detect(source: Source, options: ReadOptions) -> Kind:
+def _tasks(source: Source, config: Config, options: ReadOptions) -> Reading:
+    """Many tasks of one source."""
+    kind, stem = detect(source, options), stem_of([source.argument])
+    if kind is Kind.BATCH:
+        items = BatchLines(config, options).drafts(lines(source))
+        return Reading(source.name, kind, items, options, stem=stem, close=source.close)
+    from laneway.intake.records import Records
+
+    records = Records(config, options)
+    items = records.drafts(rows(source))
+    return Reading(source.name, kind, items, options, columns=records.columns.keys(), stem=stem, close=source.close)
+
+
+def _documents(files: Files, config: Config, options: ReadOptions, stem: Path) -> Reading:
+    from laneway.intake.documents import Documents
+    from laneway.intake.records import Records
+
+    documents = Documents(files, Records(config, options))
+    return Reading(files.name, Kind.RECORDS, documents.drafts(), options, columns=documents.columns, stem=stem)
+
+
+def _passed_over(config: Config, options: ReadOptions) -> set[Path]:
+    """What lies in a folder of tasks without being one: the config, its templates, the results."""
+    own: list[Path] = [*config.sources, *options.passed_over]
+    if options.prompt is not None:
+        own.append(options.prompt)
+    for settings in config.types.values():
+        own += [config.folder / path for path in (settings.prompt, settings.system) if path is not None]
+    return {path.resolve() for path in own}
+
+
+def _is_document(source: Source) -> bool:
+    """A text file may also hold JSON lines; anything else says by its ending that it is one document."""
+    from laneway.intake.documents import is_document
+
+    return is_document(source.suffix) and not (source.suffix == ".txt" and source.head()[:1] in (b"{", b"["))
+
+
+def lines(source: Source) -> Iterator[tuple[int, bytes | BadLine]]:
+    """The batch lines of a source, wherever they stand in it."""
+    return requests(source) if is_post_body(source) else source.lines()
+
+
+def rows(source: Source) -> Iterator[Row | BadLine]:
+    """The records of a source: of a table or of JSON lines."""
+    from laneway.intake.records import csv_rows, jsonl_rows
+
+    return csv_rows(source) if source.suffix in TABLES else jsonl_rows(source)
+
+
+def detect(source: Source, options: ReadOptions) -> Kind:
+    """The format of an input, by its ending and its first lines. Raises InputError for one that is not read."""
     if source.suffix in TABLES:
         return Kind.RECORDS
     if source.suffix in (".pdf", ".xlsx", ".xls", ".docx", ".parquet", ".zip", ".gz"):

@@ -37,7 +37,7 @@ class Records:
         self._templates = Templates(config.folder)
         self._types: dict[str, PromptType] = {}
         self._repeats: Counter[int] = Counter()
-        self.columns: dict[str, None] = {}
+        self.columns: dict[str, None] = {}  # in order
         self._only = self._given_type()
 
     def drafts(self, rows: Iterator[Row | BadLine]) -> Iterator[Draft | BadLine]:
@@ -72,7 +72,7 @@ class Records:
             kind = self._only or self._type(self._type_of(record))
             rendered = kind.render(record)
             key = self._key(kind, record, rendered)
-            pins = self._pins(record)
+            pins = self.pins(record)
         except InputError as error:
             return BadLine(line, error.message, raw)
         return Draft(
@@ -89,6 +89,18 @@ class Records:
             record=orjson.dumps(record),
             deadline=_deadline(record.get("deadline")),
         )
+
+    def one_type(self) -> PromptType:
+        """The type of all tasks, where there are no columns that could name one. Raises InputError."""
+        if self._only is not None:
+            return self._only
+        try:
+            return self._type(self._type_of({}))
+        except InputError:
+            raise InputError(
+                f"which task type is it? There are {', '.join(self._config.types)}",
+                hint="give one with --type NAME, or a prompt template with --prompt FILE",
+            ) from None
 
     def _type_of(self, record: Mapping[str, Any]) -> str:
         named = record.get("type") or self._config.defaults.type
@@ -119,7 +131,7 @@ class Records:
         n = self._repeats[number]
         return f"row-{digest.hex()}" + (f"-{n}" if n > 1 else "")
 
-    def _pins(self, record: Mapping[str, Any]) -> Pins:
+    def pins(self, record: Mapping[str, Any]) -> Pins:
         """The command's options, else the record's own columns where they name something configured."""
         options, config = self._options, self._config
         urgency: Urgency | None = options.urgency

@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO
 
 from laneway.config.models import Config
 from laneway.errors import ConflictError, InputError, StoreError
+from laneway.files import open_private
+from laneway.intake.places import stem_of
 from laneway.intake.shapes import Shape
 from laneway.store.interface import Run, Store
 from laneway.task import State
@@ -23,12 +25,10 @@ from laneway.task import State
 BATCH = 1000  # results in one write
 
 
-def default_out(argument: str) -> Path:
+def default_out(argument: str, also: Sequence[str] = ()) -> Path:
     """``<stem>.results.jsonl`` beside the input."""
-    if argument == "-":
-        return Path("stdin.results.jsonl")
-    path = Path(argument)
-    return path.with_name(path.stem + ".results.jsonl")
+    stem = stem_of((argument, *also))
+    return stem.with_name(stem.name + ".results.jsonl")
 
 
 def run_identity(out: Path, config: Config) -> str:
@@ -128,11 +128,12 @@ class ResultsWriter:
         assert self._run is not None
         path = errors_file(self._out)
         partial = path.with_name(path.name + ".partial")
+        partial.unlink(missing_ok=True)
+        permissions = self._out.stat().st_mode & 0o666  # who may read the answers may read the failures
         cursor = 0
         while failed := await self._store.failed_after(self._run, cursor, BATCH):
-            await asyncio.to_thread(
-                _append_rows, partial, [self._shape.error_row(result) for result in failed], cursor > 0
-            )
+            rows = [self._shape.error_row(result) for result in failed]
+            await asyncio.to_thread(_append_rows, partial, rows, permissions)
             cursor = failed[-1].seq
         if cursor:
             partial.replace(path)
@@ -159,7 +160,7 @@ class ResultsWriter:
 def _own(out: Path) -> IO[bytes]:
     """Open OUT for ourselves alone."""
     try:
-        file = out.open("r+b" if out.exists() else "w+b")
+        file = open_private(out, "r+b" if out.exists() else "w+b")
     except OSError as error:
         raise InputError(f"{out} cannot be written: {error.strerror}", hint="choose another file with -o") from None
     if sys.platform != "win32":
@@ -175,6 +176,6 @@ def _own(out: Path) -> IO[bytes]:
     return file
 
 
-def _append_rows(path: Path, rows: Iterable[bytes], more: bool) -> None:
-    with path.open("ab" if more else "wb") as file:
+def _append_rows(path: Path, rows: Iterable[bytes], permissions: int) -> None:
+    with open_private(path, "ab", permissions=permissions) as file:
         file.writelines(rows)

@@ -3,6 +3,7 @@ added."""
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import re
@@ -14,7 +15,8 @@ import orjson
 
 from laneway.intake.kind import Kind
 from laneway.providers.chat import answer_text
-from laneway.providers.validate import unfenced
+from laneway.providers.reading import Unusable
+from laneway.providers.validate import Answers
 from laneway.store.interface import Result
 from laneway.task import State, Wire
 
@@ -113,11 +115,14 @@ def _anthropic_line(result: Result) -> dict[str, Any]:
 class JsonRows:
     """The record's columns plus ``status, output, error, model, cost_usd``, a JSON object a line."""
 
+    def __init__(self) -> None:
+        self._answers = Answers()
+
     def head(self) -> bytes:
         return b""
 
     def row(self, result: Result) -> bytes:
-        return orjson.dumps(_fields(result), option=orjson.OPT_APPEND_NEWLINE)
+        return orjson.dumps(_fields(result, self._answers), option=orjson.OPT_APPEND_NEWLINE)
 
     error_row = row
 
@@ -129,6 +134,7 @@ class CsvRows:
     def __init__(self, columns: Callable[[], Sequence[str]]) -> None:
         self._columns = columns
         self._names: list[str] = []
+        self._answers = Answers()
 
     def head(self) -> bytes:
         names = list(self._columns())
@@ -136,38 +142,38 @@ class CsvRows:
         return _csv_line(self._names)
 
     def row(self, result: Result) -> bytes:
-        fields = _fields(result)
+        fields = _fields(result, self._answers)
         return _csv_line([_cell(fields.get(name)) for name in self._names or self._names_from_head()])
 
     def error_row(self, result: Result) -> bytes:
-        return orjson.dumps(_fields(result), option=orjson.OPT_APPEND_NEWLINE)
+        return orjson.dumps(_fields(result, self._answers), option=orjson.OPT_APPEND_NEWLINE)
 
     def _names_from_head(self) -> list[str]:
         self.head()
         return self._names
 
 
-def _fields(result: Result) -> dict[str, Any]:
+def _fields(result: Result, answers: Answers) -> dict[str, Any]:
     record: dict[str, Any] = orjson.loads(result.record) if result.record else {"custom_id": result.key}
     error = dict(result.error) if result.error else None
     return {
         **record,
         "status": result.state.value,
-        "output": _output(result),
+        "output": _output(result, answers),
         "error": error and f"{error.get('class')}: {error.get('message')}",
         "model": result.model,
         "cost_usd": None if result.cost is None else round(result.cost, 8),
     }
 
 
-def _output(result: Result) -> Any:
+def _output(result: Result, answers: Answers) -> Any:
     """The answer's text; parsed where it was asked for as JSON."""
     if result.state is not State.SUCCEEDED or result.output is None:
         return None
-    text = answer_text(result.wire, result.output)
-    if result.structured:
-        return orjson.loads(unfenced(text))
-    return text
+    if result.schema is not None:
+        with contextlib.suppress(Unusable):  # never, but for answers that an earlier version took
+            return answers.value(result.schema, result.wire, result.output)
+    return answer_text(result.wire, result.output)
 
 
 def _cell(value: Any) -> str:

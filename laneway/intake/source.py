@@ -51,6 +51,11 @@ class Source:
             if line := line.strip():
                 yield number, line
 
+    def head(self) -> bytes:
+        """The first bytes that are neither a byte order mark nor blank."""
+        self._file.seek(0)
+        return self._file.read(4096).removeprefix(BOM).lstrip()
+
     def mapped(self) -> mmap.mmap:
         """The whole file as bytes that are read where they are looked at."""
         return mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
@@ -98,10 +103,7 @@ class _Raw(io.RawIOBase):
 def _open(path: Path) -> IO[bytes]:
     try:
         if path.is_dir():
-            raise InputError(
-                f"{path} is a folder; this version reads files",
-                hint="give a .jsonl or .csv file, or - for standard input",
-            )
+            raise InputError(f"{path} is a folder", hint="give a file, or - for standard input")
         return path.open("rb")
     except FileNotFoundError:
         raise InputError(f"there is no file {path}", hint="check the name, or give - for standard input") from None

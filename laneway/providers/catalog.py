@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import ipaddress
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from urllib.parse import urlsplit
 
 from laneway.config.models import AccountConfig, Config
+from laneway.config.trusted import Pairing
 from laneway.errors import AuthError, ConfigError, InputError
+from laneway.providers.formats import has_responses, implicit_provider
 from laneway.providers.model import Account, Limits, Model
-from laneway.providers.presets import Preset, presets, well_known_keys
+from laneway.providers.presets import Preset, presets
+from laneway.providers.secrets import secret_headers
+from laneway.providers.trust import account_needs, address, command, is_loopback
 from laneway.task import Wire
+
+LARGEST_KEY = 16_000  # characters
+
+log = logging.getLogger(__name__)
 
 
 class Catalog:
     """Every name resolves to one Model object for the catalog's lifetime, until ``load_prices`` has filled prices in.
 
     ``concurrency``: of the accounts that exist only because the environment has a key. ``secrets`` is told every key.
+    ``trusts``: what the user has said may be sent where (``laneway.config.trusted``); nothing, unless given.
     """
 
     def __init__(
@@ -28,8 +37,10 @@ class Catalog:
         *,
         concurrency: int | None = None,
         secrets: Callable[[set[str]], object] | None = None,
+        trusts: Callable[[Pairing], bool] | None = None,
     ) -> None:
         self._secrets = secrets
+        self._trusts = trusts
         self._config = config
         self._env = env
         self._concurrency = concurrency
@@ -115,7 +126,7 @@ class Catalog:
         """Without models in the config: the one configured account, else the environment's key."""
         if len(self._config.accounts) == 1:
             return self.account(next(iter(self._config.accounts)))
-        provider = "anthropic" if model_id.startswith("claude") else "openai"
+        provider = implicit_provider(model_id)
         if provider not in self._accounts:
             self._accounts[provider] = self._make_account(
                 provider, AccountConfig(provider=provider, concurrency=self._concurrency)
@@ -132,8 +143,11 @@ class Catalog:
             )
         base_url = self._base_url(name, settings, preset)
         key = self._key(name, settings, preset, base_url)
-        if key and self._secrets is not None:
-            self._secrets({key})
+        self._refuse_untrusted(name, settings)
+        if self._secrets is not None:
+            self._secrets({*([key] if key else ()), *secret_headers(settings.headers)})
+        if key and base_url.startswith("http://") and not is_loopback(base_url):
+            log.warning("account %s sends its key unencrypted: %s is not https", name, base_url)
         limits = {field.name: getattr(settings, field.name) for field in dataclasses.fields(Limits)}
         return Account(
             name=name,
@@ -144,6 +158,8 @@ class Catalog:
             headers=settings.headers,
             limits=Limits(**limits),
             charges_max_tokens=preset.charges_max_tokens,
+            responses=has_responses(preset, settings),
+            weight=settings.weight,
         )
 
     def _base_url(self, name: str, settings: AccountConfig, preset: Preset) -> str:
@@ -153,10 +169,14 @@ class Catalog:
             raise ConfigError(
                 f"account {name} has no address", hint=f'set base_url = "https://…/v1" under [accounts.{name}]'
             )
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        if not address(url):
             raise ConfigError(
                 f"account {name}: base_url {url!r} is not an http(s) address", hint='write "https://host/v1"'
+            )
+        if urlsplit(url).username is not None:  # the config's own is refused when it is loaded
+            raise ConfigError(
+                f"account {name}: a user name or password in {preset.base_url_env or 'base_url'} is not sent",
+                hint="put the key into a variable and name it with api_key_env",
             )
         if preset.wire is Wire.MESSAGES and not url.endswith("/v1"):
             url += "/v1"  # Anthropic's SDK has it without
@@ -166,16 +186,17 @@ class Catalog:
         if settings.api_key_file is not None:
             path = self._config.folder / settings.api_key_file
             try:
-                return path.read_text("utf-8").strip() or None
-            except (OSError, UnicodeDecodeError) as error:
+                with path.open("rb") as file:
+                    return _one_key(file.read(LARGEST_KEY + 1).decode("utf-8-sig"), name, str(path))
+            except (OSError, UnicodeDecodeError):
                 raise AuthError(
                     f"account {name}: the key file {path} cannot be read", hint="check api_key_file and its permissions"
-                ) from error
+                ) from None
         variable = settings.api_key_env or preset.key_env
         if variable is None:
             return None
-        key = self._env.get(variable, "").strip()
-        if not key:
+        key = _one_key(self._env.get(variable, ""), name, variable)
+        if key is None:
             if settings.api_key_env is None and (not preset.needs_key or is_loopback(base_url)):
                 return None
             raise AuthError(
@@ -183,37 +204,25 @@ class Catalog:
                 hint=f"export {variable}=…, or name another with api_key_env or api_key_file under [accounts.{name}];"
                 " without a key, `laneway demo` shows everything on a practice provider",
             )
-        self._refuse_foreign_host(name, variable, base_url)
         return key
 
-    def _refuse_foreign_host(self, name: str, variable: str, base_url: str) -> None:
-        """A provider's well-known key goes to that provider, to this machine, or where its own *_BASE_URL points: a
-        config from somebody else must not be able to carry it away."""
-        owner = well_known_keys().get(variable)
-        host = (urlsplit(base_url).hostname or "").casefold()
-        if owner is None or is_loopback(base_url):
-            return
-        if any(host == own or host.endswith("." + own) for own in owner.hosts):
-            return
-        own_url = self._env.get(owner.base_url_env or "", "")
-        if own_url and (urlsplit(own_url).hostname or "").casefold() == host:
-            return
-        raise AuthError(
-            f"account {name} would send {variable} to {host}, which is not {owner.name}'s",
-            hint=f'if you trust {host}, put its key into a variable of its own and set api_key_env = "…" under'
-            f" [accounts.{name}], or set {owner.base_url_env} to that address yourself",
-        )
+    def _refuse_untrusted(self, name: str, settings: AccountConfig) -> None:
+        """A config from somebody else must not be able to carry keys or files away."""
+        for need in account_needs(self._config, self._env, name, settings):
+            if self._trusts is not None and self._trusts(need.pairing):
+                continue
+            hint = f"if you mean it, say so once: `{command(self._config, name)}`"
+            if need.pairing.sends.startswith("variable "):
+                hint += f'; or give {need.host} a key of its own, in a variable that api_key_env = "…" names'
+            raise AuthError(f"account {name} would send {need.said} to {need.host}, {need.why}", hint=hint)
 
 
-def is_loopback(url: str) -> bool:
-    """Whether an address stays on this machine."""
-    host = urlsplit(url).hostname or ""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+def _one_key(text: str, account: str, place: str) -> str | None:
+    """A key as it goes into a header: one word. None where there is nothing."""
+    key = text.strip()
+    if len(key) > LARGEST_KEY or not key.isascii() or any(char.isspace() or not char.isprintable() for char in key):
+        raise AuthError(f"account {account}: what {place} holds is no key", hint="a key is one word; check the place")
+    return key or None
 
 
 def _known(what: str, name: str, known: Iterable[str]) -> str:

@@ -8,17 +8,17 @@ from typing import Any
 
 import orjson
 
+from laneway.providers.complaints import Complaint, with_complaint
 from laneway.providers.model import Model
 from laneway.task import Spec, Usage, Wire
 
 _WANTS_COMPLETION_TOKENS = re.compile(r"(^|/)(o[1-9]|gpt-5)")  # OpenAI's reasoning models refuse max_tokens
 
 
-def request(
-    body: bytes, model: Model, spec: Spec, *, complaint: str | None = None, strict_schema: bool = True
+def finish(
+    data: dict[str, Any], model: Model, spec: Spec, *, complaint: Complaint | None = None, strict_schema: bool = True
 ) -> dict[str, Any]:
-    """The body to send: the task's own, with the model's id, its params laid under, and what the type asks for."""
-    data: dict[str, Any] = orjson.loads(body)
+    """Put the model's id into a Chat Completions body, lay its params under and add what the type asks for."""
     for name, value in model.params.items():
         data.setdefault(name, value)
     data["model"] = model.id
@@ -26,23 +26,17 @@ def request(
         data.setdefault("max_completion_tokens", data.pop("max_tokens"))
     if spec.output_schema is not None and "response_format" not in data:
         data["response_format"] = _response_format(spec.output_schema, strict_schema)
-    if complaint:
-        data["messages"] = [*data["messages"], {"role": "user", "content": complain(complaint)}]
+    data["messages"] = with_complaint(data["messages"], complaint)
     return data
-
-
-def complain(complaint: str) -> str:
-    """What a model is told when its last answer was not what was asked for."""
-    return f"Your previous answer could not be used: {complaint}\nAnswer again, with nothing but what was asked for."
 
 
 def _response_format(schema: Mapping[str, Any], strict: bool) -> dict[str, Any]:
     if not strict:
         return {"type": "json_object"}
-    return {"type": "json_schema", "json_schema": {"name": "answer", "schema": dict(schema), "strict": _closed(schema)}}
+    return {"type": "json_schema", "json_schema": {"name": "answer", "schema": dict(schema), "strict": closed(schema)}}
 
 
-def _closed(schema: Any) -> bool:
+def closed(schema: Any) -> bool:
     """Whether a schema meets strict mode's terms: every object closed, every property required
     (OpenAI, "Structured outputs", supported schemas)."""
     if isinstance(schema, Mapping):
@@ -50,8 +44,8 @@ def _closed(schema: Any) -> bool:
             names = set(schema["properties"])
             if schema.get("additionalProperties") is not False or set(schema.get("required", ())) != names:
                 return False
-        return all(_closed(value) for value in schema.values())
-    return all(_closed(value) for value in schema) if isinstance(schema, list) else True
+        return all(closed(value) for value in schema.values())
+    return all(closed(value) for value in schema) if isinstance(schema, list) else True
 
 
 def usage(answer: Mapping[str, Any]) -> Usage | None:

@@ -16,12 +16,16 @@ import orjson
 
 from laneway.clock import Clock
 from laneway.errors import InputError
-from laneway.providers import chat, messages, translate
-from laneway.providers.catalog import is_loopback
+from laneway.providers import chat, embeddings, messages, responses, sampling
+from laneway.providers.complaints import Complaint
 from laneway.providers.failures import classify, connection_failed, timed_out
+from laneway.providers.formats import carrier, formats_of
 from laneway.providers.headers import observe
 from laneway.providers.model import Account, Model, Reply
 from laneway.providers.presets import Preset, presets
+from laneway.providers.secrets import Secrets, secret_headers
+from laneway.providers.translate import FORMATS, translate, translate_answer
+from laneway.providers.trust import is_loopback
 from laneway.task import Failure, FailureClass, Spec, Usage, Wire
 from laneway.version import VERSION
 
@@ -37,7 +41,8 @@ class Client:
         self._clock = clock
         self._session: aiohttp.ClientSession | None = None
         self._presets = presets()
-        self._targets: dict[str, _Target] = {}
+        self._targets: dict[tuple[str, Wire], _Target] = {}
+        self._left_out: set[tuple[str, str]] = set()  # (model, sampling parameter) that was spoken of
 
     async def __aenter__(self) -> Client:
         self._session = aiohttp.ClientSession(
@@ -63,17 +68,19 @@ class Client:
         body: bytes,
         *,
         timeout: float,
-        complaint: str | None = None,
+        complaint: Complaint | None = None,
     ) -> Reply:
-        """Send a task's request to an account. ``timeout``: seconds for the whole call. ``complaint``: what was wrong
-        with the last answer. Never raises for what a provider does; a failure is in the reply."""
+        """Send a task's request to an account. ``timeout``: seconds for the whole call. ``complaint``: about the
+        last answer. Never raises for what a provider does; a failure is in the reply."""
         started = time.perf_counter()
         preset = self._presets[account.provider]
         try:
-            payload = orjson.dumps(_request(preset, account, model, spec, body, complaint))
+            sent, request = _request(preset, account, model, spec, body, complaint)
         except InputError as error:
             return Reply(None, None, Failure(FailureClass.REQUEST, "untranslatable", error.message), 0.0)
-        target = self._target(account, preset)
+        self._leave_out(sampling.refused(sent, model.id, request), request, model)
+        payload = orjson.dumps(request)
+        target = self._target(account, sent, preset)
         assert self._session is not None, "the client is used inside its context"
         try:
             async with self._session.post(
@@ -90,30 +97,53 @@ class Client:
         except TimeoutError:
             return _failed(timed_out(timeout), started)
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return _failed(connection_failed(error), started)
+            return _failed(target.secrets.out_of(connection_failed(error)), started)
         latency = time.perf_counter() - started
         now = self._clock.now()
         observed = observe(preset.dialect, said, now)
-        request_id = said.get("x-request-id") or said.get("request-id")
+        request_id = target.secrets.out_of_text(said.get("x-request-id") or said.get("request-id"))
         if answer is None:
             too_large = Failure(FailureClass.REQUEST, "answer_too_large", "the answer is larger than 64 MB", status)
             return Reply(None, None, too_large, latency, observed, request_id)
-        failure = classify(account.wire, status, said, answer, now)
+        answer = target.secrets.out_of_answer(answer)
+        failure = classify(sent, status, said, answer, now)
         if failure is not None:
-            return Reply(None, _usage_of_failure(account.wire, status, answer), failure, latency, observed, request_id)
-        return _answered(account.wire, spec.wire, answer, latency, observed, request_id)
+            failure = target.secrets.out_of(failure)
+            return Reply(None, _usage_of_failure(sent, status, answer), failure, latency, observed, request_id)
+        try:
+            return _answered(sent, spec.wire, answer, latency, observed, request_id)
+        except (TypeError, ValueError, AttributeError, LookupError) as error:
+            strange = f"the answer is not what {FORMATS[sent]} says: {error}"
+            return Reply(
+                None,
+                None,
+                Failure(FailureClass.TRANSIENT, "bad_response", strange, status),
+                latency,
+                observed,
+                request_id,
+            )
 
-    def _target(self, account: Account, preset: Preset) -> _Target:
-        known = self._targets.get(account.name)
+    def _leave_out(self, names: tuple[str, ...], request: dict[str, Any], model: Model) -> None:
+        """Drop what the model would refuse the request for, and say so once."""
+        for name in names:
+            del request[name]
+            if (model.name, name) not in self._left_out:
+                self._left_out.add((model.name, name))
+                log.warning("%s takes no %s: it is left out of requests to it", model.id, name)
+
+    def _target(self, account: Account, wire: Wire, preset: Preset) -> _Target:
+        known = self._targets.get((account.name, wire))
         if known is None or known.account is not account:
-            url = account.base_url + ("/messages" if account.wire is Wire.MESSAGES else "/chat/completions")
+            url = account.base_url + _PATHS[wire]
             headers = {"content-type": "application/json", "user-agent": f"laneway/{VERSION}", **account.headers}
-            if account.wire is Wire.MESSAGES:
+            if wire is Wire.MESSAGES:
                 headers.setdefault("anthropic-version", messages.VERSION)
             if account.key:
                 bearer = preset.key_header == "authorization"
                 headers[preset.key_header] = f"Bearer {account.key}" if bearer else account.key
-            known = self._targets[account.name] = _Target(account, url, headers, proxy_for(url))
+            secrets = Secrets({*([account.key] if account.key else ()), *secret_headers(account.headers)})
+            target = _Target(account, url, headers, proxy_for(url), secrets)
+            known = self._targets[account.name, wire] = target
         return known
 
 
@@ -125,6 +155,7 @@ class _Target:
     url: str
     headers: Mapping[str, str]
     proxy: str | None
+    secrets: Secrets
 
 
 def proxy_for(url: str) -> str | None:
@@ -135,16 +166,36 @@ def proxy_for(url: str) -> str | None:
     return getproxies().get(parts.scheme)
 
 
+_PATHS = {
+    Wire.CHAT: "/chat/completions",
+    Wire.RESPONSES: "/responses",
+    Wire.EMBEDDINGS: "/embeddings",
+    Wire.MESSAGES: "/messages",
+}
+
+
 def _request(
-    preset: Preset, account: Account, model: Model, spec: Spec, body: bytes, complaint: str | None
-) -> dict[str, Any]:
-    if spec.wire is Wire.MESSAGES:
-        if account.wire is Wire.MESSAGES:
-            return messages.request(body, model, spec, complaint=complaint)
-        raise InputError("an Anthropic Messages body cannot be sent to this provider yet")
-    if account.wire is Wire.MESSAGES:
-        return messages.finish(translate.to_messages(orjson.loads(body)), model, spec, complaint)
-    return chat.request(body, model, spec, complaint=complaint, strict_schema=preset.strict_schema)
+    preset: Preset, account: Account, model: Model, spec: Spec, body: bytes, complaint: Complaint | None
+) -> tuple[Wire, dict[str, Any]]:
+    """The format that a task is sent in, and the request. Raises InputError when the account takes none that would
+    do."""
+    sent = carrier(formats_of(account.wire, account.responses), spec.wire)
+    if sent is None:
+        raise InputError(f"account {account.name} does not take requests for {FORMATS[spec.wire]}")
+    data: dict[str, Any] = orjson.loads(body)
+    if sent is not spec.wire:
+        data = translate(spec.wire, sent, data)
+    match sent:
+        case Wire.MESSAGES:
+            return sent, messages.finish(data, model, spec, complaint=complaint)
+        case Wire.RESPONSES:
+            strict = preset.strict_schema
+            return sent, responses.finish(data, model, spec, complaint=complaint, strict_schema=strict)
+        case Wire.EMBEDDINGS:
+            return sent, embeddings.finish(data, model)
+        case _:
+            strict = preset.strict_schema
+            return sent, chat.finish(data, model, spec, complaint=complaint, strict_schema=strict)
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes | None:
@@ -160,13 +211,18 @@ async def _read(response: aiohttp.ClientResponse) -> bytes | None:
     return body
 
 
-_USAGE: dict[Wire, Callable[[Mapping[str, Any]], Usage | None]] = {Wire.CHAT: chat.usage, Wire.MESSAGES: messages.usage}
+_USAGE: Mapping[Wire, Callable[[Mapping[str, Any]], Usage | None]] = {
+    Wire.CHAT: chat.usage,
+    Wire.RESPONSES: responses.usage,
+    Wire.EMBEDDINGS: chat.usage,
+    Wire.MESSAGES: messages.usage,
+}
 
 
 def _answered(wire: Wire, wanted: Wire, answer: bytes, latency: float, observed: Any, request_id: str | None) -> Reply:
     data = orjson.loads(answer)
     usage = _USAGE[wire](data)
-    output = answer if wire is wanted else orjson.dumps(translate.to_chat_answer(data))
+    output = answer if wire is wanted else orjson.dumps(translate_answer(wanted, wire, data))
     return Reply(output, usage, None, latency, observed, request_id)
 
 

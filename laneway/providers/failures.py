@@ -7,7 +7,7 @@ gateways and local servers are seen to send; the facts are collected in ``design
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
@@ -29,6 +29,7 @@ _CONTEXT = re.compile(
 _FILTER = re.compile(
     r"content[_ ](filter|policy|management)|responsibleai|safety (system|policy)|flagged", re.IGNORECASE
 )
+_OF_THE_REQUEST = re.compile(r"context|invalid_|image|policy", re.IGNORECASE)  # also codes of a failed response
 _BAD_KEY = re.compile(r"api[ _-]?key (is )?(not valid|invalid|missing|expired)|invalid api[ _-]?key", re.IGNORECASE)
 _KEY = re.compile(r"(sk|gsk|xai|pk|key)-[A-Za-z0-9_\-]{6,}|Bearer\s+\S+|AIza[\w\-]{10,}", re.IGNORECASE)
 
@@ -36,7 +37,8 @@ _KEY = re.compile(r"(sk|gsk|xai|pk|key)-[A-Za-z0-9_\-]{6,}|Bearer\s+\S+|AIza[\w\
 def classify(
     wire: Wire, status: int, headers: Mapping[str, str], body: bytes, now: float, *, has_answer: bool = False
 ) -> Failure | None:
-    """The failure that a reply is, None when it is an answer. ``wire``: the account's; ``now``: seconds since 1970."""
+    """The failure that a reply is, None when it is an answer. ``wire``: the format that was sent; ``now``: seconds
+    since 1970."""
     said = _parse(body)
     code, kind, message = _words(said, body, status)
     if status == 200:
@@ -94,21 +96,65 @@ def _in_a_200(
         wait = retry_after(headers, now)
         if "overloaded" in f"{code} {kind}" or "rate_limit" in f"{code} {kind}":
             return Failure(FailureClass.TRANSIENT, code or kind, message, 200, wait, outage="overloaded" in kind)
-        if "context" in f"{code} {kind}" or "invalid_request" in kind:
+        if _OF_THE_REQUEST.search(f"{code} {kind}"):
             return Failure(FailureClass.REQUEST, code or kind, message, 200)
         return Failure(FailureClass.TRANSIENT, code or kind or "error", message, 200, wait)
-    if wire is Wire.MESSAGES:
-        if said.get("stop_reason") == "refusal":
-            return Failure(FailureClass.REQUEST, "refusal", "the model refused to answer", 200)
-        if not isinstance(said.get("content"), list):
-            return Failure(FailureClass.TRANSIENT, "bad_response", "the answer has no content", 200)
-        return None
+    return _IN_AN_ANSWER[wire](said)
+
+
+def _in_messages(said: Mapping[str, Any]) -> Failure | None:
+    if said.get("stop_reason") == "refusal":
+        return Failure(FailureClass.REQUEST, "refusal", "the model refused to answer", 200)
+    return None if isinstance(said.get("content"), list) else _unusable("the answer has no content")
+
+
+def _in_chat(said: Mapping[str, Any]) -> Failure | None:
     choices = said.get("choices")
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], Mapping):
-        return Failure(FailureClass.TRANSIENT, "bad_response", "the answer has no choices", 200)
+        return _unusable("the answer has no choices")
     if choices[0].get("finish_reason") == "content_filter":
         return Failure(FailureClass.REQUEST, "content_filter", "the provider's content filter stopped the answer", 200)
+    message = choices[0].get("message")
+    if isinstance(message, Mapping) and message.get("refusal") and not message.get("content"):
+        return Failure(FailureClass.REQUEST, "refusal", f"the model refused: {clean(str(message['refusal']))}", 200)
     return None
+
+
+def _in_responses(said: Mapping[str, Any]) -> Failure | None:
+    """A response may have failed, or be incomplete: with its tokens used up it is an answer all the same, as it is in
+    Chat Completions."""
+    status, details = said.get("status"), said.get("incomplete_details")
+    reason = details.get("reason") if isinstance(details, Mapping) else None
+    if status == "incomplete" and reason == "content_filter":
+        return Failure(FailureClass.REQUEST, "content_filter", "the provider's content filter stopped the answer", 200)
+    if status not in ("completed", "incomplete"):
+        return _unusable(f"the response is {clean(str(status))}")
+    items = said.get("output")
+    if not isinstance(items, list):
+        return _unusable("the answer has no output")
+    contents = [item.get("content") for item in items if isinstance(item, Mapping)]
+    parts = [part for content in contents if isinstance(content, list) for part in content]
+    refusals = [part["refusal"] for part in parts if isinstance(part, Mapping) and part.get("type") == "refusal"]
+    if refusals and len(refusals) == len(parts):
+        return Failure(FailureClass.REQUEST, "refusal", f"the model refused: {clean(str(refusals[0]))}", 200)
+    return None
+
+
+def _in_embeddings(said: Mapping[str, Any]) -> Failure | None:
+    data = said.get("data")
+    return None if isinstance(data, list) and data else _unusable("the answer has no embeddings")
+
+
+def _unusable(message: str) -> Failure:
+    return Failure(FailureClass.TRANSIENT, "bad_response", message, 200)
+
+
+_IN_AN_ANSWER: Mapping[Wire, Callable[[Mapping[str, Any]], Failure | None]] = {
+    Wire.CHAT: _in_chat,
+    Wire.RESPONSES: _in_responses,
+    Wire.EMBEDDINGS: _in_embeddings,
+    Wire.MESSAGES: _in_messages,
+}
 
 
 def _parse(body: bytes) -> Any:

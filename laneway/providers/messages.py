@@ -5,31 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
-from laneway.providers.chat import complain
+from laneway.providers.complaints import Complaint, with_complaint
 from laneway.providers.model import Model
 from laneway.task import Spec, Usage
 
 VERSION = "2023-06-01"
-DEFAULT_MAX_TOKENS = 4096  # the API requires a number
+DEFAULT_MAX_TOKENS = 16_000  # the API requires a number; all current models take this, thinking included
 
 
-def request(body: bytes, model: Model, spec: Spec, *, complaint: str | None = None) -> dict[str, Any]:
-    """The body to send, from a task's body in the Messages format."""
-    return finish(orjson.loads(body), model, spec, complaint)
-
-
-def finish(data: dict[str, Any], model: Model, spec: Spec, complaint: str | None) -> dict[str, Any]:
-    """Lay the model's params under a Messages body and add what the type asks for."""
+def finish(data: dict[str, Any], model: Model, spec: Spec, *, complaint: Complaint | None = None) -> dict[str, Any]:
+    """Put the model's id into a Messages body, lay its params under and add what the type asks for."""
     for name, value in model.params.items():
         data.setdefault(name, value)
     data["model"] = model.id
     data.setdefault("max_tokens", DEFAULT_MAX_TOKENS)
     if spec.output_schema is not None and "output_config" not in data:
         data["output_config"] = {"format": {"type": "json_schema", "schema": dict(spec.output_schema)}}
-    if complaint:
-        data["messages"] = [*data["messages"], {"role": "user", "content": complain(complaint)}]
+    data["messages"] = with_complaint(data["messages"], complaint)
     return data
 
 

@@ -30,12 +30,14 @@ class Account:
 
     name: str
     provider: str  # the preset's name
-    wire: Wire
+    wire: Wire  # whose family of formats: CHAT for OpenAI's, MESSAGES for Anthropic's
     base_url: str  # includes /v1 as the provider's SDK has it
     key: str | None = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     limits: Limits = Limits()
     charges_max_tokens: bool = False  # the tokens/minute limit counts what was allowed, not what was written
+    responses: bool = False  # it has /responses
+    weight: float = 1.0  # its part of a model's calls, against the model's other accounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +56,13 @@ class Model:
 
     def cost(self, usage: Usage) -> float | None:
         """USD for one call's tokens, None where a price is unknown."""
-        if self.input_price is None or self.output_price is None:
+        if self.input_price is None or (self.output_price is None and usage.output_tokens):
             return None
         cached = self.input_price if self.cached_price is None else self.cached_price
         fresh = usage.input_tokens - usage.cached_tokens
-        return (fresh * self.input_price + usage.cached_tokens * cached + usage.output_tokens * self.output_price) / 1e6
+        return (
+            fresh * self.input_price + usage.cached_tokens * cached + usage.output_tokens * (self.output_price or 0.0)
+        ) / 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,3 +86,4 @@ class Reply:
     latency: float  # seconds
     observed: tuple[Observed, ...] = ()
     request_id: str | None = None
+    answer: str = ""  # what the model said, where it could not be used

@@ -31,8 +31,12 @@ class Preset:
     needs_key: bool = True
     charges_max_tokens: bool = False
     strict_schema: bool = True  # understands response_format json_schema
+    responses: bool = False  # has /responses
     prices: str = ""
+    inputs: tuple[str, ...] = ("text", "image")  # that its models take, unless the config says otherwise of a model
 
+
+EVERYTHING = ("text", "image", "pdf")
 
 _PRESETS = (
     Preset(
@@ -43,6 +47,8 @@ _PRESETS = (
         hosts=("api.openai.com",),
         charges_max_tokens=True,
         prices="openai",
+        responses=True,
+        inputs=EVERYTHING,
     ),
     Preset(
         "anthropic",
@@ -54,6 +60,7 @@ _PRESETS = (
         hosts=("api.anthropic.com",),
         dialect=Dialect.ANTHROPIC,
         prices="anthropic",
+        inputs=EVERYTHING,
     ),
     Preset(
         "azure",
@@ -63,6 +70,7 @@ _PRESETS = (
         hosts=("openai.azure.com", "cognitiveservices.azure.com", "services.ai.azure.com"),
         charges_max_tokens=True,
         prices="azure",
+        responses=True,
     ),
     Preset(
         "groq",
@@ -72,6 +80,7 @@ _PRESETS = (
         hosts=("api.groq.com",),
         dialect=Dialect.GROQ,
         prices="groq",
+        responses=True,
     ),
     Preset(
         "openrouter",
@@ -80,6 +89,8 @@ _PRESETS = (
         key_env="OPENROUTER_API_KEY",
         hosts=("openrouter.ai",),
         prices="openrouter",
+        responses=True,
+        inputs=EVERYTHING,
     ),
     Preset(
         "together",
@@ -105,6 +116,7 @@ _PRESETS = (
         hosts=("api.deepseek.com",),
         strict_schema=False,
         prices="deepseek",
+        inputs=("text",),
     ),
     Preset(
         "gemini",
@@ -121,10 +133,19 @@ _PRESETS = (
         key_env="XAI_API_KEY",
         hosts=("api.x.ai",),
         prices="x-ai",
+        responses=True,
     ),
-    Preset("vllm", base_url="http://127.0.0.1:8000/v1", base_url_env="VLLM_BASE_URL", needs_key=False),
-    Preset("ollama", base_url="http://127.0.0.1:11434/v1", base_url_env="OLLAMA_BASE_URL", needs_key=False),
-    Preset("lmstudio", base_url="http://127.0.0.1:1234/v1", base_url_env="LMSTUDIO_BASE_URL", needs_key=False),
+    Preset("vllm", base_url="http://127.0.0.1:8000/v1", base_url_env="VLLM_BASE_URL", needs_key=False, responses=True),
+    Preset(
+        "ollama", base_url="http://127.0.0.1:11434/v1", base_url_env="OLLAMA_BASE_URL", needs_key=False, responses=True
+    ),
+    Preset(
+        "lmstudio",
+        base_url="http://127.0.0.1:1234/v1",
+        base_url_env="LMSTUDIO_BASE_URL",
+        needs_key=False,
+        responses=True,
+    ),
     Preset("openai-compatible", needs_key=False),
 )
 

@@ -1,51 +1,97 @@
-"""Is the answer what was asked for?"""
+"""Is the answer what was asked for? Asked after a call, and again where results are written: the same question, the
+same value."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
+from laneway.errors import LanewayError
 from laneway.providers.chat import answer_text, was_cut
+from laneway.providers.checks import Answer, Check, CheckBroken, Find, compile_checks, needs_code
+from laneway.providers.complaints import TRUNCATED
+from laneway.providers.reading import Unusable, read
+from laneway.providers.schemas import Validator
 from laneway.task import Failure, FailureClass, Spec, Wire
+
+log = logging.getLogger(__name__)
+
+
+class Answers:
+    """Values of answers to JSON Schemas. One validator a schema, for as long as this object lives."""
+
+    def __init__(self) -> None:
+        self._validators: dict[bytes, Validator] = {}
+
+    def value(self, schema: Mapping[str, Any], wire: Wire, output: bytes) -> Any:
+        """The parsed answer. Raises Unusable when it is not what the schema asks for."""
+        try:
+            return read(answer_text(wire, output), self.validator(schema).fault)
+        except Unusable as error:
+            if error.code == "not_json" and was_cut(wire, output):
+                raise Unusable(
+                    TRUNCATED, "the answer was cut off at its limit of tokens, before the JSON was complete"
+                ) from None
+            raise
+
+    def validator(self, schema: Mapping[str, Any]) -> Validator:
+        """Raises BadSchema."""
+        key = orjson.dumps(schema)
+        known = self._validators.get(key)
+        if known is None:
+            known = self._validators[key] = Validator(schema)
+        return known
 
 
 class OutputCheck:
-    """Checks answers against their type's JSON Schema. One validator a schema."""
+    """Checks answers against their type's JSON Schema and its checks. ``find`` loads the functions that checks name."""
 
-    def __init__(self) -> None:
-        self._validators: dict[int, tuple[Spec, Any]] = {}
+    def __init__(self, find: Find) -> None:
+        self._answers = Answers()
+        self._find = find
+        self._checks: dict[bytes, list[Check]] = {}
 
-    def __call__(self, spec: Spec, output: bytes) -> Failure | None:
-        """The failure that an answer is, in words fit to be shown to the model; None when it is as asked for."""
-        if spec.output_schema is None or spec.wire is Wire.PYTHON:
-            return None
-        text = unfenced(answer_text(spec.wire, output))
+    def unready(self, spec: Spec) -> Failure | None:
+        """Why answers to this spec could not be checked here: known before anything is paid. None when they can."""
         try:
-            value = orjson.loads(text)
-        except orjson.JSONDecodeError as error:
-            if was_cut(spec.wire, output):
-                return Failure(FailureClass.OUTPUT, "truncated", "the answer was cut off before the JSON was complete")
-            return Failure(FailureClass.OUTPUT, "not_json", f"the answer is not JSON: {error}")
-        fault = next(iter(self._validator(spec).iter_errors(value)), None)
-        if fault is None:
+            self._compiled(spec)
+        except LanewayError as error:
+            return Failure(FailureClass.REQUEST, "check_missing", f"{error.message}; {error.hint}")
+        except ValueError as error:
+            return Failure(FailureClass.REQUEST, "check_missing", str(error))
+        return None
+
+    def wants_record(self, spec: Spec) -> bool:
+        """Whether a check runs Python code, which may ask for the task's record and take its time."""
+        return needs_code(spec.checks)
+
+    def __call__(self, spec: Spec, output: bytes, record: Mapping[str, Any] | None = None) -> Failure | None:
+        """The failure that an answer is, in words fit to be shown to the model; None when it is as asked for."""
+        if spec.wire in (Wire.PYTHON, Wire.EMBEDDINGS) or (spec.output_schema is None and not spec.checks):
             return None
-        return Failure(FailureClass.OUTPUT, "schema", f"at {fault.json_path}: {fault.message}"[:500])
+        text: Any = answer_text(spec.wire, output)
+        value = text
+        if spec.output_schema is not None:
+            try:
+                value = self._answers.value(spec.output_schema, spec.wire, output)
+            except Unusable as error:
+                return Failure(FailureClass.OUTPUT, error.code, error.message)
+        answer = Answer(text, value, record or {})
+        try:
+            faults = [fault for check in self._compiled(spec) if (fault := check(answer))]
+        except CheckBroken as error:
+            log.info("%s", error, exc_info=error.__cause__)
+            return Failure(FailureClass.CODE, "check_broken", str(error)[:2000])
+        return Failure(FailureClass.OUTPUT, "check", "; ".join(faults)) if faults else None
 
-    def _validator(self, spec: Spec) -> Any:
-        known = self._validators.get(id(spec))
+    def _compiled(self, spec: Spec) -> list[Check]:
+        if not spec.checks:
+            return []
+        key = orjson.dumps([dict(check) for check in spec.checks])
+        known = self._checks.get(key)
         if known is None:
-            from jsonschema import validators
-
-            schema = dict(spec.output_schema or {})
-            cls = validators.validator_for(schema)
-            known = self._validators[id(spec)] = (spec, cls(schema))
-        return known[1]
-
-
-def unfenced(text: str) -> str:
-    """JSON without the Markdown fence that models like to put around it."""
-    text = text.strip()
-    if text.startswith("```"):
-        text = text.partition("\n")[2].rpartition("```")[0].strip()
-    return text
+            known = self._checks[key] = compile_checks(spec.checks, self._find)
+        return known

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from laneway.task import Attempt, Claimed, FailureClass, NewTask, Settlement, State, Task, Urgency, Wire
+from laneway.store.steering import Change, Extent, Pause, PauseKind, Selector, Waiting
+from laneway.task import Attempt, Claimed, FailureClass, NewTask, Outcome, Settlement, State, Task, Urgency, Usage, Wire
 
 POISON_AFTER = 3  # workers that may die holding one task before it is given up
 
@@ -128,7 +129,7 @@ class Result:
     cost: float | None  # USD over all its attempts; None: unknown
     settled_at: float
     request_id: str | None
-    structured: bool = False  # the answer was asked for as JSON
+    schema: Mapping[str, Any] | None = None  # what the answer was asked for as
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +178,20 @@ class RunFigures:
 
 
 @dataclass(frozen=True, slots=True)
+class PastCall:
+    """One ended call of a task, as far as it says something about the next one."""
+
+    model: str
+    type: str
+    account: str
+    outcome: Outcome
+    started_at: float
+    latency: float | None
+    input_tokens: int  # as estimated before the call
+    usage: Usage | None
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerInfo:
     id: str
     host: str
@@ -197,10 +212,8 @@ class Store(Protocol):
         max_cost: float | None,
         now: float,
         fresh: bool = False,
-        join: bool = False,
     ) -> Run:
-        """Start a new submission (generation) of the run with this identity. ``fresh`` forgets its earlier tasks;
-        ``join`` takes a run that is there as it is."""
+        """Start a new submission (generation) of the run with this identity. ``fresh`` forgets its earlier tasks."""
         ...
 
     async def find_run(self, identity: str) -> Run | None: ...
@@ -213,20 +226,6 @@ class Store(Protocol):
         """Take tasks in bulk. ``held``: they stay ``triaging`` until the run is sealed. Known tasks (same key, same
         body) are kept; failed ones go again; a key that comes twice in one submission with another body is reported
         in ``conflicts`` and not taken."""
-        ...
-
-    def owns(self, connection: object, path: str) -> bool:
-        """Whether this connection, to the database at ``path``, is one to this very store. Raises UsageError when it
-        is, but of a library that must not be used on it."""
-        ...
-
-    def submit_within(self, connection: object, identity: str, tasks: Sequence[NewTask], now: float) -> Submitted:
-        """``submit`` inside the caller's own transaction, through a connection that the store ``owns``: nothing is
-        committed here. Opens the run where it is missing. Blocking; on the connection's own thread."""
-        ...
-
-    async def known(self, run: Run, keys: Sequence[str]) -> dict[str, tuple[int, bytes]]:
-        """Which of these keys the run has: (task id, hash of the request), of the latest submission each."""
         ...
 
     async def seal_run(self, run: Run, now: float) -> Sealed:
@@ -273,6 +272,34 @@ class Store(Protocol):
         """Make failed or cancelled tasks ready again. Returns how many were changed."""
         ...
 
+    # steering -----------------------------------------------------------------------------------------------------
+    async def pause(self, kind: PauseKind, name: str, now: float) -> bool:
+        """Hold a lane, account or run until somebody resumes it. False when it was paused already."""
+        ...
+
+    async def resume(self, kind: PauseKind, name: str, now: float) -> bool:
+        """Let it go on; an account also after a failure that paused it. False when nothing was paused."""
+        ...
+
+    async def pauses(self) -> list[Pause]:
+        """What is paused, and what was once."""
+        ...
+
+    async def select(self, selector: Selector) -> list[int]:
+        """The ids of the tasks that it describes, in order. Tasks that left their run are not found."""
+        ...
+
+    async def extent(self, selector: Selector) -> Extent: ...
+
+    async def adjust(self, task_ids: Sequence[int], change: Change, now: float) -> int:
+        """Change where tasks that have not ended go. One that runs takes a new model for its next try. Returns how many
+        were changed."""
+        ...
+
+    async def waiting(self, run_id: int | None = None) -> list[Waiting]:
+        """How many tasks wait for which reason."""
+        ...
+
     # workers and shares -------------------------------------------------------------------------------------------
     async def join(self, worker: str, lease: float, now: float) -> None: ...
 
@@ -305,8 +332,8 @@ class Store(Protocol):
         """The object and when it was saved."""
         ...
 
-    async def states(self, prefix: str) -> dict[str, Mapping[str, Any]]:
-        """All objects whose name begins so, by name."""
+    async def states(self, prefix: str) -> dict[str, tuple[Mapping[str, Any], float]]:
+        """All saved objects whose name begins so: what follows the prefix → the object and when it was saved."""
         ...
 
     # reading ------------------------------------------------------------------------------------------------------
@@ -338,6 +365,14 @@ class Store(Protocol):
 
     async def figures(self, run: Run, *, since: float | None = None) -> RunFigures:
         """The books of a run: all of it, or the attempts started since a time (groups always cover the whole run)."""
+        ...
+
+    async def known(self, run: Run, keys: Sequence[str]) -> Mapping[tuple[str, bytes], State]:
+        """The tasks with these keys that the run has, by key and hash."""
+        ...
+
+    async def past_calls(self, model: str, limit: int) -> list[PastCall]:
+        """The newest ended calls that tasks made of a model, the latest submitted tasks first."""
         ...
 
     async def changed(self) -> bool:

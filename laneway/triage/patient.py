@@ -31,6 +31,7 @@ class Patient:
     output_tokens: int = 0
     refused_by: Mapping[Wire, str] = field(default_factory=dict)  # formats that cannot carry it: what of it
     attachments: frozenset[str] = frozenset()  # of "image", "pdf"
+    pdf_as_text: bool = False  # its PDF may go as extracted text to a model that takes none
     unsupported_by: frozenset[str] = frozenset()  # models that cannot take this request (format, tools)
     key: str | None = None
     team: str | None = None

@@ -15,7 +15,7 @@ from laneway.config.models import Config
 from laneway.errors import InputError
 from laneway.task import Route, Urgency
 from laneway.triage.conditions import BUILT_IN, field_getter
-from laneway.triage.filters import Fits, Reason, cannot
+from laneway.triage.filters import Filters, Fits, Reason
 from laneway.triage.patient import Patient
 from laneway.triage.rules import FILLED, Filling, RuleFunction, compile_rules
 
@@ -63,7 +63,7 @@ class Triage:
         fits: Fits | None = None,
     ) -> None:
         self._config = config
-        self._fits = fits
+        self.filters = Filters(config, fits)
         self._rules = compile_rules(config, functions or {}, models)
         self._defaults: dict[str, dict[str, list[_Default]]] = {}
         self._standing: dict[str, dict[str, Any]] = {}
@@ -106,6 +106,11 @@ class Triage:
         """``assess`` for each. Raises at the first that has no route."""
         assess = self.assess
         return [assess(patient) for patient in patients]
+
+    def refusal(self, model: str, patient: Patient) -> str | None:
+        """Why this model cannot take this task when somebody insists on it; None when it can."""
+        why = self._cannot(model, patient, pinned=True)
+        return why.text if why else None
 
     def unused(self) -> list[tuple[str, str]]:
         """(rule, why) for each rule that cannot have matched so far, because it looks at a field that no record had."""
@@ -176,7 +181,7 @@ class Triage:
         return tuple(dict.fromkeys(fit))
 
     def _cannot(self, model: str, patient: Patient, *, pinned: bool = False) -> Reason | None:
-        return cannot(model, patient, self._config, self._fits, pinned=pinned)
+        return self.filters.cannot(model, patient, pinned=pinned)
 
     def _defaults_of(self, type_name: str) -> dict[str, list[_Default]]:
         """For lane, urgency and model: the type's own, then [defaults], then, for a model, the only one there is."""

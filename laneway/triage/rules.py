@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from laneway.config.code import load_object
 from laneway.config.models import Config, RuleConfig
 from laneway.errors import ConfigError, InputError
 from laneway.task import Urgency
@@ -128,19 +127,10 @@ def _urgency(name: str, value: Any, config: Config) -> Urgency:
 
 def _load(reference: str, config: Config, place: str) -> RuleFunction:
     """A function by ``module:function``; modules beside the config are found as well."""
-    module, _, attribute = reference.partition(":")
-    folder = str(config.folder)
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
-    try:
-        function: RuleFunction = getattr(importlib.import_module(module), attribute)
-    except Exception as error:
-        raise ConfigError(
-            f"{place}: the function {reference!r} cannot be loaded: {type(error).__name__}: {error}",
-            hint='write function = "module:function", with module.py beside laneway.toml',
-        ) from error
+    hint = 'write function = "module:function", with module.py beside laneway.toml'
+    function: RuleFunction = load_object(reference, config.folder, f"{place}: the function", hint)
     if not callable(function):
-        raise ConfigError(f"{place}: {reference} is no function", hint='write function = "module:function"')
+        raise ConfigError(f"{place}: {reference} is no function", hint=hint)
     _refuse_async(function, place)
     return function
 

@@ -90,5 +90,5 @@ def test_cancel_and_retry_by_key(desk: Desk, simulate: Simulate) -> None:
     desk.batch("tasks.jsonl", 1, model="small")
     assert desk.run("run", "tasks.jsonl").code == 1
     assert desk.run("cancel", "t0").out == "task 1: nothing to cancel\n"
-    assert desk.run("retry", "t0", "--json").json == {"task": 1, "changed": 1}
+    assert desk.run("retry", "t0", "--json").json["changed"] == 1
     assert desk.run("explain", "none", "--json").json["error"]["kind"] == "not_found"

@@ -82,3 +82,47 @@ def test_an_alias_with_two_meanings_is_refused(read: Load) -> None:
 
 def test_without_models_any_id_may_be_named(read: Load) -> None:
     assert read('[defaults]\nmodel = "gpt-4o-mini"\n').defaults.model == "gpt-4o-mini"
+
+
+TYPES = """
+[types.legal]
+output = "models:Verdict"
+[[types.legal.checks]]
+pattern = "\\\\bok\\\\b"
+message = "say ok"
+
+[[types.legal.checks]]
+function = "checks:no_promises"
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "line", "said"),
+    [
+        (("message =", "mesage ="), 6, "there is no such setting; did you mean 'message'?"),
+        (("pattern =", "shema ="), 5, "did you mean 'schema'?"),
+        (("function =", "pattern = 'x'\nfunction ="), 8, "give one of pattern"),
+        (("\\\\bok", "(ok"), 5, "unclosed group"),
+        (("\\\\bok", "(?!no)ok"), 5, "look-around"),
+        (("checks:no_promises", "no_promises"), 9, 'this must be "module:function"'),
+        (("models:Verdict", "models.json"), 3, "there is no file"),
+        (('function = "checks:no_promises"', 'schema = "gone.json"'), 9, "gone.json"),
+    ],
+)
+def test_a_faulty_check_is_told_with_its_line(read: Load, change: tuple[str, str], line: int, said: str) -> None:
+    assert change[0] in TYPES
+    assert read(TYPES).types["legal"].checks[1].function == "checks:no_promises"
+    with pytest.raises(ConfigError) as caught:
+        read(TYPES.replace(*change, 1))
+    assert f"(line {line}): " in caught.value.message
+    assert said in caught.value.message
+
+
+def test_a_checks_schema_starts_at_its_own_file(tmp_path: Path) -> None:
+    (tmp_path / "types").mkdir()
+    (tmp_path / "types" / "s.json").write_text("{}")
+    (tmp_path / "types" / "t.toml").write_text('[types.t]\noutput = "m:M"\nchecks = [{ schema = "s.json" }]\n')
+    (tmp_path / "laneway.toml").write_text("")
+    config = load([Path("types/t.toml"), Path("laneway.toml")], env={}, cwd=tmp_path)
+    assert config.types["t"].checks[0].schema_ == tmp_path / "types" / "s.json"
+    assert str(config.types["t"].output) == "m:M"

@@ -15,6 +15,7 @@ from laneway.dispatch.desk import Admission, Blocked, Desk
 from laneway.dispatch.limits import Limiter, Size
 from laneway.dispatch.order import Order, Plan
 from laneway.dispatch.retry import FREE_TRIES, decide, delay_s
+from laneway.providers.complaints import Complaint
 from laneway.providers.model import Account, Limits, Model, Observed, Reply
 from laneway.store.interface import Head
 from laneway.task import Claimed, Failure, FailureClass, Outcome, Route, Spec, State, Urgency, Usage, Wire
@@ -299,6 +300,10 @@ def failed(cls: FailureClass, **more: object) -> Reply:
     return Reply(None, None, Failure(cls, "code", "message", **more), 0.1)  # type: ignore[arg-type]
 
 
+def unusable(answer: str) -> Reply:
+    return Reply(None, None, Failure(FailureClass.OUTPUT, "code", "message"), 0.1, answer=answer)
+
+
 class TestRetry:
     MODEL = Model("small", "small", (), 1.0, 2.0)
 
@@ -333,9 +338,56 @@ class TestRetry:
 
     def test_bad_output_is_told_to_the_model_then_the_stronger_one_is_asked(self) -> None:
         route = Route("general", Urgency.STANDARD, "small", fallbacks=("strong",))
-        first = self.decide(failed(FailureClass.OUTPUT), route=route)
-        assert (first.state, first.complaint, first.model) == (State.READY, "message", None)
-        assert self.decide(failed(FailureClass.OUTPUT), route=route, attempts=2).model == "strong"
+        spec = Spec("legal", Wire.CHAT, max_attempts=6)
+        first = self.decide(unusable("{half"), route=route, spec=spec)
+        assert (first.state, first.model) == (State.READY, None)
+        told = Complaint.from_text(first.complaint)
+        assert told == Complaint("small", "code", "message", "{half", times=1)
+        second = self.decide(unusable("{more"), route=route, spec=spec, attempts=1, complaint=first.complaint)
+        assert (second.state, second.model, second.burned) == (State.READY, "strong", True)
+
+    def test_without_a_stronger_model_bad_output_is_tried_until_the_attempts_are_used_up(self) -> None:
+        spec, complaint, states = Spec("legal", Wire.CHAT, max_attempts=4), None, []
+        for attempts in range(4):
+            made = self.decide(unusable("no"), spec=spec, attempts=attempts, complaint=complaint)
+            complaint = made.complaint
+            states.append(made.state)
+        assert states == [State.READY, State.READY, State.READY, State.FAILED]
+
+    def test_an_unusable_answer_of_another_model_does_not_count(self) -> None:
+        route = Route("general", Urgency.STANDARD, "small", fallbacks=("strong", "best"))
+        earlier = Complaint("small", "schema", "no", times=2).to_text()
+        spec = Spec("legal", Wire.CHAT, max_attempts=9)
+        made = self.decide(unusable("x"), route=route, spec=spec, model="strong", attempts=2, complaint=earlier)
+        assert (made.state, made.model) == (State.READY, None)
+
+    @pytest.mark.parametrize("cls", [FailureClass.OUTPUT, FailureClass.TRANSIENT])
+    @pytest.mark.parametrize("most", range(1, 9))
+    @pytest.mark.parametrize("fallbacks", [(), ("strong",), ("strong", "best")])
+    def test_max_attempts_bounds_the_calls_over_all_models(
+        self, cls: FailureClass, most: int, fallbacks: tuple[str, ...]
+    ) -> None:
+        route = Route("general", Urgency.STANDARD, "small", fallbacks=fallbacks)
+        spec = Spec("legal", Wire.CHAT, max_attempts=most)
+        model, complaint, called = "small", None, []
+        while True:
+            called.append(model)
+            made = self.decide(
+                failed(cls), route=route, spec=spec, model=model, attempts=len(called) - 1, complaint=complaint
+            )
+            if made.state is State.FAILED:
+                break
+            model, complaint = made.model or model, made.complaint or complaint
+        assert len(called) == most
+        assert list(dict.fromkeys(called)) == ["small", *fallbacks][:most], "every model has its turn"
+
+    def test_a_request_refused_by_status_uses_up_no_attempt(self) -> None:
+        route = Route("general", Urgency.STANDARD, "small", fallbacks=("strong",))
+        spec = Spec("legal", Wire.CHAT, max_attempts=1)
+        made = self.decide(failed(FailureClass.REQUEST, status=400), route=route, spec=spec)
+        assert (made.state, made.model, made.burned) == (State.READY, "strong", False)
+        charged = self.decide(failed(FailureClass.REQUEST, status=200), route=route, spec=spec)
+        assert (charged.state, charged.burned) == (State.FAILED, True)
 
     def test_a_refused_request_goes_to_the_fallback_or_fails(self) -> None:
         route = Route("general", Urgency.STANDARD, "small", fallbacks=("strong",))

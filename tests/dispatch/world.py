@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,10 +14,12 @@ from laneway.dispatch.calls import ModelCalls
 from laneway.dispatch.desk import Desk
 from laneway.dispatch.desks import Desks
 from laneway.dispatch.dispatcher import Dispatcher, Scope, Stop
+from laneway.providers.complaints import Complaint
 from laneway.providers.model import Account, Limits, Model, Reply
+from laneway.providers.validate import OutputCheck
 from laneway.store.interface import Run
 from laneway.store.sqlite import SQLiteStore
-from laneway.task import Failure, FailureClass, NewTask, Route, Spec, Urgency, Usage, Wire
+from laneway.task import Claimed, Failure, FailureClass, NewTask, Route, Spec, Urgency, Usage, Wire
 from tests.virtual import EPOCH, run_virtual
 
 REFUSED = Failure(FailureClass.TRANSIENT, "rate_limit_exceeded", "slow down", 429, 0.5, refused=True)
@@ -43,7 +45,14 @@ class Provider:
     _at: float | None = None
 
     async def call(
-        self, account: Account, model: Model, spec: Spec, body: bytes, *, timeout: float, complaint: str | None = None
+        self,
+        account: Account,
+        model: Model,
+        spec: Spec,
+        body: bytes,
+        *,
+        timeout: float,
+        complaint: Complaint | None = None,
     ) -> Reply:
         at = self.clock.now() - EPOCH
         if not self._permitted(at):
@@ -91,6 +100,14 @@ class World:
         return self.clock.now() - EPOCH
 
 
+def no_code(reference: str) -> None:
+    raise AssertionError(f"no check names {reference}")
+
+
+async def no_record(task: Claimed) -> dict[str, object]:
+    return {}
+
+
 def task(
     key: str,
     urgency: Urgency = Urgency.STANDARD,
@@ -117,6 +134,7 @@ def in_world(
     lanes: dict[str, int | None] | None = None,
     weights: dict[str, float] | None = None,
     max_cost: float | None = None,
+    before: Callable[[World], Awaitable[None]] | None = None,
     meanwhile: Callable[[World], object] | None = None,
     whole_store: bool = False,
     **provider: object,
@@ -135,7 +153,7 @@ def in_world(
             desks = Desks(store, "w", clock, models.__getitem__, lanes or {}, random.Random(2))
             priced = asyncio.Event()
             priced.set()
-            calls = ModelCalls(side, desks, lambda spec, output: None, priced)
+            calls = ModelCalls(side, desks, OutputCheck(no_code), no_record, priced)
             dispatcher = Dispatcher(
                 store,
                 "w",
@@ -148,6 +166,8 @@ def in_world(
             )
             await store.join("w", 1e9, clock.now())
             world = World(clock, side, store, run, desks, dispatcher)
+            if before:
+                await before(world)
             other = asyncio.ensure_future(meanwhile(world)) if meanwhile else None  # type: ignore[call-overload]
             stop = await dispatcher.run()
             if other:

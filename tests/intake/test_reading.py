@@ -162,17 +162,17 @@ class TestInputs:
         [
             ("in.jsonl", b"", "is empty"),
             ("in.jsonl", b"hello world", "neither JSONL nor a table"),
-            ("in.pdf", b"%PDF", "not read by this version"),
+            ("in.parquet", b"PAR1", "not read by this version"),
         ],
     )
     def test_what_is_not_read_says_so(self, tmp_path: Path, name: str, content: bytes, words: str) -> None:
         with pytest.raises(InputError, match=words):
             read(tmp_path, content, name)
 
-    def test_missing_files_and_folders(self, tmp_path: Path) -> None:
+    def test_missing_files_and_empty_folders(self, tmp_path: Path) -> None:
         with pytest.raises(InputError, match="there is no file"):
             open_reading(str(tmp_path / "x.jsonl"), Config(), ReadOptions())
-        with pytest.raises(InputError, match="is a folder"):
+        with pytest.raises(InputError, match="holds no files"):
             open_reading(str(tmp_path), Config(), ReadOptions())
 
     def test_a_broken_first_line_does_not_change_the_format(self, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from laneway.config.models import Config
+from laneway.config.models import AccountConfig, Config
 from laneway.errors import AuthError, ConfigError, InputError
 from laneway.providers.catalog import Catalog
 from laneway.task import Usage, Wire
@@ -31,13 +31,49 @@ def test_a_well_known_key_goes_to_its_owner_and_to_this_machine(url: str) -> Non
 
 @pytest.mark.parametrize(
     "url",
-    ["https://evil.example/v1", "https://api.openai.com.evil.example/v1", "https://notapi.openai.com@evil.example/v1"],
+    [
+        "https://evil.example/v1",
+        "https://api.openai.com.evil.example/v1",
+        "https://notapi.openai.com/v1",
+        "http://api.openai.com/v1",  # for everybody on the way to read
+    ],
 )
 def test_and_nowhere_else(url: str) -> None:
     with pytest.raises(AuthError, match=r"would send OPENAI_API_KEY") as caught:
         catalog({"provider": "openai", "base_url": url}).model("small")
     assert "api_key_env" in caught.value.hint
     assert CANARY not in f"{caught.value}{caught.value.hint}"
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://evil.example\\.api.openai.com/v1", "https://evil.example\t.api.openai.com/v1", "https://e／.com/v1"],
+)
+def test_an_address_that_could_be_read_in_two_ways_is_refused(url: str) -> None:
+    with pytest.raises(ConfigError, match="is not an http"):
+        catalog({"provider": "openai", "base_url": url}).model("small")
+
+
+def test_a_password_in_a_variables_address_is_refused_and_not_shown() -> None:
+    with pytest.raises(ConfigError, match="OPENAI_BASE_URL is not sent") as caught:
+        catalog({"provider": "openai"}, {"OPENAI_BASE_URL": f"https://me:{CANARY}@api.openai.com/v1"}).model("small")
+    assert CANARY not in f"{caught.value}{caught.value.hint}"
+
+
+def test_what_is_no_key_is_not_sent(tmp_path: Path) -> None:
+    (tmp_path / "id_rsa").write_text("-----BEGIN PRIVATE KEY-----\nabc\n")
+    with pytest.raises(AuthError, match="holds is no key"):
+        catalog({"provider": "openai", "api_key_file": str(tmp_path / "id_rsa")}).model("small")
+    with pytest.raises(AuthError, match="what OPENAI_API_KEY holds is no key"):
+        catalog({"provider": "openai"}, {"OPENAI_API_KEY": "sk-a\nx-other: b"}).model("small")
+
+
+def test_headers_named_like_secrets_are_told_to_the_logs() -> None:
+    told: set[str] = set()
+    account = AccountConfig(headers={"X-Api-Key": CANARY, "Authorization": "Basic abcdef", "X-Title": "Laneway"})
+    config = Config(accounts={"main": account})
+    Catalog(config, {"OPENAI_API_KEY": "sk-env"}, secrets=told.update).account("main")
+    assert told == {"sk-env", CANARY, "Basic abcdef", "abcdef"}
 
 
 def test_unless_the_providers_own_variable_points_there() -> None:

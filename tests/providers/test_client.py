@@ -25,6 +25,11 @@ CLAUDE = {
     "stop_reason": "end_turn",
     "usage": {"input_tokens": 3, "output_tokens": 1},
 }
+RESPONSE = {
+    "status": "completed",
+    "output": [{"type": "message", "content": [{"type": "output_text", "text": "yes"}]}],
+    "usage": {"input_tokens": 9, "output_tokens": 2, "input_tokens_details": {"cached_tokens": 3}},
+}
 CANARY = "sk-canary-42424242"
 
 
@@ -33,17 +38,25 @@ async def ask() -> AsyncIterator[Callable[..., Awaitable[Reply]]]:
     """``await ask(handler, wire=…)``: one call to a server with that handler."""
     runners: list[web.ServerRunner] = []
 
-    async def call(handler: Handler, wire: Wire = Wire.CHAT, timeout: float = 10, spec: Spec | None = None) -> Reply:
+    async def call(
+        handler: Handler,
+        wire: Wire = Wire.CHAT,
+        timeout: float = 10,
+        spec: Spec | None = None,
+        body: bytes = BODY,
+        model_id: str = "the-id",
+    ) -> Reply:
         runner = web.ServerRunner(web.Server(handler), shutdown_timeout=0.01)
         runners.append(runner)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
         url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
-        account = Account("main", "anthropic" if wire is Wire.MESSAGES else "openai", wire, url, key=CANARY)
+        provider = "anthropic" if wire is Wire.MESSAGES else "openai"
+        account = Account("main", provider, wire, url, key=CANARY, responses=True)
         async with Client(SystemClock()) as client:
-            model = Model("small", "the-id", (account,))
-            return await client.call(account, model, spec or Spec("chat", Wire.CHAT), BODY, timeout=timeout)
+            model = Model("small", model_id, (account,))
+            return await client.call(account, model, spec or Spec("chat", Wire.CHAT), body, timeout=timeout)
 
     yield call
     for runner in runners:
@@ -75,6 +88,67 @@ async def test_claude_is_asked_and_answers_in_the_tasks_own_format(ask: Callable
 
     reply = await ask(handler, Wire.MESSAGES)
     assert orjson.loads(reply.output or b"")["choices"][0]["message"]["content"] == "yes"
+
+
+async def test_each_format_goes_to_its_own_path(ask: Callable[..., Awaitable[Reply]]) -> None:
+    async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        said = orjson.loads(await request.read())
+        match request.path:
+            case "/v1/responses":
+                assert said["text"]["format"]["schema"] == {"type": "object"}
+                return web.json_response(RESPONSE)
+            case "/v1/embeddings":
+                usage = {"prompt_tokens": 7, "total_tokens": 7}
+                return web.json_response({"data": [{"index": 0, "embedding": [0.5]}], "usage": usage})
+        return web.json_response(CHAT)
+
+    structured = Spec("r", Wire.RESPONSES, output_schema={"type": "object"})
+    reply = await ask(handler, spec=structured, body=b'{"input": "hi"}')
+    assert orjson.loads(reply.output or b"") == RESPONSE
+    assert reply.usage == Usage(9, 2, 3)
+    reply = await ask(handler, spec=Spec("e", Wire.EMBEDDINGS), body=b'{"input": "hi"}')
+    assert reply.usage == Usage(7, 0)
+    assert orjson.loads(reply.output or b"")["data"]
+    reply = await ask(handler, spec=Spec("m", Wire.MESSAGES), body=BODY)
+    assert orjson.loads(reply.output or b"")["content"] == [{"type": "text", "text": "yes"}]
+
+
+async def test_what_an_account_cannot_carry_is_a_failure_before_any_call(ask: Callable[..., Awaitable[Reply]]) -> None:
+    async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        raise AssertionError("nothing is sent")
+
+    reply = await ask(handler, Wire.MESSAGES, spec=Spec("e", Wire.EMBEDDINGS), body=b'{"input": "hi"}')
+    assert reply.failure is not None
+    assert (reply.failure.cls, reply.failure.code) == (FailureClass.REQUEST, "untranslatable")
+    reply = await ask(handler, Wire.MESSAGES, body=b'{"messages": [{"role": "user", "content": "x"}], "tools": [{}]}')
+    assert reply.failure is not None
+    assert "'tools'" in reply.failure.message
+    malformed = b'{"messages": [{"role": "user", "content": "x"}], "temperature": "hot"}'
+    assert (await ask(handler, Wire.MESSAGES, body=malformed)).failure is not None
+
+
+async def test_what_a_model_would_refuse_is_left_out(
+    ask: Callable[..., Awaitable[Reply]], caplog: pytest.LogCaptureFixture
+) -> None:
+    async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        assert "temperature" not in orjson.loads(await request.read())
+        return web.json_response(CLAUDE)
+
+    body = orjson.dumps({**orjson.loads(BODY), "temperature": 0})
+    assert (await ask(handler, Wire.MESSAGES, body=body, model_id="claude-opus-5")).failure is None
+    assert "claude-opus-5 takes no temperature" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "answer", [{"choices": [{"message": {"content": "x"}}], "usage": {"prompt_tokens": "many"}}, []]
+)
+async def test_a_strange_answer_is_a_failure(ask: Callable[..., Awaitable[Reply]], answer: object) -> None:
+    async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        return web.json_response(answer)
+
+    reply = await ask(handler)
+    assert reply.failure is not None
+    assert (reply.failure.cls, reply.failure.code) == (FailureClass.TRANSIENT, "bad_response")
 
 
 async def test_what_can_go_wrong_is_a_failure_and_never_raises(ask: Callable[..., Awaitable[Reply]]) -> None:

@@ -16,7 +16,7 @@ from laneway.providers.presets import Dialect
 from laneway.task import FailureClass, Wire
 
 NOW = 1_700_000_000.0
-CHAT, MESSAGES = Wire.CHAT, Wire.MESSAGES
+CHAT, MESSAGES, RESPONSES, EMBEDDINGS = Wire.CHAT, Wire.MESSAGES, Wire.RESPONSES, Wire.EMBEDDINGS
 TRANSIENT, ACCOUNT, REQUEST = FailureClass.TRANSIENT, FailureClass.ACCOUNT, FailureClass.REQUEST
 
 
@@ -64,7 +64,17 @@ CASES = [
     (CHAT, 400, [{"error": {"code": 400, "message": "API key not valid", "status": "INVALID_ARGUMENT"}}], ACCOUNT, "INVALID_ARGUMENT"),
     (CHAT, 200, {"choices": []}, TRANSIENT, "bad_response"),
     (CHAT, 200, {"choices": [{"message": {"content": None}, "finish_reason": "content_filter"}]}, REQUEST, "content_filter"),
+    (CHAT, 200, {"choices": [{"message": {"content": None, "refusal": "I cannot."}, "finish_reason": "stop"}]}, REQUEST, "refusal"),
     (MESSAGES, 200, {"content": [], "stop_reason": "refusal"}, REQUEST, "refusal"),
+    # Responses that failed inside a 200
+    (RESPONSES, 200, {"status": "failed", "error": {"code": "server_error", "message": "It failed."}}, TRANSIENT, "server_error"),
+    (RESPONSES, 200, {"status": "failed", "error": {"code": "rate_limit_exceeded", "message": "Slow down."}}, TRANSIENT, "rate_limit_exceeded"),
+    (RESPONSES, 200, {"status": "failed", "error": {"code": "invalid_prompt", "message": "No."}}, REQUEST, "invalid_prompt"),
+    (RESPONSES, 200, {"status": "failed", "error": {"code": "image_content_policy_violation", "message": "No."}}, REQUEST, "image_content_policy_violation"),
+    (RESPONSES, 200, {"status": "incomplete", "incomplete_details": {"reason": "content_filter"}, "output": []}, REQUEST, "content_filter"),
+    (RESPONSES, 200, {"status": "completed", "output": [{"type": "reasoning"}, {"type": "message", "content": [{"type": "refusal", "refusal": "I cannot."}]}]}, REQUEST, "refusal"),
+    (RESPONSES, 200, {"status": "in_progress", "output": []}, TRANSIENT, "bad_response"),
+    (EMBEDDINGS, 200, {"data": []}, TRANSIENT, "bad_response"),
 ]  # fmt: skip
 
 
@@ -104,18 +114,33 @@ def test_an_answer_is_no_failure() -> None:
     chat = {"choices": [{"message": {"content": "hi"}, "finish_reason": "stop"}]}
     assert classify(CHAT, 200, {}, orjson.dumps(chat), NOW) is None
     assert classify(MESSAGES, 200, {}, orjson.dumps({"content": [], "stop_reason": "end_turn"}), NOW) is None
+    cut: dict[str, Any] = {
+        "status": "incomplete",
+        "incomplete_details": {"reason": "max_output_tokens"},
+        "output": [],
+        "error": None,
+    }
+    assert classify(RESPONSES, 200, {}, orjson.dumps(cut), NOW) is None
+    assert classify(EMBEDDINGS, 200, {}, orjson.dumps({"data": [{"embedding": []}]}), NOW) is None
 
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(st.characters(exclude_categories=["Cs"])),
     lambda inner: (
         st.lists(inner)
-        | st.dictionaries(st.sampled_from(["error", "message", "code", "type", "choices", "content"]), inner)
+        | st.dictionaries(
+            st.sampled_from(["error", "message", "code", "type", "choices", "content", "status", "output", "data"]),
+            inner,
+        )
     ),
 )
 
 
-@given(st.sampled_from([CHAT, MESSAGES]), st.integers(200, 599), st.binary(max_size=300) | JSON.map(orjson.dumps))
+@given(
+    st.sampled_from([CHAT, MESSAGES, RESPONSES, EMBEDDINGS]),
+    st.integers(200, 599),
+    st.binary(max_size=300) | JSON.map(orjson.dumps),
+)
 def test_nothing_a_provider_sends_breaks_the_classification(wire: Wire, status: int, body: bytes) -> None:
     failure = classify(wire, status, {}, body, NOW)
     if failure is not None:

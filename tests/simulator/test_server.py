@@ -163,7 +163,7 @@ class TestStreams:
     @pytest.mark.parametrize("path", ["/chat/completions", "/messages", "/responses"])
     async def test_an_overload_within_a_200(self, path: str) -> None:
         async with simulated(overload_stream_rate=1) as client:
-            body = {**chat_body(max_tokens=100), "input": "hello"}
+            body = {"model": "m", "input": "hello"} if path == "/responses" else chat_body(max_tokens=100)
             events = await client.stream(path, body)
             assert "overloaded_error" in events[-1][1]
             assert (await client.post(path, body)).status == 200, "only streams"

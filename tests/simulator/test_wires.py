@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -12,6 +13,9 @@ from laneway.simulator.provider import wires
 from laneway.simulator.wires.base import Ask
 from laneway.simulator.wires.openai import duration
 
+DATA = "data:application/pdf;base64," + "A" * 60
+FILE = {"type": "file", "file": {"file_data": DATA}}
+PDF = {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "A" * 60}}
 PART = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
 
 
@@ -35,7 +39,11 @@ def test_durations(seconds: float, told: str) -> None:
     ("path", "body", "tokens"),
     [
         ("chat/completions", {"messages": [{"role": "user", "content": "x" * 40}]}, 13),
-        ("chat/completions", {"messages": [{"content": [{"type": "text", "text": "x" * 41}, PART]}]}, 14),
+        ("chat/completions", {"messages": [{"content": [{"type": "text", "text": "x" * 41}, PART]}]}, 1014),
+        ("chat/completions", {"messages": [{"content": [{"type": "text", "text": "x" * 41}, FILE]}]}, 16),
+        ("responses", {"input": [{"content": [{"type": "input_file", "file_data": DATA}]}]}, 5),
+        ("messages", {"messages": [{"content": [{"type": "image", "source": {}}]}], "max_tokens": 5}, 1003),
+        ("messages", {"messages": [{"content": [PDF]}], "max_tokens": 5}, 5),
         ("responses", {"input": "x" * 40, "instructions": "y" * 4}, 14),
         ("responses", {"input": [{"role": "user", "content": [{"type": "input_text", "text": "x" * 8}]}]}, 5),
         ("messages", {"messages": [{"content": "x" * 40}], "system": [{"text": "y" * 4}], "max_tokens": 5}, 14),
@@ -47,6 +55,40 @@ def test_durations(seconds: float, told: str) -> None:
 )  # fmt: skip
 def test_input_is_four_characters_a_token_and_three_for_framing(path: str, body: dict[str, Any], tokens: int) -> None:
     assert wires()[path].understand({"model": "m", **body}).input_tokens == tokens
+
+
+SAID = [{"role": "user", "content": "x"}]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "words"),
+    [
+        ("chat/completions", {"messages": [{"content": [PDF]}]}, "'document'. Supported values are: text, image_url"),
+        ("chat/completions", {"messages": SAID, "system": "x"}, "Unrecognized request argument supplied: system"),
+        ("responses", {"input": [{"content": [PART]}]}, "'image_url'. Supported values are: input_text"),
+        ("messages", {"messages": [{"content": [FILE]}]}, "'file'. Supported values are: text, image, document"),
+        ("messages", {"messages": SAID, "response_format": {}}, "response_format: Extra inputs are not permitted"),
+        ("messages", {"messages": [{"role": "tool", "content": "x"}]}, "messages.0.role"),
+        ("messages", {"messages": [{"role": "assistant", "content": ""}, *SAID]}, "non-empty content"),
+        ("messages", {"messages": [{"content": [{"type": "text", "text": ""}]}]}, "must be non-empty"),
+        ("messages", {"messages": SAID, "temperature": 1.5}, "temperature: range: 0..1"),
+        ("messages", {"messages": SAID, "stop_sequences": ["\n"]}, "non-whitespace"),
+        ("messages", {"messages": SAID, "model": "claude-opus-5", "temperature": 0}, "`temperature` is deprecated"),
+        (
+            "messages",
+            {"messages": SAID, "model": "claude-haiku-4-5", "temperature": 0, "top_p": 1},
+            "cannot both be specified",
+        ),
+        (
+            "messages",
+            {"messages": [{"content": [{"type": "image", "source": {"type": "base64", "media_type": "image/bmp"}}]}]},
+            "media_type",
+        ),
+    ],
+)
+def test_what_a_provider_does_not_take_is_refused_in_its_words(path: str, body: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(words)):
+        wires()[path].understand({"model": "m", "max_tokens": 5, **body})
 
 
 def test_openai_charges_what_is_allowed_and_anthropic_what_is_used() -> None:

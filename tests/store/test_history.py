@@ -14,7 +14,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from laneway.store.interface import Pick
 from laneway.store.sqlite import SQLiteStore
-from laneway.task import Claimed, State
+from laneway.store.steering import Change, Selector
+from laneway.task import Claimed, State, Urgency
 from tests.store.helpers import LEASE, NOW, finish, new, open_run
 
 KEYS = st.sampled_from("abcdefgh")
@@ -93,6 +94,25 @@ class History(RuleBasedStateMachine):
         self.do(
             self.store.retry([r.task_id for r in self.do(self.store.failed_after(self.run, 0, 99)) if r.key == key], 0)
         )
+
+    @rule(
+        state=st.sampled_from(list(State)),
+        change=st.builds(
+            Change,
+            st.sampled_from([None, Urgency.URGENT]),
+            st.sampled_from([None, "legal"]),
+            st.sampled_from([None, "strong", "best"]),
+        ),
+    )
+    def set_by_hand(self, state: State, change: Change) -> None:
+        chosen = self.do(self.store.select(Selector(run_id=self.run.id, states=(state,))))
+        changed = self.do(self.store.adjust(chosen, change, self.now))
+        assert changed == (0 if state.ended else len(chosen))
+
+    @rule(keys=st.sets(KEYS, max_size=3))
+    def cancel(self, keys: set[str]) -> None:
+        chosen = self.do(self.store.select(Selector(run_id=self.run.id, keys=tuple(keys) or ("none",))))
+        self.do(self.store.cancel(chosen, self.now))
 
     @invariant()
     def the_books_are_sound(self) -> None:

@@ -108,6 +108,11 @@ class BatchLines:
         return self._specs[wire]
 
 
+def request_of(wire: Wire, body: dict[str, Any]) -> Request:
+    """What triage wants to know of a body that is stored already. Raises Bad when it is none of this format's."""
+    return _READERS[wire](body)
+
+
 def _key(line: Mapping[str, Any]) -> str:
     key = line.get("custom_id")
     if not isinstance(key, str) or not key:

@@ -91,9 +91,10 @@ class Wire(Protocol):
         """What the buckets hold. ``now``: the limits' own clock; ``wall``: seconds since 1970."""
 
 
-def input_tokens(text: str) -> int:
-    """The rule by which all input is counted: four characters a token, rounded up, and three for framing."""
-    return -(-len(text) // CHARS_PER_TOKEN) + FRAMING_TOKENS
+def input_tokens(text: str, attached: int = 0) -> int:
+    """The rule by which all input is counted: four characters a token, rounded up, three for framing, and what is
+    ``attached``."""
+    return -(-len(text) // CHARS_PER_TOKEN) + FRAMING_TOKENS + attached
 
 
 def parse(body: bytes) -> Mapping[str, Any]:
@@ -137,7 +138,7 @@ def mapping_in(body: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def text_of(messages: Any, name: str) -> str:
-    """All text of a list of messages. Images and documents count nothing. Raises ValueError."""
+    """All text of a list of messages. Raises ValueError."""
     if not isinstance(messages, list) or not messages:
         raise ValueError(f"Invalid value for '{name}': expected a list with at least one message.")
     return "".join(_texts(messages))

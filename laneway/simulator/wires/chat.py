@@ -18,6 +18,10 @@ from laneway.simulator.wires.base import (
     text_of,
 )
 from laneway.simulator.wires.openai import OpenAIWire
+from laneway.simulator.wires.parts import attached_tokens, refuse_unknown
+
+_PARTS = ("text", "image_url", "input_audio", "file", "refusal")
+_FOREIGN = frozenset(("system", "stop_sequences", "output_config", "thinking", "input", "instructions"))
 
 
 class Chat(OpenAIWire):
@@ -26,11 +30,15 @@ class Chat(OpenAIWire):
     def understand(self, body: Mapping[str, Any]) -> Ask:
         if body.get("n") not in (None, 1):
             raise ValueError("Invalid value for 'n': the simulator gives one answer a request.")
-        text = text_of(body.get("messages"), "messages")
+        for name in _FOREIGN & body.keys():
+            raise ValueError(f"Unrecognized request argument supplied: {name}")
+        messages = body.get("messages")
+        text = text_of(messages, "messages")
+        refuse_unknown(messages, "messages", _PARTS)
         return Ask(
             model_of(body),
             text,
-            input_tokens(text),
+            input_tokens(text, attached_tokens(messages)),
             limit_of(body, "max_completion_tokens", "max_tokens"),
             _schema(mapping_in(body, "response_format")),
             bool(body.get("stream")),

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from laneway.simulator.limits import Charge, KeyLimits, Refusal
+from laneway.simulator.wires.anthropic import refuse
 from laneway.simulator.wires.base import (
     Ask,
     Made,
@@ -23,6 +24,7 @@ from laneway.simulator.wires.base import (
     text_of,
     whole_seconds,
 )
+from laneway.simulator.wires.parts import attached_tokens
 
 _ERRORS: Mapping[Mistake, str] = {
     "bad_request": "invalid_request_error",
@@ -41,7 +43,9 @@ class Messages:
 
     def understand(self, body: Mapping[str, Any]) -> Ask:
         model = model_of(body)
-        text = plain(body.get("system")) + text_of(body.get("messages"), "messages")
+        messages = body.get("messages")
+        text = plain(body.get("system")) + text_of(messages, "messages")
+        refuse(body, model)
         limit = limit_of(body, "max_tokens")
         if limit is None:
             raise ValueError("max_tokens: Field required")
@@ -50,7 +54,8 @@ class Messages:
             raise ValueError("output_config.format.type: Input should be 'json_schema'")
         if wanted and wanted.get("schema") is None:
             raise ValueError("output_config.format.schema: Field required")
-        return Ask(model, text, input_tokens(text), limit, wanted.get("schema"), bool(body.get("stream")))
+        used = input_tokens(text, attached_tokens(messages))
+        return Ask(model, text, used, limit, wanted.get("schema"), bool(body.get("stream")))
 
     def charge(self, ask: Ask, output_tokens: int) -> Charge:
         """What is really used; ``max_tokens`` is not charged. Output too is charged on arrival, since the simulator

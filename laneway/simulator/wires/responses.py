@@ -19,6 +19,9 @@ from laneway.simulator.wires.base import (
     text_of,
 )
 from laneway.simulator.wires.openai import OpenAIWire
+from laneway.simulator.wires.parts import attached_tokens, refuse_unknown
+
+_PARTS = ("input_text", "input_image", "input_file", "output_text", "refusal")
 
 
 class Responses(OpenAIWire):
@@ -28,10 +31,11 @@ class Responses(OpenAIWire):
         given = body.get("input")
         asked = given if isinstance(given, str) and given else text_of(given, "input")
         text = plain(body.get("instructions")) + asked
+        refuse_unknown(given, "input", _PARTS)
         return Ask(
             model_of(body),
             text,
-            input_tokens(text),
+            input_tokens(text, attached_tokens(given)),
             limit_of(body, "max_output_tokens"),
             _schema(mapping_in(mapping_in(body, "text"), "format")),
             bool(body.get("stream")),
@@ -121,7 +125,7 @@ def _usage(made: Made) -> dict[str, Any]:
     used, said = made.ask.input_tokens, made.said.tokens
     return {
         "input_tokens": used,
-        "input_tokens_details": {"cached_tokens": 0},
+        "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
         "output_tokens": said,
         "output_tokens_details": {"reasoning_tokens": 0},
         "total_tokens": used + said,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Iterator
@@ -13,8 +14,11 @@ from typing import Any
 import apsw
 
 from laneway.errors import StoreError
+from laneway.files import open_private
 
 BUSY_TIMEOUT_MS = 10_000
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -57,8 +61,8 @@ def sqlite_errors(path: Path) -> Iterator[None]:
 def connect(path: Path) -> apsw.Connection:
     """A connection with the settings every connection has. New files are readable by their owner only."""
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        open_private(path, "ab").close()
     db = apsw.Connection(str(path))
     db.set_busy_timeout(BUSY_TIMEOUT_MS)
     db.pragma("journal_mode", "wal")
@@ -68,6 +72,12 @@ def connect(path: Path) -> apsw.Connection:
     db.pragma("wal_autocheckpoint", 4_000)
     db.pragma("journal_size_limit", 64_000_000)
     return db
+
+
+def warn_if_shared(path: Path) -> None:
+    """The store holds prompts and answers; SQLite gives its side files the same mode."""
+    if os.name == "posix" and path.stat().st_mode & 0o077:
+        log.warning("the store %s is open to other users of this machine; `chmod 600` closes it", path)
 
 
 def migrations() -> list[tuple[int, str]]:
@@ -103,14 +113,6 @@ def migrate(db: apsw.Connection, path: Path) -> None:
             if scalar(db, "PRAGMA user_version") < number:  # another process may have been faster
                 db.execute(script)
                 db.pragma("user_version", number)
-
-
-def is_same_file(one: str | Path, other: str | Path) -> bool:
-    """Whether two names, links included, are of one file."""
-    try:
-        return Path(one).samefile(other)
-    except OSError:
-        return False
 
 
 def scalar(db: apsw.Connection, sql: str, bindings: tuple[Any, ...] = ()) -> Any:

@@ -12,7 +12,7 @@ import orjson
 
 from laneway.store.interface import Head, Pick
 from laneway.store.sqlite.connection import scalar
-from laneway.store.sqlite.runs import cell_id, requeue
+from laneway.store.sqlite.runs import requeue, to_model
 from laneway.store.sqlite.writer import Transaction
 from laneway.task import Attempt, Failure, FailureClass, Outcome, Settlement, State, Urgency, Usage
 
@@ -43,7 +43,7 @@ SETTLE_TASK = """
         wake_at = ?2, wait_reason = ?3, worker_id = NULL, attempts = attempts + ?4, refusals = refusals + ?5,
         result_seq = ?6
     WHERE id = ?7 AND fence = ?8 AND worker_id = ?9 AND state = 'running'
-    RETURNING state, cell_id, run_id
+    RETURNING state, cell_id, run_id, next_model
 """
 CLOSE_ATTEMPT = """
     UPDATE attempt SET outcome = coalesce(outcome, ?), latency = ?, input_tokens = ?, output_tokens = ?,
@@ -196,8 +196,8 @@ def settle(tx: Transaction, worker: str, settlements: Sequence[Settlement], now:
                 "UPDATE task SET result_seq = ?, wake_at = NULL, wait_reason = NULL WHERE id = ?",
                 (seq, s.task_id),
             )
-        elif s.model is not None:
-            _to_model(tx, s.task_id, run_id, cell, state, s.model)
+        elif not state.ended and (model := row[3] or s.model):
+            to_model(tx, s.task_id, run_id, cell, state, model, by_hand=row[3] is not None)
         if s.complaint is not None:
             tx.db.execute("UPDATE payload SET complaint = ? WHERE task_id = ?", (s.complaint, s.task_id))
         if seq is not None:
@@ -244,14 +244,6 @@ def _close_attempt(tx: Transaction, s: Settlement, books: dict[int, list[float]]
     else:
         books[run_id][0] += reserved
         books[run_id][1] += s.cost or 0.0
-
-
-def _to_model(tx: Transaction, task_id: int, run_id: int, cell: int, state: State, model: str) -> None:
-    lane, urgency = next(iter(tx.db.execute("SELECT lane, urgency FROM cell WHERE id = ?", (cell,))))
-    target = cell_id(tx.db, run_id, model, lane, urgency)
-    tx.db.execute("UPDATE task SET cell_id = ?, attempts = 0 WHERE id = ?", (target, task_id))
-    tx.count(cell, state, -1)
-    tx.count(target, state, 1)
 
 
 def _task_cost(db: apsw.Connection, s: Settlement) -> float | None:

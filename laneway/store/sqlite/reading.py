@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import apsw
@@ -18,7 +18,7 @@ from laneway.task import Attempt, FailureClass, Outcome, Route, Spec, State, Tas
 _TASK = """
     SELECT t.id, t.run_id, t.key, t.state, t.wait_reason, t.wake_at, c.model, c.lane, c.urgency, t.attempts, t.due_at,
            p.submitted_at, p.deadline, p.tags, p.team, p.body, p.record, p.spec_id, p.route_id,
-           r.settled_at, r.output, r.error
+           r.settled_at, r.output, r.error, t.input_tokens, t.output_tokens
     FROM task t JOIN cell c ON c.id = t.cell_id JOIN payload p ON p.task_id = t.id
     LEFT JOIN result r ON r.seq = t.result_seq
 """
@@ -113,12 +113,13 @@ def _task(documents: Documents, row: Sequence[Any]) -> Task:
         tags,
         team,
     ) = row[:15]
-    body, record, spec, route, settled, output, error = row[15:]
+    body, record, spec, route, settled, output, error, input_tokens, output_tokens = row[15:]
     return Task(
         id=id_,
         run_id=run,
         key=key,
         type=documents.spec(spec).type,
+        wire=documents.spec(spec).wire,
         state=State(state),
         wait_reason=WaitReason(reason) if reason else None,
         wake_at=wake,
@@ -126,6 +127,8 @@ def _task(documents: Documents, row: Sequence[Any]) -> Task:
         lane=lane,
         urgency=Urgency(urgency),
         route=documents.route(route),
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
         attempts=attempts,
         submitted_at=submitted,
         due_at=due,
@@ -184,7 +187,7 @@ def results_after(
             cost=row[9],
             settled_at=row[10],
             request_id=row[11],
-            structured=documents.spec(row[3]).output_schema is not None,
+            schema=documents.spec(row[3]).output_schema,
         )
         for row in db.execute(sql, (cursor, run.id, limit))
     ]
@@ -200,6 +203,12 @@ def tally(db: apsw.Connection, run_id: int | None) -> list[CellTally]:
         CellTally(*(*row[:4], Urgency(row[4]), dict(zip(_COUNTED, row[5:], strict=True))))
         for row in db.execute(sql, bindings)
     ]
+
+
+def states(db: apsw.Connection, first: str, last: str) -> dict[str, tuple[Mapping[str, Any], float]]:
+    """Saved objects named from ``first`` to ``last``, by what their names have beyond ``first``."""
+    rows = db.execute("SELECT name, content, saved_at FROM state WHERE name BETWEEN ? AND ?", (first, last))
+    return {name[len(first) :]: (orjson.loads(content), saved_at) for name, content, saved_at in rows}
 
 
 def workers(db: apsw.Connection) -> list[WorkerInfo]:

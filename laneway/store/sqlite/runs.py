@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import apsw
@@ -12,7 +13,7 @@ from laneway.errors import NotFoundError
 from laneway.store.interface import Run, Sealed, Submitted
 from laneway.store.sqlite.connection import scalar
 from laneway.store.sqlite.writer import Transaction
-from laneway.task import NewTask, Route, State
+from laneway.task import BY_HAND, NewTask, Route, State
 
 _RUN = """
     SELECT id, identity, generation, sealed, created_at, cursor, offset, max_cost, spent, spent - budget_base, info
@@ -59,17 +60,9 @@ def list_runs(db: apsw.Connection, limit: int) -> list[Run]:
 
 
 def open_run(
-    tx: Transaction,
-    identity: str,
-    info: Mapping[str, Any],
-    max_cost: float | None,
-    now: float,
-    fresh: bool,
-    join: bool = False,
+    tx: Transaction, identity: str, info: Mapping[str, Any], max_cost: float | None, now: float, fresh: bool
 ) -> Run:
     known = find_run(tx.db, identity)
-    if known and join:
-        return known
     text = orjson.dumps(dict(info)).decode()
     if known and fresh:
         tx.db.execute("UPDATE run SET identity = ? WHERE id = ?", (f"{identity} (replaced {known.id})", known.id))
@@ -164,11 +157,6 @@ def submit(tx: Transaction, run: Run, tasks: Sequence[NewTask], now: float, held
     return done
 
 
-def known(db: apsw.Connection, run: Run, keys: Sequence[str]) -> dict[str, tuple[int, bytes]]:
-    rows = db.execute(_KNOWN, (run.id, orjson.dumps(list(keys)).decode()))
-    return {key: (id_, hash_) for key, id_, _, hash_, _, _ in rows}
-
-
 class _Known:
     """A task that the run has already."""
 
@@ -198,14 +186,16 @@ def _keep(tx: Transaction, run: Run, here: _Known, task: NewTask, places: Places
         done.kept += 1
     if here.state in (State.SUCCEEDED, State.RUNNING):
         return
-    cell = places.cell(task.route)
+    route = places.keeping_hands(here.id, task.route)
+    cell = places.cell(route)
     if cell != here.cell:
-        tx.db.execute("UPDATE task SET cell_id = ?, due_at = ? WHERE id = ?", (cell, task.due_at, here.id))
+        due_at = "due_at" if route.reasons.get("urgency") == BY_HAND else "?2"
+        tx.db.execute(f"UPDATE task SET cell_id = ?1, due_at = {due_at} WHERE id = ?3", (cell, task.due_at, here.id))
         tx.count(here.cell, here.state, -1)
         tx.count(cell, here.state, 1)
     tx.db.execute(
         "UPDATE payload SET route_id = ?, spec_id = ?, record = ? WHERE task_id = ?",
-        (places.document(task.route), places.document(task.spec), task.record, here.id),
+        (places.document(route), places.document(task.spec), task.record, here.id),
     )
 
 
@@ -217,6 +207,23 @@ class Places:
         self._run_id = run_id
         self._cells: dict[tuple[str, str, int], int] = {}
         self._documents: dict[int, tuple[object, int]] = {}
+        self._hands: dict[int, Route | None] = {}  # stored routes of which something was set by hand
+        self._merged: dict[tuple[int, int], tuple[Route, Route]] = {}
+
+    def keeping_hands(self, task_id: int, route: Route) -> Route:
+        """A task's new route with what somebody set by hand on its present one; only what the command pins goes
+        before that."""
+        number = int(scalar(self._db, "SELECT route_id FROM payload WHERE task_id = ?", (task_id,)))
+        if number not in self._hands:
+            content = scalar(self._db, "SELECT content FROM document WHERE id = ?", (number,))
+            stored = Route.from_json(orjson.loads(content))
+            self._hands[number] = stored if BY_HAND in stored.reasons.values() else None
+        stored_route = self._hands[number]
+        if stored_route is None:
+            return route
+        if (number, id(route)) not in self._merged:
+            self._merged[number, id(route)] = (route, _merged(stored_route, route))
+        return self._merged[number, id(route)][1]
 
     def cell(self, route: Route, model: str | None = None) -> int:
         place = (route.model if model is None else model, route.lane, int(route.urgency))
@@ -233,6 +240,16 @@ class Places:
             number = int(scalar(self._db, "SELECT id FROM document WHERE content = ?", (content,)))
             known = self._documents[id(thing)] = (thing, number)
         return known[1]
+
+
+def _merged(stored: Route, new: Route) -> Route:
+    kept = {
+        name: getattr(stored, name)
+        for name, reason in stored.reasons.items()
+        if reason == BY_HAND and not new.reasons.get(name, "").startswith(("pinned by the command", "pinned by --"))
+    }
+    fallbacks = tuple(name for name in new.fallbacks if name != kept.get("model"))
+    return replace(new, **kept, fallbacks=fallbacks, reasons={**new.reasons, **dict.fromkeys(kept, BY_HAND)})
 
 
 def cell_id(db: apsw.Connection, run_id: int, model: str, lane: str, urgency: int, shelf: int = 0) -> int:
@@ -336,3 +353,19 @@ def requeue(tx: Transaction, task_id: int, cell: int, old: State, new: State) ->
     tx.db.execute("UPDATE payload SET complaint = NULL WHERE task_id = ?", (task_id,))
     tx.db.execute(_REQUEUE, (new.value, task_id))
     tx.move(cell, old, new)
+    if model := scalar(tx.db, "SELECT next_model FROM task WHERE id = ?", (task_id,)):
+        run_id = int(scalar(tx.db, "SELECT run_id FROM task WHERE id = ?", (task_id,)))
+        to_model(tx, task_id, run_id, cell, new, model, by_hand=True)
+
+
+def to_model(
+    tx: Transaction, task_id: int, run_id: int, cell: int, state: State, model: str, *, by_hand: bool = False
+) -> None:
+    """Go on with another model; one that somebody chose by hand has all its tries."""
+    lane, urgency = next(iter(tx.db.execute("SELECT lane, urgency FROM cell WHERE id = ?", (cell,))))
+    target = cell_id(tx.db, run_id, model, lane, urgency)
+    tx.db.execute(
+        f"UPDATE task SET cell_id = ?, next_model = NULL{', attempts = 0' * by_hand} WHERE id = ?", (target, task_id)
+    )
+    tx.count(cell, state, -1)
+    tx.count(target, state, 1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -11,14 +10,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import apsw
-import orjson
 
-from laneway.errors import UsageError
 from laneway.store.interface import (
     Capacity,
     CellTally,
     Grant,
     Head,
+    PastCall,
     Pick,
     Reaped,
     Result,
@@ -28,11 +26,12 @@ from laneway.store.interface import (
     Submitted,
     WorkerInfo,
 )
-from laneway.store.sqlite import queue, reading, runs, workers
-from laneway.store.sqlite.connection import connect, is_same_file, migrate, scalar, sqlite_errors
+from laneway.store.sqlite import past, queue, reading, runs, steering, workers
+from laneway.store.sqlite.connection import connect, migrate, scalar, sqlite_errors, warn_if_shared
 from laneway.store.sqlite.locks import LifeSigns
-from laneway.store.sqlite.writer import Transaction, Writer
-from laneway.task import Attempt, Claimed, NewTask, Settlement, Task
+from laneway.store.sqlite.writer import Writer
+from laneway.store.steering import Change, Extent, Pause, PauseKind, Selector, Waiting
+from laneway.task import Attempt, Claimed, NewTask, Settlement, State, Task
 
 T = TypeVar("T")
 
@@ -48,6 +47,7 @@ class SQLiteStore:
         self.path = path
         with sqlite_errors(path):
             writing = connect(path)
+            warn_if_shared(path)
             migrate(writing, path)
             self._short = connect(path)
             self._long = self._short if inline else connect(path)
@@ -58,7 +58,6 @@ class SQLiteStore:
         self._life = LifeSigns(path.with_name(path.name + "-workers"))
         self._reader = None if inline else ThreadPoolExecutor(1, thread_name_prefix="laneway-reader")
         self._data_version = -1
-        self._reading = threading.Lock()  # several event loops may share a store, a connection serves one at a time
 
     @property
     def commits(self) -> int:
@@ -74,9 +73,8 @@ class SQLiteStore:
         max_cost: float | None,
         now: float,
         fresh: bool = False,
-        join: bool = False,
     ) -> Run:
-        return await self._writer.write(lambda tx: runs.open_run(tx, identity, info, max_cost, now, fresh, join))
+        return await self._writer.write(lambda tx: runs.open_run(tx, identity, info, max_cost, now, fresh))
 
     async def find_run(self, identity: str) -> Run | None:
         return self._read(lambda db: runs.find_run(db, identity))
@@ -89,29 +87,6 @@ class SQLiteStore:
 
     async def submit(self, run: Run, tasks: Sequence[NewTask], now: float, *, held: bool = False) -> Submitted:
         return await self._writer.write(lambda tx: runs.submit(tx, run, tasks, now, held))
-
-    def owns(self, connection: object, path: str) -> bool:
-        if not is_same_file(path, self.path):
-            return False
-        if isinstance(connection, apsw.Connection):
-            return True
-        raise UsageError(
-            f"connection= is to Laneway's own store {self.path}, through another SQLite library than Laneway's;"
-            " two of them on one file in one process void each other's locks and can destroy it",
-            hint="close that connection; keep your own tables in a file of their own (any library), or use apsw here",
-        )
-
-    def submit_within(self, connection: object, identity: str, tasks: Sequence[NewTask], now: float) -> Submitted:
-        assert isinstance(connection, apsw.Connection), "only a connection that the store owns"
-        with sqlite_errors(self.path), connection:  # a savepoint inside the caller's transaction
-            tx = Transaction(connection)
-            run = runs.open_run(tx, identity, {"kind": "api"}, None, now, fresh=False, join=True)
-            done = runs.submit(tx, run, tasks, now, held=False)
-            tx.flush()
-        return done
-
-    async def known(self, run: Run, keys: Sequence[str]) -> dict[str, tuple[int, bytes]]:
-        return self._read(lambda db: runs.known(db, run, keys))
 
     async def seal_run(self, run: Run, now: float) -> Sealed:
         sealed = await self._writer.write(lambda tx: runs.seal(tx, run))
@@ -186,6 +161,28 @@ class SQLiteStore:
     async def retry(self, task_ids: Sequence[int], now: float) -> int:
         return await self._writer.write(lambda tx: queue.retry(tx, task_ids))
 
+    # steering
+    async def pause(self, kind: PauseKind, name: str, now: float) -> bool:
+        return await self._writer.write(lambda tx: steering.pause(tx, kind, name, now))
+
+    async def resume(self, kind: PauseKind, name: str, now: float) -> bool:
+        return await self._writer.write(lambda tx: steering.resume(tx, kind, name))
+
+    async def pauses(self) -> list[Pause]:
+        return self._read(steering.pauses)
+
+    async def select(self, selector: Selector) -> list[int]:
+        return await self._read_long(lambda db: steering.select(db, selector))
+
+    async def extent(self, selector: Selector) -> Extent:
+        return await self._read_long(lambda db: steering.extent(db, selector))
+
+    async def adjust(self, task_ids: Sequence[int], change: Change, now: float) -> int:
+        return await self._writer.write(lambda tx: steering.adjust(tx, task_ids, change))
+
+    async def waiting(self, run_id: int | None = None) -> list[Waiting]:
+        return await self._read_long(lambda db: steering.waiting(db, run_id))
+
     # workers and shares
     async def join(self, worker: str, lease: float, now: float) -> None:
         with sqlite_errors(self.path):
@@ -219,16 +216,10 @@ class SQLiteStore:
         await self._writer.write(lambda tx: workers.save_state(tx, name, state, now))
 
     async def load_state(self, name: str) -> tuple[Mapping[str, Any], float] | None:
-        def load(db: apsw.Connection) -> tuple[Mapping[str, Any], float] | None:
-            for content, saved_at in db.execute("SELECT content, saved_at FROM state WHERE name = ?", (name,)):
-                return orjson.loads(content), saved_at
-            return None
+        return self._read(lambda db: reading.states(db, name, name)).get("")
 
-        return self._read(load)
-
-    async def states(self, prefix: str) -> dict[str, Mapping[str, Any]]:
-        sql = "SELECT name, content FROM state WHERE name >= ?1 AND substr(name, 1, length(?1)) = ?1 ORDER BY name"
-        return self._read(lambda db: {name: orjson.loads(content) for name, content in db.execute(sql, (prefix,))})
+    async def states(self, prefix: str) -> dict[str, tuple[Mapping[str, Any], float]]:
+        return self._read(lambda db: reading.states(db, prefix, prefix + "\U0010ffff"))
 
     # reading
     async def tally(self, run_id: int | None = None) -> list[CellTally]:
@@ -260,6 +251,12 @@ class SQLiteStore:
     async def figures(self, run: Run, *, since: float | None = None) -> RunFigures:
         return await self._read_long(lambda db: reading.figures(db, self._long_documents, run, since))
 
+    async def known(self, run: Run, keys: Sequence[str]) -> Mapping[tuple[str, bytes], State]:
+        return await self._read_long(lambda db: past.known(db, run.id, keys))
+
+    async def past_calls(self, model: str, limit: int) -> list[PastCall]:
+        return await self._read_long(lambda db: past.calls(db, self._long_documents, model, limit))
+
     async def changed(self) -> bool:
         version = self._read(lambda db: int(scalar(db, "PRAGMA data_version")))
         changed, self._data_version = version != self._data_version, version
@@ -277,7 +274,7 @@ class SQLiteStore:
             db.close()
 
     def _read(self, query: Callable[[apsw.Connection], T]) -> T:
-        with sqlite_errors(self.path), self._reading:
+        with sqlite_errors(self.path):
             return query(self._short)
 
     async def _read_long(self, query: Callable[[apsw.Connection], T]) -> T:

@@ -11,11 +11,13 @@ import orjson
 from laneway.store.interface import POISON_AFTER, Capacity, Grant, Reaped
 from laneway.store.sqlite.connection import scalar
 from laneway.store.sqlite.queue import fail
+from laneway.store.sqlite.runs import to_model
 from laneway.store.sqlite.writer import Transaction
 from laneway.task import Failure, FailureClass, State
 
 HELD = """
-    SELECT t.id, t.cell_id, t.fence, t.losses, c.model FROM task t JOIN cell c ON c.id = t.cell_id
+    SELECT t.id, t.run_id, t.cell_id, t.fence, t.losses, t.next_model, c.model
+    FROM task t JOIN cell c ON c.id = t.cell_id
     WHERE t.worker_id = ? AND t.state = 'running'
 """
 LOSE_ATTEMPTS = """
@@ -58,7 +60,7 @@ def reap(tx: Transaction, worker: str, now: float, certainly_dead: Callable[[str
 def bury(tx: Transaction, worker: str, now: float, *, death: bool = True) -> tuple[int, int]:
     """Give back what the worker held, mark its open attempts lost, free its shares. (returned, poisoned)"""
     returned = poisoned = 0
-    for id_, cell, fence, losses, model in list(tx.db.execute(HELD, (worker,))):
+    for id_, run, cell, fence, losses, next_model, model in list(tx.db.execute(HELD, (worker,))):
         for run_id, reserved in list(tx.db.execute(LOSE_ATTEMPTS, (id_, fence))):
             tx.db.execute(
                 "UPDATE run SET reserved = max(0, reserved - ?1), spent = spent + ?1 WHERE id = ?2",
@@ -78,6 +80,8 @@ def bury(tx: Transaction, worker: str, now: float, *, death: bool = True) -> tup
         elif cancelled:
             fail(tx, id_, Failure(FailureClass.REQUEST, "cancelled", "cancelled while it ran"), now)
         else:
+            if next_model is not None:
+                to_model(tx, id_, run, cell, new, next_model, by_hand=True)
             returned += 1
     tx.db.execute("DELETE FROM grant_share WHERE worker_id = ?", (worker,))
     tx.db.execute("DELETE FROM worker WHERE id = ?", (worker,))

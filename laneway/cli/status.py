@@ -1,0 +1,181 @@
+"""``laneway status``: what runs, what waits and for what, what somebody paused, how the accounts are."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from laneway.cli.common import ConfigOption, JsonOption, StoreOption, VerboseOption, application, print_json, run_async
+
+if TYPE_CHECKING:
+    from laneway.app.laneway import Laneway
+    from laneway.store.interface import CellTally, Run
+
+RUNS = 10  # of the newest that are shown
+COLUMNS = (("ready",), ("running",), ("triaging", "waiting"), ("succeeded",), ("failed",), ("cancelled",))
+HEADS = ("ready", "running", "waiting", "done", "failed", "cancelled")
+WAITS = {"retry": "for another try", "scheduled": "for their time", "shared": "for an earlier task of the same key"}
+
+
+def register(app: typer.Typer) -> None:
+    app.command("status")(status)
+
+
+def status(
+    run: Annotated[int | None, typer.Argument(help="Only this run.", show_default=False)] = None,
+    config: ConfigOption = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = 0,
+) -> None:
+    """What runs, what waits, what is paused, what has failed: runs, lanes, accounts, workers."""
+    lw = application(config, store, verbose)
+    data = run_async(_status(lw, run))
+    if as_json:
+        print_json(data)
+    else:
+        sys.stdout.write(status_text(data, time.time()))
+
+
+async def _status(lw: Laneway, run_id: int | None) -> dict[str, Any]:
+    store, now = lw.store, lw.clock.now()
+    try:
+        runs = [await store.get_run(run_id)] if run_id is not None else await store.runs(RUNS)
+        tally = await store.tally(run_id)
+        return {
+            "runs": [_run(one, [cell for cell in tally if cell.run_id == one.id]) for one in runs],
+            "lanes": {lane: _counts(c for c in tally if c.lane == lane) for lane in sorted({c.lane for c in tally})},
+            "paused": [
+                {"kind": pause.kind.value, "name": pause.name, "since": pause.since}
+                for pause in await store.pauses()
+                if pause.since is not None
+            ],
+            "waiting": [
+                {"reason": one.reason.value, "tasks": one.tasks, "next_at": one.next_at}
+                for one in await store.waiting(run_id)
+            ],
+            "accounts": {
+                name: _account(state, saved_at) for name, (state, saved_at) in (await store.states("account:")).items()
+            },
+            "workers": [
+                {
+                    "id": w.id,
+                    "pid": w.pid,
+                    "running": w.running,
+                    "heartbeat_age_s": round(now - w.heartbeat_at, 1),
+                }
+                for w in await store.workers(now)
+            ],
+        }
+    finally:
+        await lw.close()
+
+
+def _run(run: Run, cells: Sequence[CellTally]) -> dict[str, Any]:
+    return {
+        "run_id": run.id,
+        "out": run.info.get("out") or run.identity,
+        "tasks": _counts(cells),
+        "spent_usd": round(run.spent, 6),
+        "max_cost_usd": run.max_cost,
+    }
+
+
+def _account(state: Mapping[str, Any], saved_at: float) -> dict[str, Any]:
+    """What a worker kept of an account when it last looked."""
+    return {
+        "failure": state.get("paused"),
+        "answers": state.get("down") is not True,
+        "concurrency": state.get("concurrency"),
+        "limits": state.get("limits") or {},
+        "saved_at": saved_at,
+    }
+
+
+def _counts(cells: Iterable[CellTally]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for cell in cells:
+        for state, n in cell.counts.items():
+            if n:
+                counts[state.value] = counts.get(state.value, 0) + n
+    return counts
+
+
+def status_text(data: Mapping[str, Any], now: float) -> str:
+    """The same for people, in 80 columns."""
+    if not (data["runs"] or data["workers"] or data["paused"]):
+        return "nothing here yet; `laneway run FILE` or `laneway demo` begins\n"
+    held = {f"{one['kind']} {one['name']}" for one in data["paused"]}
+    lines: list[str] = []
+    for run in data["runs"]:
+        lines += _run_lines(run, f"run {run['run_id']}" in held)
+    if data["lanes"]:
+        width = min(32, max(len(lane) + 9 * (f"lane {lane}" in held) for lane in data["lanes"]))
+        lines.append(f"{'lane':{max(4, width)}}" + "".join(f"{head:>10}" for head in HEADS[:-1]))
+        for lane, tasks in data["lanes"].items():
+            name = lane + (" (paused)" if f"lane {lane}" in held else "")
+            cells = (sum(tasks.get(state, 0) for state in states) for states in COLUMNS[:-1])
+            lines.append(f"{name:{max(4, width)}}" + "".join(f"{n:>10,}" for n in cells))
+    lines += [_waiting_line(one, now) for one in data["waiting"]]
+    accounts = {**{one["name"]: {} for one in data["paused"] if one["kind"] == "account"}, **data["accounts"]}
+    lines += [_account_line(name, state, f"account {name}" in held, now) for name, state in accounts.items()]
+    lines += [
+        f"worker {one['id']}: {one['running']:,} running, heartbeat {one['heartbeat_age_s']} s ago"
+        for one in data["workers"]
+    ]
+    for one in data["paused"]:
+        thing = f"{one['kind']} {one['name']}"
+        lines.append(f"{thing} was paused {ago(one['since'], now)}; `laneway resume {thing}` lets it go on")
+    return "\n".join(lines) + "\n"
+
+
+def _run_lines(run: Mapping[str, Any], paused: bool) -> list[str]:
+    counts = ", ".join(f"{n:,} {state}" for state, n in run["tasks"].items()) or "empty"
+    budget = "" if run["max_cost_usd"] is None else f" of ${run['max_cost_usd']:g}"
+    said = f"run {run['run_id']}{' (paused)' if paused else ''}: {counts}; ${run['spent_usd']:.4f}{budget} spent"
+    return [said, f"    {run['out']}"]
+
+
+def _waiting_line(one: Mapping[str, Any], now: float) -> str:
+    said = f"waiting {WAITS.get(one['reason'], one['reason'])}: {one['tasks']:,}"
+    return said if one["next_at"] is None else f"{said}, the next {ahead(one['next_at'], now)}"
+
+
+def _account_line(name: str, state: Mapping[str, Any], paused: bool, now: float) -> str:
+    from laneway.cli.common import printable
+
+    facts = []
+    if paused:
+        facts.append("paused by hand")
+    if state.get("failure"):
+        facts.append(f"stopped by a failure: {printable(state['failure'])[:120]} (`laneway resume account {name}`)")
+    elif state and not state["answers"]:
+        facts.append("does not answer")
+    if state.get("concurrency"):
+        facts.append(f"{state['concurrency']:,} at once")
+    facts += [f"{limit.replace('_', ' ')} {value:,.0f}" for limit, value in (state.get("limits") or {}).items()]
+    seen = f" ({ago(state['saved_at'], now)})" if state else ""
+    return f"account {name}: {', '.join(facts) or 'no limit known'}{seen}"
+
+
+def ago(then: float, now: float) -> str:
+    return f"{_span(now - then)} ago"
+
+
+def ahead(then: float, now: float) -> str:
+    """``in 12 s``, or the hour when it is further off."""
+    if then - now < 120:
+        return f"in {_span(then - now)}"
+    when = time.localtime(then)
+    return time.strftime("at %H:%M" if then - now < 20 * 3600 else "on %Y-%m-%d at %H:%M", when)
+
+
+def _span(seconds: float) -> str:
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(0.0, seconds):.0f} s"

@@ -1,0 +1,207 @@
+"""Steering: pauses, choosing tasks, and what is set by hand about them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import apsw
+import orjson
+
+from laneway.store.sqlite.connection import scalar
+from laneway.store.sqlite.runs import Places
+from laneway.store.sqlite.writer import Transaction
+from laneway.store.steering import Change, Extent, Pause, PauseKind, Selector, Waiting
+from laneway.task import BY_HAND, Route, State, Urgency, WaitReason, Wire
+
+PAUSE = """
+    INSERT INTO pause (kind, name, since) VALUES (?1, ?2, ?3)
+    ON CONFLICT DO UPDATE SET since = ?3 WHERE since IS NULL
+"""
+RESUME = """
+    INSERT INTO pause (kind, name, since, resumes) VALUES (?1, ?2, NULL, 1)
+    ON CONFLICT DO UPDATE SET since = NULL, resumes = resumes + 1
+"""
+FORGIVE = """
+    UPDATE state SET content = json_set(content, '$.paused', NULL)
+    WHERE name = ? AND content ->> '$.paused' IS NOT NULL
+"""
+CHOSEN = """
+    FROM task t JOIN cell c ON c.id = t.cell_id JOIN payload p ON p.task_id = t.id
+    LEFT JOIN result r ON r.seq = t.result_seq
+    WHERE c.shelf = 0
+"""
+ADJUSTED = """
+    SELECT t.id, t.run_id, t.cell_id, t.state, c.model, c.lane, c.urgency, p.route_id, p.submitted_at, p.deadline,
+           t.due_at, t.attempts
+    FROM task t JOIN cell c ON c.id = t.cell_id JOIN payload p ON p.task_id = t.id
+    WHERE t.id IN (SELECT value FROM json_each(?)) AND c.shelf = 0
+          AND t.state IN ('triaging', 'ready', 'running', 'waiting')
+"""
+WAITING = """
+    SELECT t.wait_reason, count(*), min(t.wake_at) FROM task t JOIN cell c ON c.id = t.cell_id
+    WHERE t.state = 'waiting' AND c.shelf = 0 AND (?1 IS NULL OR t.run_id = ?1) GROUP BY 1 ORDER BY 1
+"""
+_OF_TYPES = """
+    p.spec_id IN (SELECT id FROM document WHERE CAST(content AS TEXT) ->> '$.type' IN (SELECT value FROM json_each(?)))
+"""
+_ANY_TAG = """
+    EXISTS (SELECT 1 FROM json_each(p.tags) WHERE value IN (SELECT value FROM json_each(?)))
+"""
+
+
+# pauses ---------------------------------------------------------------------------------------------------------------
+def pause(tx: Transaction, kind: PauseKind, name: str, now: float) -> bool:
+    tx.db.execute(PAUSE, (kind.value, name, now))
+    return tx.db.changes() > 0
+
+
+def resume(tx: Transaction, kind: PauseKind, name: str) -> bool:
+    held = scalar(tx.db, "SELECT since FROM pause WHERE kind = ? AND name = ?", (kind.value, name)) is not None
+    tx.db.execute(RESUME, (kind.value, name))
+    if kind is PauseKind.ACCOUNT:
+        tx.db.execute(FORGIVE, (f"account:{name}",))
+        held = held or tx.db.changes() > 0
+    return held
+
+
+def pauses(db: apsw.Connection) -> list[Pause]:
+    rows = db.execute("SELECT kind, name, since, resumes FROM pause")
+    return [Pause(PauseKind(kind), name, since, resumes) for kind, name, since, resumes in rows]
+
+
+# choosing -------------------------------------------------------------------------------------------------------------
+def select(db: apsw.Connection, selector: Selector) -> list[int]:
+    where, bindings = conditions(selector)
+    return sorted(id_ for (id_,) in db.execute(f"SELECT t.id {CHOSEN}{where}", bindings))
+
+
+def extent(db: apsw.Connection, selector: Selector) -> Extent:
+    where, bindings = conditions(selector)
+    sql = (
+        "SELECT t.state, (SELECT CAST(content AS TEXT) ->> '$.wire' FROM document WHERE id = p.spec_id), count(*),"
+        f" max(t.input_tokens + t.output_tokens) {CHOSEN}{where} GROUP BY 1, p.spec_id"
+    )
+    states: dict[State, int] = {}
+    wires: dict[Wire, int] = {}
+    longest = 0
+    for state, wire, n, tokens in db.execute(sql, bindings):
+        states[State(state)] = states.get(State(state), 0) + n
+        wires[Wire(wire)] = wires.get(Wire(wire), 0) + n
+        longest = max(longest, tokens)
+    return Extent(states, wires, longest)
+
+
+def conditions(s: Selector) -> tuple[str, list[Any]]:
+    """The selector as SQL behind ``CHOSEN``; every value is bound."""
+    where: list[str] = []
+    bindings: list[Any] = []
+
+    def among(condition: str, values: Collection[Any]) -> None:
+        where.append(condition)
+        bindings.append(orjson.dumps(list(values)).decode())
+
+    def one_of(column: str, values: Collection[Any]) -> None:
+        if values:
+            among(f"{column} IN (SELECT value FROM json_each(?))", values)
+
+    if s.ids is not None:
+        among("t.id IN (SELECT value FROM json_each(?))", s.ids)
+    if s.run_id is not None:
+        where.append("t.run_id = ?")
+        bindings.append(s.run_id)
+    one_of("t.state", [state.value for state in s.states])
+    one_of("r.error ->> '$.class'", s.classes)
+    one_of("r.error ->> '$.code'", s.codes)
+    one_of("c.model", s.models)
+    one_of("c.lane", s.lanes)
+    one_of("c.urgency", [int(urgency) for urgency in s.urgencies])
+    if s.types:
+        among(_OF_TYPES, s.types)
+    if s.tags:
+        among(_ANY_TAG, s.tags)
+    if s.keys:
+        where.append("(" + " OR ".join("t.key GLOB ?" if _is_glob(key) else "t.key = ?" for key in s.keys) + ")")
+        bindings.extend(s.keys)
+    return "".join(f" AND {condition}" for condition in where), bindings
+
+
+def _is_glob(key: str) -> bool:
+    return any(char in key for char in "*?[")
+
+
+def waiting(db: apsw.Connection, run_id: int | None) -> list[Waiting]:
+    rows = db.execute(WAITING, (run_id,))
+    return [Waiting(WaitReason(reason or "retry"), n, next_at) for reason, n, next_at in rows]
+
+
+# setting by hand ------------------------------------------------------------------------------------------------------
+def adjust(tx: Transaction, task_ids: Sequence[int], change: Change) -> int:
+    """Move what has not ended to where somebody wants it. A running task keeps its present model until its next try."""
+    routes = _Routes(tx.db, change)
+    places: dict[int, Places] = {}
+    tasks: list[tuple[Any, ...]] = []
+    payloads: list[tuple[Any, ...]] = []
+    for row in list(tx.db.execute(ADJUSTED, (orjson.dumps(list(task_ids)).decode(),))):
+        id_, run_id, cell, state, model, lane, urgency, route_id, submitted_at, deadline, due_at, attempts = row
+        state = State(state)
+        route, new_route_id = routes.changed(route_id)
+        wanted = change.model if change.model is not None and model else None
+        later = wanted is not None and state is State.RUNNING
+        here = dataclasses.replace(
+            route,
+            model=model if wanted is None or later else wanted,
+            lane=lane if change.lane is None else change.lane,
+            urgency=Urgency(urgency) if change.urgency is None else change.urgency,
+        )
+        if run_id not in places:
+            places[run_id] = Places(tx.db, run_id)
+        home = places[run_id].cell(here)
+        deadline = deadline if change.deadline is None else change.deadline
+        if change.urgency is not None or change.deadline is not None:
+            due_at = submitted_at + change.target_waits.get(here.urgency, 0.0)
+            due_at = due_at if deadline is None else min(due_at, deadline)
+        tasks.append((home, due_at, 0 if wanted and not later else attempts, wanted if later else None, id_))
+        payloads.append((new_route_id, deadline, id_))
+        if home != cell:
+            tx.count(cell, state, -1)
+            tx.count(home, state, 1)
+    tx.db.executemany(
+        "UPDATE task SET cell_id = ?, due_at = ?, attempts = ?, next_model = coalesce(?, next_model) WHERE id = ?",
+        tasks,
+    )
+    tx.db.executemany("UPDATE payload SET route_id = ?, deadline = ? WHERE task_id = ?", payloads)
+    return len(tasks)
+
+
+class _Routes:
+    """Each stored route as it is after the change, made once."""
+
+    def __init__(self, db: apsw.Connection, change: Change) -> None:
+        self._db = db
+        self._change = change
+        self._made: dict[int, tuple[Route, int]] = {}
+        self._documents = Places(db, 0)
+
+    def changed(self, route_id: int) -> tuple[Route, int]:
+        if route_id not in self._made:
+            content = scalar(self._db, "SELECT content FROM document WHERE id = ?", (route_id,))
+            route = by_hand(Route.from_json(orjson.loads(content)), self._change)
+            self._made[route_id] = (route, self._documents.document(route))
+        return self._made[route_id]
+
+
+def by_hand(route: Route, change: Change) -> Route:
+    """The route with what was set by hand, and that said."""
+    fields: dict[str, Any] = {}
+    if change.urgency is not None:
+        fields["urgency"] = change.urgency
+    if change.lane is not None:
+        fields["lane"] = change.lane
+    if change.model is not None and route.model:
+        fields["model"] = change.model
+    reasons = {**route.reasons, **dict.fromkeys(fields, BY_HAND)}
+    if "model" in fields:
+        fields["fallbacks"] = tuple(name for name in route.fallbacks if name != change.model)
+    return dataclasses.replace(route, **fields, reasons=reasons)

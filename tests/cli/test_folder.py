@@ -1,0 +1,120 @@
+"""A folder as people have it, through the real command: good files, bad files, and what is paid for them."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from laneway.simulator.process import SimulatorProcess
+from tests.conftest import Desk
+
+
+def png(width: int = 640, height: int = 480) -> bytes:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    rows = b"".join(b"\0" + b"\x40\x80\xc0" * width for _ in range(height))
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def pdf(text: str = "") -> bytes:
+    """One page that says ``text``; without any it is like a scan."""
+    content = f"BT /F1 12 Tf 72 720 Td ({text}) Tj ET".encode() if text else b""
+    objects = [
+        b"<< /Type /Catalog /Pages 2 0 R >>",
+        b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents 4 0 R"
+        b" /Resources << /Font << /F1 << /Type /Font /Subtype /Type1 /BaseFont /Helvetica >> >> >> >>",
+        b"<< /Length %d >>\nstream\n%s\nendstream" % (len(content), content),
+    ]
+    out = io.BytesIO(b"%PDF-1.4\n")
+    out.seek(0, io.SEEK_END)
+    places = []
+    for number, body in enumerate(objects, 1):
+        places.append(out.tell())
+        out.write(b"%d 0 obj\n%s\nendobj\n" % (number, body))
+    start = out.tell()
+    table = b"".join(b"%010d 00000 n \n" % place for place in places)
+    out.write(b"xref\n0 5\n0000000000 65535 f \n%strailer\n<< /Size 5 /Root 1 0 R >>\n" % table)
+    out.write(b"startxref\n%d\n%%%%EOF\n" % start)
+    return out.getvalue()
+
+
+GERMAN = "Sehr geehrte Damen und Herren, für den Schaden an der Tür fordere ich 1.200 €. Grüße, Jürgen"
+BAD = {
+    "empty.txt": "it is empty",
+    "huge.txt": "it has 30,000,000 bytes; at most 20,000,000",
+    "old/binary.txt": "its content is binary, not text",
+    "letter.docx": "files of type .docx are not read; save it as PDF or text",
+}
+
+
+@pytest.fixture
+def claims(desk: Desk) -> Path:
+    """40 files: 36 good ones (text in three encodings and in subfolders, PDF, PNG, a mail), 4 bad ones."""
+    folder = desk.folder / "claims"
+    (folder / "old").mkdir(parents=True)
+    for n in range(10):
+        (folder / f"utf8-{n:02}.txt").write_text(f"{GERMAN} {n}", "utf-8")
+        (folder / "old" / f"latin-{n:02}.txt").write_bytes(f"{GERMAN} {n}".encode("cp1252"))
+        (folder / f"utf16-{n:02}.md").write_text(f"{GERMAN} {n}", "utf-16")
+    (folder / "mail.eml").write_text("From: a@example.com\nSubject: Claim\n\nThe roof leaks.\n")
+    (folder / "a.pdf").write_bytes(pdf("The roof leaks"))
+    (folder / "b.pdf").write_bytes(pdf("The cellar is wet"))
+    (folder / "photo.png").write_bytes(png())
+    (folder / "photo2.png").write_bytes(png(64, 64))
+    (folder / "page.html").write_text("<p>The roof leaks</p>")
+    (folder / "empty.txt").touch()
+    (folder / "huge.txt").write_bytes(b"x" * 30_000_000)
+    (folder / "old" / "binary.txt").write_bytes(bytes(range(256)) * 20)
+    (folder / "letter.docx").write_bytes(b"PK\x03\x04")
+    (folder / ".hidden.txt").write_text("not a claim")
+    desk.write("ask.j2", "What is claimed in {{ name }}?\n\n{{ text }}")
+    return folder
+
+
+def test_nothing_is_paid_while_a_file_is_bad(
+    desk: Desk, simulate: Callable[..., SimulatorProcess], claims: Path
+) -> None:
+    simulator = simulate()
+    done = desk.run("run", "claims", "--prompt", "ask.j2", "--model", "gpt-4o")
+    assert done.code == 2
+    assert "claims: 4 files cannot be used; nothing was sent" in done.err
+    for name, reason in BAD.items():
+        assert f"{name}: {reason}" in done.err
+    assert simulator.stats()["requests"] == 0
+    assert not (desk.folder / "claims.results.jsonl").exists()
+
+
+def test_the_good_ones_succeed_and_are_paid_once(
+    desk: Desk, simulate: Callable[..., SimulatorProcess], claims: Path
+) -> None:
+    simulator = simulate()
+    command = ("run", "claims", "--prompt", "ask.j2", "--model", "gpt-4o", "--on-bad-input", "skip", "--json")
+    done = desk.run(*command)
+    assert done.code == 1, done.err
+    assert done.json["tasks"]["succeeded"] == 36
+    assert done.json["bad_input"] == 4
+    rows = desk.rows("claims.results.jsonl")
+    names = {path.relative_to(claims).as_posix() for path in claims.rglob("*") if path.is_file()}
+    assert {row["file"] for row in rows} == names - set(BAD) - {".hidden.txt"}
+    assert all(set(row) == {"file", "status", "output", "error", "model", "cost_usd"} for row in rows)
+    kept = {row["file"]: row["reason"] for row in desk.rows("claims.bad.jsonl")}
+    assert set(kept) == set(BAD)
+    for name, reason in BAD.items():
+        assert reason in kept[name]
+        assert f"{name}: {reason}" in done.err
+        assert any(bad["at"] == name and reason in bad["reason"] for bad in done.json["bad_input_first"])
+    assert simulator.stats()["completed"] == 36
+
+    again = desk.run(*command)
+    assert again.code == 1
+    assert again.json["calls"] == 0
+    assert simulator.stats()["completed"] == 36
+    assert len(desk.rows("claims.results.jsonl")) == 36

@@ -1,0 +1,181 @@
+"""The commands that steer, on the real command, with real runs and workers beside them."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from laneway.simulator.process import SimulatorProcess
+from tests.conftest import Desk
+
+Simulate = Callable[..., SimulatorProcess]
+
+CONFIG = """
+[accounts.main]
+provider = "openai"
+concurrency = 4
+[models.small]
+account = "main"
+id = "gpt-4o-mini"
+input_price = 1
+output_price = 1
+context_window = 4000
+[models.strong]
+account = "main"
+id = "gpt-4o"
+[lanes.legal]
+[types.ask]
+prompt = "ask.j2"
+[defaults]
+model = "small"
+"""
+
+
+def configure(desk: Desk, more: str = "") -> None:
+    desk.write("laneway.toml", CONFIG + more)
+    desk.write("ask.j2", "Say: {{ text }}")
+
+
+def until(true: Callable[[], Any], limit: float = 20.0) -> Any:
+    """Wait for something that another process brings about."""
+    end = time.monotonic() + limit
+    while not (found := true()):
+        assert time.monotonic() < end, "it did not come about"
+        time.sleep(0.05)
+    return found
+
+
+@contextmanager
+def worker(desk: Desk) -> Iterator[None]:
+    process = desk.start("worker")
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=20)
+        assert process.returncode == 0, err
+
+
+def test_a_paused_lane_holds_a_run_until_it_is_resumed(desk: Desk, simulate: Simulate) -> None:
+    simulator = simulate()
+    configure(desk)
+    desk.batch("tasks.jsonl", 30, model="small")
+    assert desk.run("pause", "lane", "general", "--json").json == {
+        "paused": [{"kind": "lane", "name": "general", "changed": True}]
+    }
+    assert desk.run("pause", "lane:general").out == "lane general: was paused already\n"
+    running = desk.start("run", "tasks.jsonl", "--json")
+    assert running.stderr is not None
+    said = running.stderr.readline()
+    assert "everything that is left waits: lane general is paused (`laneway resume lane general`" in said
+    status = desk.run("status")
+    assert "general (paused)" in status.out
+    assert "lane general was paused" in status.out
+    assert all(len(line) <= 80 for line in status.out.splitlines() if not line.startswith(("    /", "worker")))
+    assert simulator.stats()["requests"] == 0
+    assert desk.run("resume", "lane", "general").out == "lane general: resumed\n"
+    _, err = running.communicate(timeout=30)
+    assert running.returncode == 0, err
+    assert len(desk.rows("tasks.results.jsonl")) == 30
+    assert desk.run("status", "--json").json["paused"] == []
+
+
+def test_an_interrupted_run_names_what_holds_it(desk: Desk, simulate: Simulate) -> None:
+    simulate()
+    configure(desk)
+    desk.batch("tasks.jsonl", 3, model="small")
+    desk.run("pause", "account", "main")
+    running = desk.start("run", "tasks.jsonl", "--json")
+    assert running.stderr is not None
+    assert "account main is paused" in running.stderr.readline()
+    running.send_signal(signal.SIGINT)
+    out, err = running.communicate(timeout=30)
+    assert running.returncode == 130
+    assert "paused by hand: account main; `laneway resume account main`" in err
+    assert '"paused":["account main"]' in out
+    assert "account main: paused by hand" in desk.run("status").out
+
+
+def test_a_pause_of_what_there_is_not_is_refused(desk: Desk) -> None:
+    configure(desk)
+    for words, kind, said in (
+        (("lane", "legl"), "not_found", "did you mean 'legal'?"),
+        (("account", "other"), "not_found", "known: main"),
+        (("run", "7"), "not_found", "no run 7"),
+        (("run", "x"), "usage", "no run's number"),
+        (("legal",), "usage", "write lane NAME"),
+        (("lane",), "usage", "which lane?"),
+    ):
+        error = desk.run("pause", *words, "--json").json["error"]
+        assert error["kind"] == kind
+        assert said in error["message"] + error["hint"]
+
+
+def test_failed_tasks_are_chosen_by_how_they_failed_and_tried_again_elsewhere(desk: Desk, simulate: Simulate) -> None:
+    simulator = simulate(error_rate=1.0)
+    configure(desk, "[retry]\nmax_attempts = 1\n")
+    desk.batch("tasks.jsonl", 4, model="small")  # fewer than would be taken for an outage
+    assert desk.run("run", "tasks.jsonl").code == 1
+    simulator.control(error_rate=0.0)
+    dry = desk.run("retry", "--where", "class=transient,lane=general", "--dry-run")
+    assert dry.out == "4 tasks (4 failed) to retry; nothing was changed\n"
+    assert desk.run("retry", "--where", "class=request|output", "--json").json["matched"] == 0
+    assert desk.run("retry", "t0").out == "task 1: done\n"
+    some = desk.run("retry", "run", "1", "--where", "key=t[12]", "--json").json
+    assert some == {"matched": 2, "states": {"failed": 2}, "changed": 2, "dry_run": False}
+    assert desk.run("cancel", "t1", "run:1").out == "task 2: done\n"
+    moved = desk.run("set", "--where", "state=ready", "--model", "strong", "--urgency", "urgent", "--json").json
+    assert moved["changed"] == 2
+    explained = desk.run("explain", "t2").out
+    assert "model: strong   (set by hand)" in explained
+    assert "urgency: urgent   (set by hand)" in explained
+    with worker(desk):
+        until(lambda: desk.run("status", "1", "--json").json["runs"][0]["tasks"].get("succeeded") == 2)
+    assert {model: n["requests"] for model, n in simulator.stats()["by_model"].items()}["gpt-4o"] == 2
+    done = desk.run("run", "tasks.jsonl", "--json")
+    assert done.json["tasks"]["succeeded"] == 4, "the same command does the rest, the cancelled one too"
+    assert len(desk.rows("tasks.results.jsonl")) == 4
+
+
+def test_a_model_that_cannot_take_them_changes_nothing(desk: Desk, simulate: Simulate) -> None:
+    simulate()
+    configure(desk, '[models.tiny]\naccount = "main"\nid = "tiny"\ncontext_window = 50\n')
+    desk.batch("tasks.jsonl", 3, model="small", max_tokens=200)
+    desk.run("pause", "lane", "general")
+    running = desk.start("run", "tasks.jsonl")
+    assert running.stderr is not None
+    running.stderr.readline()
+    try:
+        error = desk.run("set", "run", "1", "--model", "tiny", "--json").json["error"]
+        assert error["kind"] == "input"
+        assert "cannot take 3 of 3 tasks; t0: the request and its answer are longer" in error["message"]
+        assert desk.run("set", "run", "1", "--model", "none", "--json").json["error"]["kind"] == "input"
+        assert desk.run("set", "t0", "--deadline", "soon", "--json").json["error"]["kind"] == "usage"
+        assert desk.run("set", "t0", "--json").json["error"]["message"] == "set what?"
+        assert "small" in desk.run("explain", "t0").out
+        assert desk.run("set", "run", "1", "--lane", "legal").out == "3 tasks (3 ready) to set, 3 done\n"
+        assert running.wait(30) == 0, "the other lane is not paused"
+    finally:
+        running.kill()
+        running.communicate()
+
+
+def test_a_choice_that_makes_no_sense_is_refused(desk: Desk) -> None:
+    configure(desk)
+    for arguments, said in (
+        (("retry",), "which tasks?"),
+        (("retry", "--where", "colour=red"), "cannot be chosen by 'colour'"),
+        (("retry", "--where", "state=done"), "no state 'done'"),
+        (("retry", "--where", "class=bad"), "no class 'bad'"),
+        (("retry", "--where", "state=ready"), "nothing to retry about ready tasks"),
+        (("retry", "--where", "failed"), "no condition"),
+        (("cancel", "run"), "no run's number"),
+        (("cancel", "run", "9"), "there is no run 9"),
+        (("cancel", "ghost"), "there is no task 'ghost'"),
+    ):
+        error = desk.run(*arguments, "--json").json["error"]
+        assert said in error["message"], arguments
+        assert error["hint"]
