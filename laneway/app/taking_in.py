@@ -10,13 +10,17 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import orjson
+
 from laneway.errors import BudgetError, ConflictError, InputError
 from laneway.intake.draft import BadLine, Draft
 from laneway.intake.faults import Faults
 from laneway.intake.reading import Reading
-from laneway.task import NewTask, Route
+from laneway.task import NewTask, Route, Wire
+from laneway.triage.attachments import Reader
 from laneway.triage.filters import inputs_of
 from laneway.triage.patient import Patient
+from laneway.triage.tokens import estimate_body
 
 if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
@@ -138,7 +142,15 @@ class TakingIn:
             else:
                 able = tuple(name for name in route.fallbacks if "pdf" in inputs_of(name, self._lw.config))
                 route = route if able == route.fallbacks else dataclasses.replace(route, fallbacks=able)
+        if "image" in draft.attachments:
+            draft = dataclasses.replace(draft, input_tokens=self._seen_by(route.model, draft))
         return Routed(draft, self._task(draft, route, now))
+
+    def _seen_by(self, name: str, draft: Draft) -> int:
+        """Tokens of the draft for this model: pictures are counted differently by each."""
+        model = self._catalog.model(name)
+        reader = Reader(model.id, any(account.wire is Wire.MESSAGES for account in model.accounts))
+        return estimate_body(draft.spec.wire, orjson.loads(draft.body), reader)
 
     def _assess(self, draft: Draft) -> Route:
         """Raises InputError when no model can take the draft or a model is not known."""

@@ -13,13 +13,14 @@ from typing import Any
 import orjson
 
 from laneway.task import Wire
+from laneway.triage.attachments import ANYBODY, LEAST_DOCUMENT, Reader
 
 CHARS_PER_TOKEN = 4.0  # of ASCII text
 BYTES_PER_TOKEN = 3.0  # of what UTF-8 needs beyond one byte a character
 PER_REQUEST = 3  # tokens that begin the answer
 PER_MESSAGE = 4  # tokens of framing
-IMAGE_TOKENS = 1_100  # a picture of about a megapixel
-DOCUMENT_CHARS_PER_TOKEN = 30.0  # of a PDF in base64: some 60,000 characters a page, 2,000 tokens
+_PICTURES = ("image_url", "input_image", "image")
+_DOCUMENTS = ("file", "input_file", "document")
 _DEEPEST = 4  # levels of parts within parts
 
 
@@ -33,11 +34,11 @@ def estimate(text: str) -> int:
     return max(1, round(tokens))
 
 
-def estimate_chat(messages: Sequence[Mapping[str, Any]]) -> int:
+def estimate_chat(messages: Sequence[Mapping[str, Any]], reader: Reader = ANYBODY) -> int:
     """Tokens of a request's messages, in the format of Chat Completions or Anthropic Messages, with their framing."""
     total = PER_REQUEST
     for message in messages:
-        total += PER_MESSAGE + _content(message.get("content"), 0)
+        total += PER_MESSAGE + _content(message.get("content"), 0, reader)
         if isinstance(message.get("name"), str):
             total += 1 + estimate(message["name"])
         for call in _list(message.get("tool_calls")):
@@ -49,17 +50,20 @@ def estimate_chat(messages: Sequence[Mapping[str, Any]]) -> int:
     return total
 
 
-def estimate_body(wire: Wire, body: Mapping[str, Any]) -> int:
-    """Tokens of a whole request in the format of ``wire``, with its instructions and its tools."""
+def estimate_body(wire: Wire, body: Mapping[str, Any], reader: Reader | None = None) -> int:
+    """Tokens of a whole request in the format of ``wire``, with its instructions and its tools. ``reader``: the model
+    that will read it, else what the body says."""
+    reader = reader or Reader(str(body.get("model") or ""), wire is Wire.MESSAGES)
     total = estimate(orjson.dumps(tools).decode()) if (tools := body.get("tools")) else 0
     match wire:
         case Wire.CHAT:
-            return total + estimate_chat(_list(body.get("messages")))
+            return total + estimate_chat(_list(body.get("messages")), reader)
         case Wire.MESSAGES:
-            return total + _content(body.get("system"), 0) + estimate_chat(_list(body.get("messages")))
+            system = _content(body.get("system"), 0, reader)
+            return total + system + estimate_chat(_list(body.get("messages")), reader)
         case Wire.RESPONSES:
             given = body.get("input")
-            said = PER_MESSAGE + estimate(given) if isinstance(given, str) else _items(_list(given))
+            said = PER_MESSAGE + estimate(given) if isinstance(given, str) else _items(_list(given), reader)
             return total + PER_REQUEST + estimate(str(body.get("instructions") or "")) + said
         case Wire.EMBEDDINGS:
             return _embedded(body.get("input"))
@@ -67,13 +71,13 @@ def estimate_body(wire: Wire, body: Mapping[str, Any]) -> int:
             return 0
 
 
-def _items(items: Sequence[Any]) -> int:
+def _items(items: Sequence[Any], reader: Reader) -> int:
     """Items of a Responses request: messages, and what tools were asked and answered."""
     total = 0
     for item in items:
         if isinstance(item, Mapping):
             plain = item.get("content") if "content" in item else str(item.get("output") or item.get("arguments") or "")
-            total += PER_MESSAGE + _content(plain, 0)
+            total += PER_MESSAGE + _content(plain, 0, reader)
     return total
 
 
@@ -84,28 +88,32 @@ def _embedded(given: Any) -> int:
     return sum(1 if isinstance(one, int) else _embedded(one) for one in _list(given))
 
 
-def _content(content: Any, depth: int) -> int:
+def _content(content: Any, depth: int, reader: Reader) -> int:
     if isinstance(content, str):
         return estimate(content)
-    return sum(_part(part, depth) for part in _list(content)) if depth < _DEEPEST else 0
+    return sum(_part(part, depth, reader) for part in _list(content)) if depth < _DEEPEST else 0
 
 
-def _part(part: Any, depth: int) -> int:
+def _part(part: Any, depth: int, reader: Reader) -> int:
     if isinstance(part, str):
         return estimate(part)
     if not isinstance(part, Mapping):
         return 0
     if isinstance(part.get("text"), str):
         return estimate(part["text"])
-    if part.get("type") == "tool_result":
-        return PER_MESSAGE + _content(part.get("content"), depth + 1)
-    if part.get("type") == "tool_use":
+    kind = part.get("type")
+    if kind == "tool_result":
+        return PER_MESSAGE + _content(part.get("content"), depth + 1, reader)
+    if kind == "tool_use":
         return PER_MESSAGE + estimate(str(part.get("input", "")))
-    for name, inner in (("file", "file_data"), ("source", "data")):
-        holder = part.get(name)
-        if isinstance(holder, Mapping) and part.get("type") in ("file", "document"):
-            return max(IMAGE_TOKENS, round(len(str(holder.get(inner) or "")) / DOCUMENT_CHARS_PER_TOKEN))
-    return IMAGE_TOKENS
+    if kind in _PICTURES:
+        return reader.picture(part)
+    if kind in _DOCUMENTS:
+        source = part.get("source")
+        if isinstance(source, Mapping) and source.get("type") in ("text", "content"):
+            return _content(source.get("data") or source.get("content"), depth + 1, reader)
+        return reader.document(part)
+    return LEAST_DOCUMENT
 
 
 def _list(value: Any) -> list[Any]:

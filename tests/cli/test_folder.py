@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import struct
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,39 +9,7 @@ import pytest
 
 from laneway.simulator.process import SimulatorProcess
 from tests.conftest import Desk
-
-
-def png(width: int = 640, height: int = 480) -> bytes:
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    rows = b"".join(b"\0" + b"\x40\x80\xc0" * width for _ in range(height))
-    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-
-
-def pdf(text: str = "") -> bytes:
-    """One page that says ``text``; without any it is like a scan."""
-    content = f"BT /F1 12 Tf 72 720 Td ({text}) Tj ET".encode() if text else b""
-    objects = [
-        b"<< /Type /Catalog /Pages 2 0 R >>",
-        b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
-        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents 4 0 R"
-        b" /Resources << /Font << /F1 << /Type /Font /Subtype /Type1 /BaseFont /Helvetica >> >> >> >>",
-        b"<< /Length %d >>\nstream\n%s\nendstream" % (len(content), content),
-    ]
-    out = io.BytesIO(b"%PDF-1.4\n")
-    out.seek(0, io.SEEK_END)
-    places = []
-    for number, body in enumerate(objects, 1):
-        places.append(out.tell())
-        out.write(b"%d 0 obj\n%s\nendobj\n" % (number, body))
-    start = out.tell()
-    table = b"".join(b"%010d 00000 n \n" % place for place in places)
-    out.write(b"xref\n0 5\n0000000000 65535 f \n%strailer\n<< /Size 5 /Root 1 0 R >>\n" % table)
-    out.write(b"startxref\n%d\n%%%%EOF\n" % start)
-    return out.getvalue()
-
+from tests.material import pdf, png
 
 GERMAN = "Sehr geehrte Damen und Herren, für den Schaden an der Tür fordere ich 1.200 €. Grüße, Jürgen"
 BAD = {
@@ -118,3 +83,38 @@ def test_the_good_ones_succeed_and_are_paid_once(
     assert again.json["calls"] == 0
     assert simulator.stats()["completed"] == 36
     assert len(desk.rows("claims.results.jsonl")) == 36
+
+
+CONFIG = """
+[accounts.main]
+[accounts.blind]
+provider = "deepseek"
+base_url = "{url}"
+[models.sees]
+account = "main"
+id = "gpt-4o"
+[models.blind]
+account = "blind"
+id = "deepseek-chat"
+[types.ask]
+prompt = "ask.j2"
+"""
+
+
+def test_a_model_without_pdf_gets_the_text_and_none_gets_a_picture_it_cannot_see(
+    desk: Desk, simulate: Callable[..., SimulatorProcess]
+) -> None:
+    desk.write("laneway.toml", CONFIG.format(url=simulate().url))
+    desk.write("ask.j2", "{{ text }}")
+    papers = desk.folder / "papers"
+    papers.mkdir()
+    (papers / "a.pdf").write_bytes(pdf("The roof leaks"))
+    (papers / "scan.pdf").write_bytes(pdf())
+    (papers / "photo.png").write_bytes(png())
+    done = desk.run("run", "papers", "--model", "blind", "--on-bad-input", "skip")
+    assert done.code == 1
+    assert "photo.png: model blind, pinned by the command: it takes no images" in done.err
+    assert "scan.pdf: the model takes no PDF, and this one holds no text" in done.err
+    assert [row["file"] for row in desk.rows("papers.results.jsonl")] == ["a.pdf"]
+    done = desk.run("run", "papers", "--model", "sees", "--json")
+    assert (done.code, done.json["calls"]) == (0, 3)  # the PDF itself is another request than its text

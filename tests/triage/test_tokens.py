@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from laneway.triage.tokens import IMAGE_TOKENS, PER_MESSAGE, PER_REQUEST, estimate, estimate_chat
+from laneway.triage.tokens import PER_MESSAGE, PER_REQUEST, estimate, estimate_chat
 
 
 @pytest.mark.parametrize(
@@ -32,11 +32,11 @@ def test_more_text_is_never_fewer_tokens(one: str, other: str) -> None:
         ({"role": "user", "content": None}, 0),
         (
             {"role": "user", "content": [{"type": "text", "text": "word " * 80}, {"type": "image_url"}]},
-            100 + IMAGE_TOKENS,
+            100 + 765,  # 1024 × 1024, in tiles
         ),
         ({"role": "user", "content": [{"type": "tool_result", "content": "word " * 80}]}, 104),
-        ({"role": "user", "content": [{"type": "file", "file": {"file_data": "x" * 60_000}}]}, 2000),
-        ({"role": "user", "content": [{"type": "document", "source": {"data": "x"}}]}, IMAGE_TOKENS),
+        ({"role": "user", "content": [{"type": "file", "file": {"file_data": "x" * 60_001}}]}, 4000),
+        ({"role": "user", "content": [{"type": "document", "source": {"data": "x"}}]}, 2000),
         ({"role": "assistant", "tool_calls": [{"function": {"name": "find", "arguments": "{}" * 20}}]}, 15),
     ],
 )

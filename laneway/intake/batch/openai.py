@@ -45,8 +45,9 @@ def _chat_parts(content: Any, where: str, seen: set[str]) -> Iterator[str]:
             held(part, "image_url", place, "url")
             seen.add("image")
         elif kind == "file":
-            held(part, "file", place, "file_data", "file_id")
-            seen.add("pdf")
+            data = str(held(part, "file", place, "file_data", "file_id").get("file_data") or "")
+            if not data.startswith("data:") or data.startswith("data:application/pdf"):
+                seen.add("pdf")
 
 
 def responses(body: dict[str, Any]) -> Request:
