@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from laneway.errors import NoWorker, TaskCancelled, TaskFailed, WaitTimeout
+from laneway.errors import NoWorker, TaskCancelled, TaskFailed, UsageError, WaitTimeout
 from laneway.store.interface import Store
 from laneway.task import Failure, FailureClass, State, Task
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from laneway.clock import Clock
 
 R = TypeVar("R")
+API_RUN = "api"  # the run that tasks submitted from Python belong to
 POLL_S = 0.01
 NO_WORKER_S = 15.0  # without a time limit of the caller's, a missing worker is reported after this long
 
@@ -21,22 +22,34 @@ NO_WORKER_S = 15.0  # without a time limit of the caller's, a missing worker is 
 class Job(Generic[R]):
     """A submitted task. ``id`` and ``key`` name it on the command line as well."""
 
-    def __init__(self, id_: int, key: str | None, board: Board, decode: Callable[[bytes], R]) -> None:
-        self.id = id_
+    def __init__(
+        self, id_: int | None, key: str | None, board: Callable[[], Board], decode: Callable[[bytes], R]
+    ) -> None:
+        """``board``: that of the event loop on which it is asked."""
+        self._id = id_
         self.key = key
         self._board = board
         self._decode = decode
+
+    @property
+    def id(self) -> int:
+        if self._id is None:
+            raise UsageError(
+                f"the task {self.key!r} has no id before its transaction has committed and it was carried to the store",
+                hint="name it by its key",
+            )
+        return self._id
 
     async def result(self, timeout: float | None = None) -> R:
         """The task's result, when it is there. ``timeout`` in seconds; the task goes on when it runs out.
 
         Raises TaskFailed, TaskCancelled, WaitTimeout, and NoWorker when no worker is there to do it.
         """
-        return self.unwrap(await self._board.wait(self.id, timeout))
+        return self.unwrap(await self._board().wait(self.id, timeout))
 
     async def status(self) -> Task:
         """The task as it stands."""
-        return await self._board.look(self.id)
+        return await self._board().look(self.id)
 
     def unwrap(self, task: Task) -> R:
         """The result of an ended task, or its error raised."""
@@ -59,7 +72,7 @@ class Job(Generic[R]):
         )
 
     def __repr__(self) -> str:
-        return f"<Job {self.id}{f' {self.key!r}' if self.key else ''}>"
+        return f"<Job {self._id or 'pending'}{f' {self.key!r}' if self.key else ''}>"
 
 
 class Board:

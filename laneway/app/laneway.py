@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 
-from laneway.app.jobs import Board, Job
+from laneway.app.callers import recognise
+from laneway.app.duty import Duty
+from laneway.app.jobs import API_RUN, Board, Job
+from laneway.app.options import Options
 from laneway.app.python_tasks import CURRENT, PythonTasks, TaskFunction
 from laneway.app.settings import open_store, store_url
 from laneway.clock import Clock, SystemClock
@@ -21,7 +26,9 @@ from laneway.store.interface import Run, Store
 from laneway.task import NewTask, Spec, Urgency, Wire
 
 if TYPE_CHECKING:
+    from laneway.app.relay import Relay
     from laneway.app.sync import Sync
+    from laneway.app.within import Within
     from laneway.config.models import Config
     from laneway.config.trusted import TrustBook
     from laneway.intake.prompts import PromptType
@@ -30,7 +37,6 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
-API_RUN = "api"  # the run that tasks submitted from Python belong to
 MAP_WINDOW = 10_000  # tasks of one map that are submitted ahead of its reader
 SUBMIT_BATCH = 500
 
@@ -63,14 +69,15 @@ class Laneway:
         self._trusted: TrustBook | None = None
         self._triage: Triage | None = None
         self._store: Store | None = None
-        self._board: Board | None = None
+        self._boards: dict[asyncio.AbstractEventLoop, Board] = {}
+        self._relay: Relay | None = None
         self._run: Run | None = None
         self._specs: dict[str, Spec] = {}
         self._prompts: dict[str, PromptType] = {}
         self._secrets = secrets
         self._poke: Callable[[], None] | None = None
         self._sync: Sync | None = None
-        self._opening = asyncio.Lock()
+        self._opening = threading.Lock()
         self.loop: asyncio.AbstractEventLoop | None = None  # where a worker runs
 
     # registering --------------------------------------------------------------------------------------------------
@@ -172,7 +179,10 @@ class Laneway:
     def store(self) -> Store:
         """Opened on first use. Raises StoreError when it cannot be used."""
         if self._store is None:
-            self._store = open_store(store_url(self._store_option, self.config, self.env))
+            url = store_url(self._store_option, self.config, self.env)
+            with self._opening:
+                if self._store is None:
+                    self._store = open_store(url)
         return self._store
 
     def use_store(self, url: str) -> None:
@@ -183,9 +193,21 @@ class Laneway:
 
     @property
     def board(self) -> Board:
-        if self._board is None:
-            self._board = Board(self.store, self.clock)
-        return self._board
+        """Of the running event loop: each has one of its own."""
+        loop = asyncio.get_running_loop()
+        if loop not in self._boards:
+            self._boards = {known: board for known, board in self._boards.items() if not known.is_closed()}
+            self._boards[loop] = Board(self.store, self.clock)
+        return self._boards[loop]
+
+    @property
+    def relay(self) -> Relay:
+        """Between callers' own databases and the store."""
+        if self._relay is None:
+            from laneway.app.relay import Relay
+
+            self._relay = Relay(self.store, self.clock, self._api_run)
+        return self._relay
 
     @property
     def sync(self) -> Sync:
@@ -209,14 +231,20 @@ class Laneway:
         delay: float | None = None,
         tags: Sequence[str] = (),
         team: str | None = None,
+        connection: object | None = None,
         **kwargs: Any,
     ) -> Job[Any]:
         """Submit one task; durable when this returns. ``task``: a decorated function with its arguments, or the name
         of a prompt type of the config with its record's fields as keywords. ``deadline``: seconds since 1970;
         ``delay``: seconds to wait first. The same ``key`` again returns the same task; with other arguments it raises
-        ConflictError."""
-        options = _Options(key, urgency, lane, model, deadline, delay, tuple(tags), team)
+        ConflictError.
+
+        ``connection``: to a SQLite database of your own; the task is written in the transaction that is open there and
+        exists if and only if it commits. Without an open one it is as with any other statement on that connection."""
+        options = Options(key, urgency, lane, model, deadline, delay, tuple(tags), team)
         new, decode = self._prepare(task, args, kwargs, options)
+        if connection is not None:
+            return (await self.within.letters(recognise(connection), [(new, decode)])).post()[0]
         run = await self._api_run()
         done = await self.store.submit(run, [new], self.clock.now())
         if done.conflicts:
@@ -225,12 +253,15 @@ class Laneway:
             )
         if self._poke is not None:
             self._poke()
-        return Job(done.ids[0], key, self.board, decode)
+        return Job(done.ids[0], key, lambda: self.board, decode)
 
     async def submit_many(
         self, task: TaskFunction[..., Any] | str, items: Iterable[Any], **options: Any
     ) -> list[Job[Any]]:
-        """Submit one task for each item (its only argument), a few hundred in one transaction."""
+        """Submit one task for each item (its only argument), a few hundred in one transaction. With ``connection`` all
+        of them in the caller's."""
+        if (connection := options.pop("connection", None)) is not None:
+            return [*(await self.within.of_items(recognise(connection), task, items, options)).post()]
         jobs: list[Job[Any]] = []
         batch: list[Any] = []
         for item in items:
@@ -243,12 +274,19 @@ class Laneway:
     async def _submit_batch(
         self, task: TaskFunction[..., Any] | str, items: Sequence[Any], options: Mapping[str, Any]
     ) -> list[Job[Any]]:
-        prepared = [self._prepare(task, (item,), {}, _Options(**options)) for item in items]
+        prepared = [self._prepare(task, (item,), {}, Options(**options)) for item in items]
         run = await self._api_run()
         done = await self.store.submit(run, [new for new, _ in prepared], self.clock.now())
         if self._poke is not None:
             self._poke()
-        return [Job(id_, None, self.board, decode) for id_, (_, decode) in zip(done.ids, prepared, strict=True)]
+        return [Job(id_, None, lambda: self.board, decode) for id_, (_, decode) in zip(done.ids, prepared, strict=True)]
+
+    @property
+    def within(self) -> Within:
+        """Submitting inside callers' own transactions."""
+        from laneway.app.within import Within
+
+        return Within(self.store, self.clock, self.relay, lambda: self.board, self._prepare, self._api_run)
 
     async def map(
         self,
@@ -280,7 +318,7 @@ class Laneway:
                     yield error
 
     def _prepare(
-        self, task: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], options: _Options
+        self, task: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], options: Options
     ) -> tuple[NewTask, Callable[[bytes], Any]]:
         from laneway.triage.patient import Patient, Pins
 
@@ -311,7 +349,7 @@ class Laneway:
         new = self._routed(patient, spec, function.encode(args, kwargs), options, now)
         return new, function.decode_result
 
-    def _routed(self, patient: Any, spec: Spec, body: bytes, options: _Options, now: float) -> NewTask:
+    def _routed(self, patient: Any, spec: Spec, body: bytes, options: Options, now: float) -> NewTask:
         route = self.triage.assess(patient)
         due_at = now + self.config.target_wait(route.urgency)
         return NewTask(
@@ -329,7 +367,7 @@ class Laneway:
         )
 
     def _prompt_task(
-        self, type_name: str, record: Mapping[str, Any], urgency: Urgency | None, options: _Options, now: float
+        self, type_name: str, record: Mapping[str, Any], urgency: Urgency | None, options: Options, now: float
     ) -> NewTask:
         import orjson
 
@@ -367,11 +405,8 @@ class Laneway:
 
     async def _api_run(self) -> Run:
         if self._run is None:
-            async with self._opening:
-                now = self.clock.now()
-                self._run = await self.store.find_run(API_RUN) or await self.store.open_run(
-                    API_RUN, info={"kind": "api"}, max_cost=None, now=now
-                )
+            now = self.clock.now()
+            self._run = await self.store.open_run(API_RUN, info={"kind": "api"}, max_cost=None, now=now, join=True)
         return self._run
 
     # working ------------------------------------------------------------------------------------------------------
@@ -381,20 +416,25 @@ class Laneway:
         finished first."""
         from laneway.app.engine import engine
 
+        loop = asyncio.get_running_loop()
+
         def announce(task_id: int) -> None:
-            if self._board is not None:
-                self._board.ended(task_id)
+            if board := self._boards.get(loop):
+                board.ended(task_id)
 
         async with engine(self, ended=announce) as running:
-            self._poke = running.dispatcher.poke
-            self.loop = asyncio.get_running_loop()
-            work = self.loop.create_task(running.dispatcher.run())
+            self._poke = partial(_call_soon, loop, running.dispatcher.poke)
+            self.loop = loop
+            relaying = loop.create_task(self.relay.run(Duty(self.store, "outbox", running.worker, self.clock)))
+            work = loop.create_task(running.dispatcher.run())
             try:
                 yield
             finally:
                 self._poke = self.loop = None
+                relaying.cancel()
                 running.dispatcher.drain()
                 await work
+                await asyncio.wait([relaying])
 
     async def call(
         self,
@@ -421,12 +461,17 @@ class Laneway:
 
     async def close(self) -> None:
         """Close the store. Safe to call twice."""
-        if self._board is not None:
-            self._board.close()
+        for loop, board in self._boards.items():
+            if not loop.is_closed():
+                _call_soon(loop, board.close)
+        self._boards = {}
         self.python.close()
+        if self._relay is not None:
+            await self._relay.close()
+            self._relay = None
         if self._store is not None:
             await self._store.close()
-            self._store = self._board = self._run = None
+            self._store = self._run = None
 
     async def __aenter__(self) -> Laneway:
         return self
@@ -435,21 +480,9 @@ class Laneway:
         await self.close()
 
 
-class _Options:
-    """How one submission differs from the defaults."""
-
-    __slots__ = ("deadline", "delay", "key", "lane", "model", "tags", "team", "urgency")
-
-    def __init__(
-        self,
-        key: str | None = None,
-        urgency: str | None = None,
-        lane: str | None = None,
-        model: str | None = None,
-        deadline: float | None = None,
-        delay: float | None = None,
-        tags: Sequence[str] = (),
-        team: str | None = None,
-    ) -> None:
-        self.key, self.urgency, self.lane, self.model = key, urgency, lane, model
-        self.deadline, self.delay, self.tags, self.team = deadline, delay, tuple(tags), team
+def _call_soon(loop: asyncio.AbstractEventLoop, work: Callable[[], None]) -> None:
+    """On that loop, from whichever thread."""
+    if loop is asyncio._get_running_loop():
+        work()
+    else:
+        loop.call_soon_threadsafe(work)

@@ -8,6 +8,7 @@ from collections.abc import Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from laneway.app.callers import recognise
 from laneway.app.jobs import Job
 from laneway.errors import UsageError
 from laneway.task import Task
@@ -22,8 +23,11 @@ class SyncJob(Generic[T]):
     def __init__(self, job: Job[T], sync: Sync) -> None:
         self._job = job
         self._sync = sync
-        self.id = job.id
         self.key = job.key
+
+    @property
+    def id(self) -> int:
+        return self._job.id
 
     def result(self, timeout: float | None = None) -> T:
         """As ``Job.result``, blocking. ``timeout`` in seconds."""
@@ -57,8 +61,20 @@ class Sync:
         return asyncio.run_coroutine_threadsafe(work, loop).result()
 
     def submit(self, task: Any, *args: Any, **options: Any) -> SyncJob[Any]:
-        """As ``Laneway.submit``, blocking."""
-        return SyncJob(self.run(self._lw.submit(task, *args, **options)), self)
+        """As ``Laneway.submit``, blocking. A ``connection`` is used on the calling thread."""
+        connection = options.pop("connection", None)
+        if connection is None:
+            return SyncJob(self.run(self._lw.submit(task, *args, **options)), self)
+        letters = self.run(self._lw.within.of_call(recognise(connection), task, args, options))
+        return SyncJob(letters.post()[0], self)
+
+    def submit_many(self, task: Any, items: Iterable[Any], **options: Any) -> list[SyncJob[Any]]:
+        """As ``Laneway.submit_many``, blocking."""
+        connection = options.pop("connection", None)
+        if connection is None:
+            return [SyncJob(job, self) for job in self.run(self._lw.submit_many(task, items, **options))]
+        letters = self.run(self._lw.within.of_items(recognise(connection), task, items, options))
+        return [SyncJob(job, self) for job in letters.post()]
 
     def call(self, model: str, messages: Any, **options: Any) -> Any:
         """As ``Laneway.call``, for sync tasks."""

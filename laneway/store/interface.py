@@ -212,8 +212,10 @@ class Store(Protocol):
         max_cost: float | None,
         now: float,
         fresh: bool = False,
+        join: bool = False,
     ) -> Run:
-        """Start a new submission (generation) of the run with this identity. ``fresh`` forgets its earlier tasks."""
+        """Start a new submission (generation) of the run with this identity. ``fresh`` forgets its earlier tasks;
+        ``join`` takes a run that is there as it is."""
         ...
 
     async def find_run(self, identity: str) -> Run | None: ...
@@ -226,6 +228,20 @@ class Store(Protocol):
         """Take tasks in bulk. ``held``: they stay ``triaging`` until the run is sealed. Known tasks (same key, same
         body) are kept; failed ones go again; a key that comes twice in one submission with another body is reported
         in ``conflicts`` and not taken."""
+        ...
+
+    def owns(self, connection: object, path: str) -> bool:
+        """Whether this connection, to the database at ``path``, is one to this very store. Raises UsageError when it
+        is, but of a library that must not be used on it."""
+        ...
+
+    def submit_within(self, connection: object, identity: str, tasks: Sequence[NewTask], now: float) -> Submitted:
+        """``submit`` inside the caller's own transaction, through a connection that the store ``owns``: nothing is
+        committed here. Opens the run where it is missing. Blocking; on the connection's own thread."""
+        ...
+
+    async def named(self, run: Run, keys: Sequence[str]) -> dict[str, tuple[int, bytes]]:
+        """Which of these keys the run has: (task id, hash of the request), of the latest submission each."""
         ...
 
     async def seal_run(self, run: Run, now: float) -> Sealed:

@@ -704,3 +704,20 @@ class TestSettingByHand:
         assert (await store.find_task("a")).model == "small", "what this command says goes before"
         assert run.id == a.run_id
         await sound(store)
+
+
+class TestNames:
+    async def test_joining_a_run_leaves_it_as_it_is(self, open_store: OpenStore) -> None:
+        one, other = await open_store(), await open_store()
+        first = await one.open_run("api", info={}, max_cost=None, now=NOW, join=True)
+        await one.submit(first, [new("a")], NOW)
+        second = await other.open_run("api", info={}, max_cost=None, now=NOW + 1, join=True)
+        assert (second.id, second.generation) == (first.id, first.generation)
+        assert (await other.submit(second, [new("a", "{2}")], NOW)).conflicts == [0]
+
+    async def test_keys_in_use_come_with_the_hash_of_their_request(self, store: Store) -> None:
+        run = await open_run(store)
+        done = await store.submit(run, [new("a"), new("b", "{2}"), new()], NOW)
+        named = await store.named(run, ["a", "b", "none"])
+        assert named == {"a": (done.ids[0], new("a").hash), "b": (done.ids[1], new("b", "{2}").hash)}
+        assert await store.named(run, []) == {}

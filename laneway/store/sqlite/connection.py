@@ -115,6 +115,14 @@ def migrate(db: apsw.Connection, path: Path) -> None:
                 db.pragma("user_version", number)
 
 
+def is_same_file(one: str | Path, other: str | Path) -> bool:
+    """Whether two names, links included, are of one file."""
+    try:
+        return Path(one).samefile(other)
+    except OSError:
+        return False
+
+
 def scalar(db: apsw.Connection, sql: str, bindings: tuple[Any, ...] = ()) -> Any:
     """The first column of the first row, or None."""
     for row in db.execute(sql, bindings):

@@ -60,9 +60,17 @@ def list_runs(db: apsw.Connection, limit: int) -> list[Run]:
 
 
 def open_run(
-    tx: Transaction, identity: str, info: Mapping[str, Any], max_cost: float | None, now: float, fresh: bool
+    tx: Transaction,
+    identity: str,
+    info: Mapping[str, Any],
+    max_cost: float | None,
+    now: float,
+    fresh: bool,
+    join: bool = False,
 ) -> Run:
     known = find_run(tx.db, identity)
+    if known and join:
+        return known
     text = orjson.dumps(dict(info)).decode()
     if known and fresh:
         tx.db.execute("UPDATE run SET identity = ? WHERE id = ?", (f"{identity} (replaced {known.id})", known.id))
@@ -155,6 +163,11 @@ def submit(tx: Transaction, run: Run, tasks: Sequence[NewTask], now: float, held
     tx.db.executemany(_INSERT_TASK, rows)
     tx.db.executemany(_INSERT_PAYLOAD, payloads)
     return done
+
+
+def named(db: apsw.Connection, run: Run, keys: Sequence[str]) -> dict[str, tuple[int, bytes]]:
+    rows = db.execute(_KNOWN, (run.id, orjson.dumps(list(keys)).decode()))
+    return {key: (id_, hash_) for key, id_, _, hash_, _, _ in rows}
 
 
 class _Known:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -11,6 +12,7 @@ from typing import Any, TypeVar
 
 import apsw
 
+from laneway.errors import UsageError
 from laneway.store.interface import (
     Capacity,
     CellTally,
@@ -27,9 +29,9 @@ from laneway.store.interface import (
     WorkerInfo,
 )
 from laneway.store.sqlite import past, queue, reading, runs, steering, workers
-from laneway.store.sqlite.connection import connect, migrate, scalar, sqlite_errors, warn_if_shared
+from laneway.store.sqlite.connection import connect, is_same_file, migrate, scalar, sqlite_errors, warn_if_shared
 from laneway.store.sqlite.locks import LifeSigns
-from laneway.store.sqlite.writer import Writer
+from laneway.store.sqlite.writer import Transaction, Writer
 from laneway.store.steering import Change, Extent, Pause, PauseKind, Selector, Waiting
 from laneway.task import Attempt, Claimed, NewTask, Settlement, State, Task
 
@@ -58,6 +60,7 @@ class SQLiteStore:
         self._life = LifeSigns(path.with_name(path.name + "-workers"))
         self._reader = None if inline else ThreadPoolExecutor(1, thread_name_prefix="laneway-reader")
         self._data_version = -1
+        self._reading = threading.Lock()  # several event loops may share a store, a connection serves one at a time
 
     @property
     def commits(self) -> int:
@@ -73,8 +76,9 @@ class SQLiteStore:
         max_cost: float | None,
         now: float,
         fresh: bool = False,
+        join: bool = False,
     ) -> Run:
-        return await self._writer.write(lambda tx: runs.open_run(tx, identity, info, max_cost, now, fresh))
+        return await self._writer.write(lambda tx: runs.open_run(tx, identity, info, max_cost, now, fresh, join))
 
     async def find_run(self, identity: str) -> Run | None:
         return self._read(lambda db: runs.find_run(db, identity))
@@ -87,6 +91,29 @@ class SQLiteStore:
 
     async def submit(self, run: Run, tasks: Sequence[NewTask], now: float, *, held: bool = False) -> Submitted:
         return await self._writer.write(lambda tx: runs.submit(tx, run, tasks, now, held))
+
+    def owns(self, connection: object, path: str) -> bool:
+        if not is_same_file(path, self.path):
+            return False
+        if isinstance(connection, apsw.Connection):
+            return True
+        raise UsageError(
+            f"connection= is to Laneway's own store {self.path}, through another SQLite library than Laneway's;"
+            " two of them on one file in one process void each other's locks and can destroy it",
+            hint="close that connection; keep your own tables in a file of their own (any library), or use apsw here",
+        )
+
+    def submit_within(self, connection: object, identity: str, tasks: Sequence[NewTask], now: float) -> Submitted:
+        assert isinstance(connection, apsw.Connection), "only a connection that the store owns"
+        with sqlite_errors(self.path), connection:  # a savepoint inside the caller's transaction
+            tx = Transaction(connection)
+            run = runs.open_run(tx, identity, {"kind": "api"}, None, now, fresh=False, join=True)
+            done = runs.submit(tx, run, tasks, now, held=False)
+            tx.flush()
+        return done
+
+    async def named(self, run: Run, keys: Sequence[str]) -> dict[str, tuple[int, bytes]]:
+        return self._read(lambda db: runs.named(db, run, keys))
 
     async def seal_run(self, run: Run, now: float) -> Sealed:
         sealed = await self._writer.write(lambda tx: runs.seal(tx, run))
@@ -274,7 +301,7 @@ class SQLiteStore:
             db.close()
 
     def _read(self, query: Callable[[apsw.Connection], T]) -> T:
-        with sqlite_errors(self.path):
+        with sqlite_errors(self.path), self._reading:
             return query(self._short)
 
     async def _read_long(self, query: Callable[[apsw.Connection], T]) -> T:
