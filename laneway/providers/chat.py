@@ -10,42 +10,20 @@ import orjson
 
 from laneway.providers.complaints import Complaint, with_complaint
 from laneway.providers.model import Model
-from laneway.task import Spec, Usage, Wire
+from laneway.task import Usage, Wire
 
 _WANTS_COMPLETION_TOKENS = re.compile(r"(^|/)(o[1-9]|gpt-5)")  # OpenAI's reasoning models refuse max_tokens
 
 
-def finish(
-    data: dict[str, Any], model: Model, spec: Spec, *, complaint: Complaint | None = None, strict_schema: bool = True
-) -> dict[str, Any]:
-    """Put the model's id into a Chat Completions body, lay its params under and add what the type asks for."""
+def finish(data: dict[str, Any], model: Model, *, complaint: Complaint | None = None) -> dict[str, Any]:
+    """Put the model's id into a Chat Completions body, lay its params under and add what is said of the last answer."""
     for name, value in model.params.items():
         data.setdefault(name, value)
     data["model"] = model.id
     if "max_tokens" in data and _WANTS_COMPLETION_TOKENS.search(model.id):
         data.setdefault("max_completion_tokens", data.pop("max_tokens"))
-    if spec.output_schema is not None and "response_format" not in data:
-        data["response_format"] = _response_format(spec.output_schema, strict_schema)
     data["messages"] = with_complaint(data["messages"], complaint)
     return data
-
-
-def _response_format(schema: Mapping[str, Any], strict: bool) -> dict[str, Any]:
-    if not strict:
-        return {"type": "json_object"}
-    return {"type": "json_schema", "json_schema": {"name": "answer", "schema": dict(schema), "strict": closed(schema)}}
-
-
-def closed(schema: Any) -> bool:
-    """Whether a schema meets strict mode's terms: every object closed, every property required
-    (OpenAI, "Structured outputs", supported schemas)."""
-    if isinstance(schema, Mapping):
-        if "properties" in schema:
-            names = set(schema["properties"])
-            if schema.get("additionalProperties") is not False or set(schema.get("required", ())) != names:
-                return False
-        return all(closed(value) for value in schema.values())
-    return all(closed(value) for value in schema) if isinstance(schema, list) else True
 
 
 def usage(answer: Mapping[str, Any]) -> Usage | None:

@@ -24,6 +24,7 @@ from laneway.providers.headers import observe
 from laneway.providers.model import Account, Model, Reply
 from laneway.providers.presets import Preset, presets
 from laneway.providers.secrets import Secrets, secret_headers
+from laneway.providers.structured import Asked, Learnt, is_asked, take_schema
 from laneway.providers.translate import FORMATS, translate, translate_answer
 from laneway.providers.trust import is_loopback
 from laneway.task import Failure, FailureClass, Spec, Usage, Wire
@@ -42,6 +43,7 @@ class Client:
         self._session: aiohttp.ClientSession | None = None
         self._presets = presets()
         self._targets: dict[tuple[str, Wire], _Target] = {}
+        self._learnt = Learnt()
         self._left_out: set[tuple[str, str]] = set()  # (model, sampling parameter) that was spoken of
 
     async def __aenter__(self) -> Client:
@@ -73,23 +75,48 @@ class Client:
         """Send a task's request to an account. ``timeout``: seconds for the whole call. ``complaint``: about the
         last answer. Never raises for what a provider does; a failure is in the reply."""
         started = time.perf_counter()
+        while True:
+            try:
+                asked = self._asked(account, model, spec, body, complaint)
+            except InputError as error:
+                return Reply(None, None, Failure(FailureClass.REQUEST, "untranslatable", error.message), 0.0)
+            reply = await self._exchange(asked, account, spec, started, timeout)
+            if reply.failure is None or not self._learnt.refused(asked, reply.failure):
+                return reply
+
+    def _asked(self, account: Account, model: Model, spec: Spec, body: bytes, complaint: Complaint | None) -> Asked:
+        """A task's request in a format that the account takes. Raises InputError when there is none."""
+        sent = carrier(formats_of(account.wire, account.responses), spec.wire)
+        if sent is None:
+            raise InputError(f"account {account.name} does not take requests for {FORMATS[spec.wire]}")
+        data: dict[str, Any] = orjson.loads(body)
+        schema = spec.output_schema
+        if sent is not spec.wire:
+            data = translate(spec.wire, sent, data)
+            schema = take_schema(sent, data) or schema
+        data = _finish(sent, data, model, complaint)
+        if schema is None or sent is Wire.EMBEDDINGS or is_asked(sent, data):
+            asked = Asked(account.name, model.id, sent, data)
+        else:
+            native = self._presets[account.provider].strict_schema
+            asked = self._learnt.ask(Asked(account.name, model.id, sent, data, schema, native))
+        self._leave_out(sampling.refused(sent, model.id, asked.data), asked.data, model)
+        return asked
+
+    async def _exchange(self, asked: Asked, account: Account, spec: Spec, started: float, timeout: float) -> Reply:
+        """One request and its reply. ``started``: of the call, by ``time.perf_counter``."""
         preset = self._presets[account.provider]
-        try:
-            sent, request = _request(preset, account, model, spec, body, complaint)
-        except InputError as error:
-            return Reply(None, None, Failure(FailureClass.REQUEST, "untranslatable", error.message), 0.0)
-        self._leave_out(sampling.refused(sent, model.id, request), request, model)
-        payload = orjson.dumps(request)
-        target = self._target(account, sent, preset)
+        target = self._target(account, asked.wire, preset)
         assert self._session is not None, "the client is used inside its context"
+        left = max(0.001, timeout - (time.perf_counter() - started))
         try:
             async with self._session.post(
                 target.url,
-                data=payload,
+                data=orjson.dumps(asked.data),
                 headers=target.headers,
                 proxy=target.proxy,
                 allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=timeout),
+                timeout=aiohttp.ClientTimeout(total=left),
             ) as response:
                 answer = await _read(response)
                 said = response.headers
@@ -102,26 +129,21 @@ class Client:
         now = self._clock.now()
         observed = observe(preset.dialect, said, now)
         request_id = target.secrets.out_of_text(said.get("x-request-id") or said.get("request-id"))
+
+        def failed(failure: Failure, usage: Usage | None = None) -> Reply:
+            return Reply(None, usage, target.secrets.out_of(failure), latency, observed, request_id)
+
         if answer is None:
-            too_large = Failure(FailureClass.REQUEST, "answer_too_large", "the answer is larger than 64 MB", status)
-            return Reply(None, None, too_large, latency, observed, request_id)
+            return failed(Failure(FailureClass.REQUEST, "answer_too_large", "the answer is larger than 64 MB", status))
         answer = target.secrets.out_of_answer(answer)
-        failure = classify(sent, status, said, answer, now)
+        failure = classify(asked.wire, status, said, answer, now)
         if failure is not None:
-            failure = target.secrets.out_of(failure)
-            return Reply(None, _usage_of_failure(sent, status, answer), failure, latency, observed, request_id)
+            return failed(failure, _usage_of_failure(asked.wire, status, answer))
         try:
-            return _answered(sent, spec.wire, answer, latency, observed, request_id)
+            return _answered(asked.wire, spec.wire, answer, latency, observed, request_id)
         except (TypeError, ValueError, AttributeError, LookupError) as error:
-            strange = f"the answer is not what {FORMATS[sent]} says: {error}"
-            return Reply(
-                None,
-                None,
-                Failure(FailureClass.TRANSIENT, "bad_response", strange, status),
-                latency,
-                observed,
-                request_id,
-            )
+            strange = f"the answer is not what {FORMATS[asked.wire]} says: {error}"
+            return failed(Failure(FailureClass.TRANSIENT, "bad_response", strange, status))
 
     def _leave_out(self, names: tuple[str, ...], request: dict[str, Any], model: Model) -> None:
         """Drop what the model would refuse the request for, and say so once."""
@@ -174,28 +196,16 @@ _PATHS = {
 }
 
 
-def _request(
-    preset: Preset, account: Account, model: Model, spec: Spec, body: bytes, complaint: Complaint | None
-) -> tuple[Wire, dict[str, Any]]:
-    """The format that a task is sent in, and the request. Raises InputError when the account takes none that would
-    do."""
-    sent = carrier(formats_of(account.wire, account.responses), spec.wire)
-    if sent is None:
-        raise InputError(f"account {account.name} does not take requests for {FORMATS[spec.wire]}")
-    data: dict[str, Any] = orjson.loads(body)
-    if sent is not spec.wire:
-        data = translate(spec.wire, sent, data)
-    match sent:
+def _finish(wire: Wire, data: dict[str, Any], model: Model, complaint: Complaint | None) -> dict[str, Any]:
+    match wire:
         case Wire.MESSAGES:
-            return sent, messages.finish(data, model, spec, complaint=complaint)
+            return messages.finish(data, model, complaint=complaint)
         case Wire.RESPONSES:
-            strict = preset.strict_schema
-            return sent, responses.finish(data, model, spec, complaint=complaint, strict_schema=strict)
+            return responses.finish(data, model, complaint=complaint)
         case Wire.EMBEDDINGS:
-            return sent, embeddings.finish(data, model)
+            return embeddings.finish(data, model)
         case _:
-            strict = preset.strict_schema
-            return sent, chat.finish(data, model, spec, complaint=complaint, strict_schema=strict)
+            return chat.finish(data, model, complaint=complaint)
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes | None:

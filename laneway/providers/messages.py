@@ -7,20 +7,18 @@ from typing import Any
 
 from laneway.providers.complaints import Complaint, with_complaint
 from laneway.providers.model import Model
-from laneway.task import Spec, Usage
+from laneway.task import Usage
 
 VERSION = "2023-06-01"
 DEFAULT_MAX_TOKENS = 16_000  # the API requires a number; all current models take this, thinking included
 
 
-def finish(data: dict[str, Any], model: Model, spec: Spec, *, complaint: Complaint | None = None) -> dict[str, Any]:
-    """Put the model's id into a Messages body, lay its params under and add what the type asks for."""
+def finish(data: dict[str, Any], model: Model, *, complaint: Complaint | None = None) -> dict[str, Any]:
+    """Put the model's id into a Messages body, lay its params under and add what is said of the last answer."""
     for name, value in model.params.items():
         data.setdefault(name, value)
     data["model"] = model.id
     data.setdefault("max_tokens", DEFAULT_MAX_TOKENS)
-    if spec.output_schema is not None and "output_config" not in data:
-        data["output_config"] = {"format": {"type": "json_schema", "schema": dict(spec.output_schema)}}
     data["messages"] = with_complaint(data["messages"], complaint)
     return data
 

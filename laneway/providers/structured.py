@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -48,6 +49,29 @@ def is_asked(wire: Wire, data: Mapping[str, Any]) -> bool:
             return bool((data.get("text") or {}).get("format"))
         case _:
             return "response_format" in data
+
+
+def take_schema(wire: Wire, data: dict[str, Any]) -> Mapping[str, Any] | None:
+    """The JSON Schema that a translated body asks for, taken out of it: another provider than its author had in mind
+    may want it put otherwise. None when it asks for none."""
+    match wire:
+        case Wire.MESSAGES:
+            form = (data.get("output_config") or {}).get("format") or {}
+        case Wire.RESPONSES:
+            form = (data.get("text") or {}).get("format") or {}
+        case _:
+            form = (data.get("response_format") or {}).get("json_schema") or {}
+    schema = form.get("schema")
+    if not isinstance(schema, Mapping):
+        return None
+    match wire:
+        case Wire.MESSAGES:
+            del data["output_config"]["format"]
+        case Wire.RESPONSES:
+            del data["text"]["format"]
+        case _:
+            del data["response_format"]
+    return schema
 
 
 def ask(wire: Wire, data: dict[str, Any], schema: Mapping[str, Any], mode: Mode) -> None:
@@ -211,41 +235,51 @@ _OF_SCHEMA = re.compile(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request ready to be sent. ``mode``: how it asks for ``schema``, None when that is not ours to say. ``native``:
+    the provider takes JSON Schemas."""
+
+    account: str
+    model: str  # the provider's id
+    wire: Wire
+    data: dict[str, Any]
+    schema: Mapping[str, Any] | None = None
+    native: bool = True
+    mode: Mode | None = None
+
+
 class Learnt:
     """Which way to ask each account's model for each schema. A way that is refused is not tried again."""
 
     def __init__(self) -> None:
         self._refused: dict[tuple[str, str, Wire, bytes], int] = {}  # how many ways were
 
-    def mode(self, account: str, model: str, wire: Wire, schema: Mapping[str, Any], *, native: bool) -> Mode:
-        ways = modes(wire, schema, native=native)
-        return ways[self._refused.get(_key(account, model, wire, schema), 0) if self._refused else 0]
+    def ask(self, asked: Asked) -> Asked:
+        """Put the schema into the request, in the strongest way that was not refused yet."""
+        assert asked.schema is not None, "there is a schema to ask for"
+        ways = modes(asked.wire, asked.schema, native=asked.native)
+        mode = ways[self._refused.get(_key(asked), 0) if self._refused else 0]
+        ask(asked.wire, asked.data, asked.schema, mode)
+        return replace(asked, mode=mode)
 
-    def weaker(
-        self,
-        refused: Mode,
-        failure: Failure,
-        account: str,
-        model: str,
-        wire: Wire,
-        schema: Mapping[str, Any],
-        *,
-        native: bool,
-    ) -> Mode | None:
-        """The next way to ask, after a request that asked in the way ``refused`` failed; None when the failure is none
-        of the schema's, or there is no other way."""
+    def refused(self, asked: Asked, failure: Failure) -> bool:
+        """Whether a request failed because of how it asked for its schema, and there is a weaker way. Says so once."""
         if failure.status not in (400, 422) or not _OF_SCHEMA.search(f"{failure.code} {failure.message}"):
-            return None
-        ways = modes(wire, schema, native=native)
-        at = ways.index(refused) + 1
+            return False
+        if asked.schema is None or asked.mode is None:
+            return False
+        ways = modes(asked.wire, asked.schema, native=asked.native)
+        at = ways.index(asked.mode) + 1
         if at >= len(ways):
-            return None
-        key = _key(account, model, wire, schema)
-        if self._refused.get(key, 0) < at:  # of many calls in flight only the first one learns it
-            self._refused[key] = at
-            log.warning("%s refuses %s (%s); now it gets %s", model, refused, failure.message, ways[at])
-        return ways[self._refused[key]]
+            return False
+        if self._refused.get(_key(asked), 0) < at:  # of many calls in flight the first one learns it
+            self._refused[_key(asked)] = at
+            log.warning(
+                "%s refuses %s: %s; from now on it is sent %s", asked.model, asked.mode, failure.message, ways[at]
+            )
+        return True
 
 
-def _key(account: str, model: str, wire: Wire, schema: Mapping[str, Any]) -> tuple[str, str, Wire, bytes]:
-    return account, model, wire, orjson.dumps(schema)
+def _key(asked: Asked) -> tuple[str, str, Wire, bytes]:
+    return asked.account, asked.model, asked.wire, orjson.dumps(asked.schema)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import orjson
 import pytest
@@ -209,3 +210,41 @@ def test_proxies_of_the_environment_are_honoured_but_not_for_this_machine(monkey
     assert proxy_for("https://api.openai.com/v1") == "http://proxy:3128"
     assert proxy_for("https://inside.example/v1") is None
     assert proxy_for("http://127.0.0.1:8000/v1") is None
+
+
+VERDICT = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"], "additionalProperties": False}
+
+
+@pytest.mark.parametrize("wire", [Wire.CHAT, Wire.MESSAGES])
+async def test_a_refused_schema_is_asked_for_in_a_weaker_way_in_the_same_call(
+    ask: Callable[..., Awaitable[Reply]], wire: Wire
+) -> None:
+    seen: list[dict[str, Any]] = []
+
+    async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        said = orjson.loads(await request.read())
+        seen.append(said)
+        if "response_format" in said or "output_config" in said:
+            error = {"type": "invalid_request_error", "message": "Invalid schema for response_format / output_config"}
+            return web.json_response({"type": "error", "error": error}, status=400)
+        return web.json_response(CLAUDE if wire is Wire.MESSAGES else CHAT)
+
+    reply = await ask(handler, wire, spec=Spec("chat", Wire.CHAT, output_schema=VERDICT))
+    assert reply.failure is None
+    assert len(seen) == (3 if wire is Wire.MESSAGES else 4)
+    assert "JSON Schema" in orjson.dumps(seen[-1]).decode()
+
+
+async def test_a_body_that_asks_for_a_format_itself_is_not_asked_again(ask: Callable[..., Awaitable[Reply]]) -> None:
+    calls = []
+
+    async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        calls.append(orjson.loads(await request.read())["response_format"])
+        return web.json_response({"error": {"message": "Invalid schema for response_format"}}, status=400)
+
+    own = {"type": "json_schema", "json_schema": {"name": "own", "schema": {}}}
+    body = orjson.dumps({"messages": [{"role": "user", "content": "hi"}], "response_format": own})
+    reply = await ask(handler, spec=Spec("chat", Wire.CHAT, output_schema=VERDICT), body=body)
+    assert reply.failure is not None
+    assert reply.failure.cls is FailureClass.REQUEST
+    assert calls == [own]

@@ -7,7 +7,18 @@ from typing import Any
 import orjson
 import pytest
 
-from laneway.providers.structured import Learnt, Mode, ask, in_words, is_asked, modes, plain_schema, strict_terms
+from laneway.providers.structured import (
+    Asked,
+    Learnt,
+    Mode,
+    ask,
+    in_words,
+    is_asked,
+    modes,
+    plain_schema,
+    strict_terms,
+    take_schema,
+)
 from laneway.task import Failure, FailureClass, Wire
 
 CLOSED: dict[str, Any] = {
@@ -116,23 +127,42 @@ def refused(message: str, status: int = 400) -> Failure:
     return Failure(FailureClass.REQUEST, "invalid_request_error", message, status)
 
 
+def asked(learnt: Learnt, schema: Any = CLOSED, model: str = "m", wire: Wire = Wire.CHAT) -> Asked:
+    return learnt.ask(Asked("main", model, wire, {"messages": []}, schema))
+
+
 def test_a_refused_way_is_left_once_and_for_all(caplog: pytest.LogCaptureFixture) -> None:
     learnt = Learnt()
-    of = ("main", "m", Wire.CHAT, CLOSED)
     no = refused("Invalid schema for response_format 'answer'")
-    assert learnt.mode(*of, native=True) is Mode.WHOLE
-    assert learnt.weaker(Mode.WHOLE, no, *of, native=True) is Mode.PLAIN
-    assert learnt.weaker(Mode.WHOLE, no, *of, native=True) is Mode.PLAIN, "another call that was in flight"
+    first, in_flight = asked(learnt), asked(learnt)
+    assert first.mode is Mode.WHOLE
+    assert learnt.refused(first, no)
+    assert learnt.refused(in_flight, no), "another call that was on its way"
     assert len(caplog.records) == 1
-    assert learnt.mode(*of, native=True) is Mode.PLAIN
-    assert learnt.mode("main", "other", Wire.CHAT, CLOSED, native=True) is Mode.WHOLE
-    assert learnt.mode("main", "m", Wire.CHAT, OPEN, native=True) is Mode.WHOLE
-    assert learnt.weaker(Mode.PLAIN, no, *of, native=True) is Mode.OBJECT
-    assert learnt.weaker(Mode.OBJECT, no, *of, native=True) is Mode.PROMPT
-    assert learnt.weaker(Mode.PROMPT, no, *of, native=True) is None
+    second = asked(learnt)
+    assert second.mode is Mode.PLAIN
+    assert second.data["response_format"]["json_schema"]["strict"] is False
+    assert asked(learnt, model="other").mode is Mode.WHOLE
+    assert asked(learnt, OPEN).mode is Mode.WHOLE
+    assert learnt.refused(second, no)
+    third = asked(learnt)
+    assert third.mode is Mode.OBJECT
+    assert learnt.refused(third, no)
+    last = asked(learnt)
+    assert last.mode is Mode.PROMPT
+    assert not learnt.refused(last, no)
 
 
 def test_another_refusal_is_none_of_the_schemas() -> None:
-    of = ("main", "m", Wire.CHAT, CLOSED)
-    assert Learnt().weaker(Mode.WHOLE, refused("temperature is too high"), *of, native=True) is None
-    assert Learnt().weaker(Mode.WHOLE, refused("schema registry is down", 500), *of, native=True) is None
+    learnt = Learnt()
+    assert not learnt.refused(asked(learnt), refused("temperature is too high"))
+    assert not learnt.refused(asked(learnt), refused("schema registry is down", 500))
+
+
+def test_the_schema_of_a_translated_body_is_put_anew() -> None:
+    for wire in WIRES:
+        data: dict[str, Any] = {"messages": [], "input": "x", "output_config": {"effort": "low"}}
+        ask(wire, data, CLOSED, Mode.WHOLE)
+        assert take_schema(wire, data) == CLOSED
+        assert not is_asked(wire, data)
+        assert take_schema(wire, data) is None

@@ -30,36 +30,27 @@ def no_code(reference: str) -> None:
 
 
 def test_a_body_passes_but_for_model_and_params_laid_under() -> None:
-    made = chat.finish(dict(BODY), MODEL, PLAIN)
+    made = chat.finish(dict(BODY), MODEL)
     assert made == {**BODY, "model": "gpt-4o-mini", "top_p": 0.5}
 
 
 @pytest.mark.parametrize("model_id", ["o3-mini", "gpt-5.1", "openai/gpt-5"])
 def test_models_that_want_max_completion_tokens_get_it(model_id: str) -> None:
-    made = chat.finish(dict(BODY), Model("m", model_id, ()), PLAIN)
+    made = chat.finish(dict(BODY), Model("m", model_id, ()))
     assert "max_tokens" not in made
     assert made["max_completion_tokens"] == 5
-
-
-def test_a_schema_is_asked_for_in_the_providers_own_way() -> None:
-    made = chat.finish(dict(BODY), MODEL, STRUCTURED)
-    assert made["response_format"]["json_schema"] == {"name": "answer", "schema": SCHEMA, "strict": True}
-    loose = Spec("chat", Wire.CHAT, output_schema={"type": "object", "properties": {"a": {}}})
-    assert chat.finish(dict(BODY), MODEL, loose)["response_format"]["json_schema"]["strict"] is False
-    assert chat.finish(dict(BODY), MODEL, STRUCTURED, strict_schema=False)["response_format"] == {"type": "json_object"}
-    assert messages.finish(dict(BODY), MODEL, STRUCTURED)["output_config"]["format"]["schema"] == SCHEMA
 
 
 def test_a_complaint_shows_the_model_its_answer_and_the_fault() -> None:
     said = Complaint("small", "not_json", "it breaks off", '{"half')
     for made in (
-        chat.finish(dict(BODY), MODEL, PLAIN, complaint=said),
-        messages.finish(dict(BODY), MODEL, PLAIN, complaint=said),
+        chat.finish(dict(BODY), MODEL, complaint=said),
+        messages.finish(dict(BODY), MODEL, complaint=said),
     ):
         assert made["messages"][:2] == [*BODY["messages"], {"role": "assistant", "content": '{"half'}]
         assert made["messages"][2]["role"] == "user"
         assert "it breaks off" in made["messages"][2]["content"]
-    empty = chat.finish(dict(BODY), MODEL, PLAIN, complaint=Complaint("small", "not_json", "empty"))
+    empty = chat.finish(dict(BODY), MODEL, complaint=Complaint("small", "not_json", "empty"))
     assert [message["role"] for message in empty["messages"]] == ["user", "user"], "an empty turn would be refused"
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from laneway.providers.chat import closed
+from laneway.providers.structured import strict_terms
 from laneway.providers.translate.fields import IMAGE_TYPES, foreign_field, is_web_url, media_type, named
 
 _CARRIED = frozenset(
@@ -106,7 +106,7 @@ def body(body: Mapping[str, Any]) -> dict[str, Any]:
         schema = wanted["schema"]
         made["response_format"] = {
             "type": "json_schema",
-            "json_schema": {"name": "answer", "schema": schema, "strict": closed(schema)},
+            "json_schema": {"name": "answer", "schema": schema, "strict": strict_terms(schema)},
         }
     return made
 
