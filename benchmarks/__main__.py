@@ -7,11 +7,11 @@ import importlib
 import json
 import platform
 
-NAMES = ("slots", "pace", "crash", "memory", "startup", "simulator")
+NAMES = ("slots", "pace", "crash", "memory", "startup", "simulator", "structured")
 
 
 def main() -> None:
-    lines = [f"  {name:10} {(importlib.import_module(f'benchmarks.{name}').__doc__ or '').strip()}" for name in NAMES]
+    lines = [f"  {name:11} {(importlib.import_module(f'benchmarks.{name}').__doc__ or '').strip()}" for name in NAMES]
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description="\n".join(lines),

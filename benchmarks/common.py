@@ -8,7 +8,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -39,12 +39,12 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "laneway", *arguments]
 
 
-def laneway(folder: Path, url: str, *arguments: str) -> dict[str, Any]:
-    """Run the command in a folder; its ``--json`` object. Raises when it does not succeed."""
+def laneway(folder: Path, url: str, *arguments: str, allowed: Sequence[int] = (0,)) -> dict[str, Any]:
+    """Run the command in a folder; its ``--json`` object. Raises when its exit code is not one of ``allowed``."""
     done = subprocess.run(
         command(*arguments, "--json"), cwd=folder, env=environment(url), capture_output=True, text=True, check=False
     )
-    if done.returncode:
+    if done.returncode not in allowed:
         raise RuntimeError(f"exit {done.returncode}: {done.stderr[-2000:]}")
     data: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return data

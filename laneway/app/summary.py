@@ -60,6 +60,18 @@ class Summary:
         return None if self.figures.cost_unknown_tasks else self.figures.cost_usd
 
     @property
+    def unusable_cost(self) -> float | None:
+        """USD for answers that were not what was asked for; None when a price is unknown."""
+        return self.figures.outcome_costs.get(Outcome.OUTPUT, 0.0)
+
+    @property
+    def unusable_share(self) -> float | None:
+        """Of the cost."""
+        if self.unusable_cost is None or not self.cost_usd:
+            return None
+        return self.unusable_cost / self.cost_usd
+
+    @property
     def speedup(self) -> float | None:
         """Against one call after the other."""
         return self.figures.sequential_seconds / self.seconds if self.seconds > 0 and self.figures.calls else None
@@ -110,6 +122,12 @@ class Summary:
             "rate_limited": figures.rate_limited,
             "lost": figures.lost,
             "outcomes": dict(figures.outcomes),
+            "cost_by_outcome": {name: _money(cost) for name, cost in figures.outcome_costs.items()},
+            "unusable": {
+                "answers": figures.outcomes.get(Outcome.OUTPUT, 0),
+                "cost_usd": _money(self.unusable_cost),
+                "share": None if self.unusable_share is None else round(self.unusable_share, 4),
+            },
             "tokens": {
                 "input": figures.input_tokens,
                 "output": figures.output_tokens,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from laneway.app.summary import Summary
 from laneway.dispatch.dispatcher import StopReason
 from laneway.store.interface import GroupFigures
+from laneway.task import Outcome
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -108,6 +109,11 @@ def _cost_line(summary: Summary) -> str:
             said += f"; {money(figures.cost_usd)} for the others"
     else:
         said = money(figures.cost_usd)
+    if summary.unusable_cost and summary.unusable_share is not None:
+        answers = summary.figures.outcomes.get(Outcome.OUTPUT, 0)
+        said += (
+            f", {money(summary.unusable_cost)} of it ({summary.unusable_share:.0%}) for {answers:,} unusable answers"
+        )
     if total.calls > figures.calls:
         said += f" this time, {money(total.cost_usd)} for the whole run"
     return said
@@ -117,7 +123,7 @@ def _outcomes(summary: Summary) -> str:
     names = {
         "rate_limited": "refused (429)",
         "transient": "failed in passing",
-        "output": "unusable answer",
+        "output": "unusable answers",
         "lost": "lost",
     }
     found = [f"{n:,} {names.get(name, name)}" for name, n in sorted(summary.figures.outcomes.items()) if name != "ok"]

@@ -175,6 +175,7 @@ class RunFigures:
     by_lane: tuple[GroupFigures, ...] = ()
     failures: tuple[FailureGroup, ...] = ()
     outcomes: Mapping[str, int] = field(default_factory=dict)
+    outcome_costs: Mapping[str, float | None] = field(default_factory=dict)  # USD; None: a price is unknown
 
 
 @dataclass(frozen=True, slots=True)

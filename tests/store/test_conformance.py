@@ -460,6 +460,8 @@ class TestReading:
         await finish(store, await claim(store))
         figures = await store.figures(run)
         assert (figures.calls, figures.retries, figures.rate_limited) == (4, 1, 1)
+        assert figures.outcomes == {"ok": 2, "request": 1, "rate_limited": 1}
+        assert figures.outcome_costs == {"ok": pytest.approx(0.02), "request": 0, "rate_limited": 0}
         assert (figures.input_tokens, figures.output_tokens, figures.cached_tokens) == (180, 80, 20)
         assert figures.cost_usd == pytest.approx(0.02)
         (group,) = figures.by_type
@@ -467,6 +469,15 @@ class TestReading:
         (failure,) = figures.failures
         assert (failure.code, failure.tasks, failure.example_key) == ("bad", 1, "b")
         assert (await store.figures(run, since=NOW + 1)).calls == 0
+
+    async def test_what_unusable_answers_cost_stands_in_the_figures(self, store: Store) -> None:
+        run = await run_with(store, [new("a", "1")])
+        await store.join("w", LEASE, NOW)
+        await finish(store, await claim(store), State.READY, outcome=Outcome.OUTPUT, cost=0.03)
+        await finish(store, await claim(store), State.READY, outcome=Outcome.OUTPUT, cost=0.04)
+        await finish(store, await claim(store), cost=None)
+        costs = (await store.figures(run)).outcome_costs
+        assert costs == {"output": pytest.approx(0.07), "ok": None}, "an unknown price is not 0"
 
     async def test_tasks_are_found_by_id_and_key(self, store: Store) -> None:
         run = await run_with(store, [new("first", tags=("vip",), team="north")])

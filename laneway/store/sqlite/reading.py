@@ -232,9 +232,13 @@ def figures(db: apsw.Connection, documents: Documents, run: Run, since: float | 
     sequential = scalar(db, f"SELECT total(latency) {where} AND call = 0", bindings)
     last = scalar(db, f"SELECT max(started_at + latency) {where}", bindings)
     first = scalar(db, f"SELECT min(started_at) {where}", bindings)
-    outcomes = {
-        outcome or "running": n for outcome, n in db.execute(f"SELECT outcome, count(*) {where} GROUP BY 1", bindings)
-    }
+    unpriced = "total(cost IS NULL AND input_tokens IS NOT NULL)"
+    by_outcome = list(
+        db.execute(
+            f"SELECT coalesce(outcome, 'running'), count(*), total(cost), {unpriced} {where} GROUP BY 1", bindings
+        )
+    )
+    outcomes = {outcome: n for outcome, n, _, _ in by_outcome}
     tasks = scalar(db, f"SELECT count(DISTINCT task_id) {where} AND model <> ''", bindings)
     groups = _groups(db, documents, run)
     assert books is not None
@@ -256,6 +260,7 @@ def figures(db: apsw.Connection, documents: Documents, run: Run, since: float | 
         by_lane=groups["lane"],
         failures=_failures(db, run),
         outcomes=outcomes,
+        outcome_costs={outcome: None if unknown else cost for outcome, _, cost, unknown in by_outcome},
     )
 
 
