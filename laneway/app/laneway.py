@@ -8,7 +8,6 @@ import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
@@ -17,13 +16,13 @@ from laneway.app.callers import recognise
 from laneway.app.duty import Duty
 from laneway.app.jobs import API_RUN, Board, Job
 from laneway.app.options import Options
+from laneway.app.preparing import Preparing
 from laneway.app.python_tasks import CURRENT, PythonTasks, TaskFunction
 from laneway.app.settings import open_store, store_url
 from laneway.clock import Clock, SystemClock
-from laneway.errors import ConfigError, ConflictError, LanewayError, UsageError
+from laneway.errors import ConflictError, LanewayError, UsageError
 from laneway.logs import Redactor
 from laneway.store.interface import Run, Store
-from laneway.task import NewTask, Spec, Urgency, Wire
 
 if TYPE_CHECKING:
     from laneway.app.relay import Relay
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     from laneway.app.within import Within
     from laneway.config.models import Config
     from laneway.config.trusted import TrustBook
-    from laneway.intake.prompts import PromptType
     from laneway.providers.catalog import Catalog
     from laneway.triage.pipeline import Triage
 
@@ -72,8 +70,7 @@ class Laneway:
         self._boards: dict[asyncio.AbstractEventLoop, Board] = {}
         self._relay: Relay | None = None
         self._run: Run | None = None
-        self._specs: dict[str, Spec] = {}
-        self._prompts: dict[str, PromptType] = {}
+        self._preparing: Preparing | None = None
         self._secrets = secrets
         self._poke: Callable[[], None] | None = None
         self._sync: Sync | None = None
@@ -242,7 +239,7 @@ class Laneway:
         ``connection``: to a SQLite database of your own; the task is written in the transaction that is open there and
         exists if and only if it commits. Without an open one it is as with any other statement on that connection."""
         options = Options(key, urgency, lane, model, deadline, delay, tuple(tags), team)
-        new, decode = self._prepare(task, args, kwargs, options)
+        new, decode = self.preparing.prepare(task, args, kwargs, options)
         if connection is not None:
             return (await self.within.letters(recognise(connection), [(new, decode)])).post()[0]
         run = await self._api_run()
@@ -274,7 +271,7 @@ class Laneway:
     async def _submit_batch(
         self, task: TaskFunction[..., Any] | str, items: Sequence[Any], options: Mapping[str, Any]
     ) -> list[Job[Any]]:
-        prepared = [self._prepare(task, (item,), {}, Options(**options)) for item in items]
+        prepared = [self.preparing.prepare(task, (item,), {}, Options(**options)) for item in items]
         run = await self._api_run()
         done = await self.store.submit(run, [new for new, _ in prepared], self.clock.now())
         if self._poke is not None:
@@ -282,11 +279,18 @@ class Laneway:
         return [Job(id_, None, lambda: self.board, decode) for id_, (_, decode) in zip(done.ids, prepared, strict=True)]
 
     @property
+    def preparing(self) -> Preparing:
+        """From calls to tasks: validated, rendered and routed."""
+        if self._preparing is None:
+            self._preparing = Preparing(self.config, self.triage, self.python, self.clock)
+        return self._preparing
+
+    @property
     def within(self) -> Within:
         """Submitting inside callers' own transactions."""
         from laneway.app.within import Within
 
-        return Within(self.store, self.clock, self.relay, lambda: self.board, self._prepare, self._api_run)
+        return Within(self.store, self.clock, self.relay, lambda: self.board, self.preparing.prepare, self._api_run)
 
     async def map(
         self,
@@ -316,92 +320,6 @@ class Laneway:
                     if on_error == "raise" or error.kind not in ("provider", "cancelled"):
                         raise
                     yield error
-
-    def _prepare(
-        self, task: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], options: Options
-    ) -> tuple[NewTask, Callable[[bytes], Any]]:
-        from laneway.triage.patient import Patient, Pins
-
-        now = self.clock.now()
-        urgency = self.triage.urgency_of(options.urgency) if options.urgency else None
-        if isinstance(task, str) and task in self.config.types:
-            record = dict(kwargs) if kwargs or not args else args[0]
-            return self._prompt_task(task, record, urgency, options, now), self._prompts[task].asked.decode
-        function = self.python.find(task if isinstance(task, str) else getattr(task, "name", repr(task)))
-        self._refuse_checks_of_python(function.name)
-        own_urgency = self.triage.urgency_of(function.urgency) if function.urgency else None
-        patient = Patient(
-            type=function.name,
-            text="",
-            input_tokens=0,
-            pins=Pins(options.lane or function.lane, urgency or own_urgency, None),
-            tags=options.tags,
-            fields=kwargs,
-            needs_model=False,
-            key=options.key,
-            team=options.team,
-        )
-        spec = self._specs.get(function.name)
-        if spec is None:
-            attempts = function.max_attempts or 1
-            spec = Spec(function.name, Wire.PYTHON, attempts, timeout=function.timeout)
-            self._specs[function.name] = spec
-        new = self._routed(patient, spec, function.encode(args, kwargs), options, now)
-        return new, function.decode_result
-
-    def _routed(self, patient: Any, spec: Spec, body: bytes, options: Options, now: float) -> NewTask:
-        route = self.triage.assess(patient)
-        due_at = now + self.config.target_wait(route.urgency)
-        return NewTask(
-            body=body,
-            spec=spec,
-            route=route,
-            due_at=due_at if options.deadline is None else min(due_at, options.deadline),
-            key=options.key,
-            input_tokens=patient.input_tokens,
-            output_tokens=patient.output_tokens,
-            deadline=options.deadline,
-            wake_at=None if options.delay is None else now + options.delay,
-            tags=options.tags,
-            team=options.team,
-        )
-
-    def _prompt_task(
-        self, type_name: str, record: Mapping[str, Any], urgency: Urgency | None, options: Options, now: float
-    ) -> NewTask:
-        import orjson
-
-        from laneway.intake.prompts import PromptType
-        from laneway.providers.checks import needs_code
-        from laneway.triage.patient import Patient, Pins
-
-        prompt = self._prompts.get(type_name)
-        if prompt is None:
-            prompt = self._prompts[type_name] = PromptType(self.config, type_name)
-        rendered = prompt.render(record)
-        patient = Patient(
-            type=type_name,
-            text=rendered.text,
-            input_tokens=rendered.input_tokens,
-            pins=Pins(options.lane, urgency, options.model),
-            tags=options.tags,
-            fields=record,
-            output_tokens=rendered.output_tokens,
-            key=options.key,
-            team=options.team,
-        )
-        new = self._routed(patient, prompt.spec, rendered.body, options, now)
-        if needs_code(prompt.spec.checks):  # its checks may look at the record
-            new = replace(new, record=orjson.dumps(record, default=str))
-        return new
-
-    def _refuse_checks_of_python(self, name: str) -> None:
-        settings = self.config.types.get(name)
-        if settings is not None and (settings.output or settings.checks):
-            raise ConfigError(
-                f"{name} is a Python task: output and checks under [types.{name}] do not apply to it",
-                hint="check what it returns in its own code, or use lw.call(…, output=Model, check=function)",
-            )
 
     async def _api_run(self) -> Run:
         if self._run is None:

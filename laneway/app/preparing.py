@@ -1,0 +1,126 @@
+"""From a call to a task: arguments validated or prompts rendered, then routed. Nothing is stored here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from laneway.app.options import Options
+from laneway.app.python_tasks import PythonTasks
+from laneway.errors import ConfigError
+from laneway.task import NewTask, Spec, Task, Urgency, Wire
+
+if TYPE_CHECKING:
+    from laneway.clock import Clock
+    from laneway.config.models import Config
+    from laneway.intake.prompts import PromptType
+    from laneway.triage.pipeline import Triage
+
+
+class Preparing:
+    def __init__(self, config: Config, triage: Triage, python: PythonTasks, clock: Clock) -> None:
+        self._config, self._triage, self._python, self._clock = config, triage, python, clock
+        self._specs: dict[str, Spec] = {}
+        self._prompts: dict[str, PromptType] = {}
+
+    def prepare(
+        self, task: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], options: Options
+    ) -> tuple[NewTask, Callable[[bytes], Any]]:
+        from laneway.triage.patient import Patient, Pins
+
+        now = self._clock.now()
+        urgency = self._triage.urgency_of(options.urgency) if options.urgency else None
+        if isinstance(task, str) and task in self._config.types:
+            record = dict(kwargs) if kwargs or not args else args[0]
+            return self._prompt_task(task, record, urgency, options, now), self._prompt(task).asked.decode
+        function = self._python.find(task if isinstance(task, str) else getattr(task, "name", repr(task)))
+        self._refuse_checks_of_python(function.name)
+        own_urgency = self._triage.urgency_of(function.urgency) if function.urgency else None
+        patient = Patient(
+            type=function.name,
+            text="",
+            input_tokens=0,
+            pins=Pins(options.lane or function.lane, urgency or own_urgency, None),
+            tags=options.tags,
+            fields=kwargs,
+            needs_model=False,
+            key=options.key,
+            team=options.team,
+        )
+        spec = self._specs.get(function.name)
+        if spec is None:
+            attempts = function.max_attempts or 1
+            spec = Spec(function.name, Wire.PYTHON, attempts, timeout=function.timeout)
+            self._specs[function.name] = spec
+        new = self._routed(patient, spec, function.encode(args, kwargs), options, now)
+        return new, function.decode_result
+
+    def _routed(self, patient: Any, spec: Spec, body: bytes, options: Options, now: float) -> NewTask:
+        route = self._triage.assess(patient)
+        due_at = now + self._config.target_wait(route.urgency)
+        return NewTask(
+            body=body,
+            spec=spec,
+            route=route,
+            due_at=due_at if options.deadline is None else min(due_at, options.deadline),
+            key=options.key,
+            input_tokens=patient.input_tokens,
+            output_tokens=patient.output_tokens,
+            deadline=options.deadline,
+            wake_at=None if options.delay is None else now + options.delay,
+            tags=options.tags,
+            team=options.team,
+        )
+
+    def _prompt_task(
+        self, type_name: str, record: Mapping[str, Any], urgency: Urgency | None, options: Options, now: float
+    ) -> NewTask:
+        import orjson
+
+        from laneway.providers.checks import needs_code
+        from laneway.triage.patient import Patient, Pins
+
+        prompt = self._prompt(type_name)
+        rendered = prompt.render(record)
+        patient = Patient(
+            type=type_name,
+            text=rendered.text,
+            input_tokens=rendered.input_tokens,
+            pins=Pins(options.lane, urgency, options.model),
+            tags=options.tags,
+            fields=record,
+            output_tokens=rendered.output_tokens,
+            key=options.key,
+            team=options.team,
+        )
+        new = self._routed(patient, prompt.spec, rendered.body, options, now)
+        if needs_code(prompt.spec.checks):  # its checks may look at the record
+            new = replace(new, record=orjson.dumps(record, default=str))
+        return new
+
+    def _refuse_checks_of_python(self, name: str) -> None:
+        settings = self._config.types.get(name)
+        if settings is not None and (settings.output or settings.checks):
+            raise ConfigError(
+                f"{name} is a Python task: output and checks under [types.{name}] do not apply to it",
+                hint="check what it returns in its own code, or use lw.call(…, output=Model, check=function)",
+            )
+
+    def value(self, task: Task) -> Any:
+        """What ``job.result()`` returns for a task that succeeded."""
+        output = task.output or b"null"
+        if task.wire is Wire.PYTHON:
+            return self._python.find(task.type).decode_result(output)
+        if task.type in self._config.types:
+            return self._prompt(task.type).asked.decode(output)
+        from laneway.providers.chat import answer_text
+
+        return answer_text(task.wire, output)
+
+    def _prompt(self, name: str) -> PromptType:
+        if name not in self._prompts:
+            from laneway.intake.prompts import PromptType
+
+            self._prompts[name] = PromptType(self._config, name)
+        return self._prompts[name]
