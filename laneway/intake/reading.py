@@ -19,11 +19,11 @@ from laneway.intake.kind import Kind
 from laneway.intake.options import ReadOptions
 from laneway.intake.places import Files, files_of, stem_of
 from laneway.intake.source import Source
+from laneway.intake.tables import DELIMITERS, TABLES, table_rows
 
 if TYPE_CHECKING:
-    from laneway.intake.records import Row
+    from laneway.intake.tables import Row
 
-TABLES = (".csv", ".tsv")
 LOOKED_AT = 20  # lines, until one of them is JSON and tells the format
 
 
@@ -137,18 +137,27 @@ def lines(source: Source) -> Iterator[tuple[int, bytes | BadLine]]:
 
 def rows(source: Source) -> Iterator[Row | BadLine]:
     """The records of a source: of a table or of JSON lines."""
-    from laneway.intake.records import csv_rows, jsonl_rows
+    from laneway.intake.records import jsonl_rows
 
-    return csv_rows(source) if source.suffix in TABLES else jsonl_rows(source)
+    return table_rows(source) if _is_table(source) else jsonl_rows(source)
+
+
+def _is_table(source: Source) -> bool:
+    """By its ending; standard input has none, but a line of names is no JSON."""
+    if source.suffix in TABLES:
+        return True
+    first = source.head().partition(b"\n")[0]
+    return source.stdin and first[:1] not in (b"{", b"[") and any(mark.encode() in first for mark in DELIMITERS)
 
 
 def detect(source: Source, options: ReadOptions) -> Kind:
     """The format of an input, by its ending and its first lines. Raises InputError for one that is not read."""
-    if source.suffix in TABLES:
+    if _is_table(source):
         return Kind.RECORDS
-    if source.suffix in (".pdf", ".xlsx", ".xls", ".docx", ".parquet", ".zip", ".gz"):
+    if source.suffix in (".docx", ".doc", ".rtf", ".odt", ".pptx", ".parquet", ".zip", ".gz"):
         raise InputError(
-            f"{source.name}: files of this kind are not read by this version", hint="save it as .jsonl or .csv (UTF-8)"
+            f"{source.name}: files of this kind are not read",
+            hint="save a document as PDF or text, a table as .csv, .xlsx or .jsonl",
         )
     if is_post_body(source):
         return _batch(source, options)

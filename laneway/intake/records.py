@@ -1,8 +1,7 @@
-"""Records, one task each: JSON objects a line, or the rows of a CSV table."""
+"""Records, one task each: JSON objects a line, or the rows of a table."""
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -19,13 +18,12 @@ from laneway.intake.draft import BadLine, Draft
 from laneway.intake.options import ReadOptions
 from laneway.intake.prompts import PromptType, Rendered
 from laneway.intake.source import Source
+from laneway.intake.tables import Row
 from laneway.task import Urgency
 from laneway.triage.patient import Pins
 
 KEY_FIELDS = ("custom_id", "id", "key")
 LONGEST_KEY = 512
-
-Row = tuple[int, bytes, dict[str, Any]]
 
 
 class Records:
@@ -166,42 +164,6 @@ def jsonl_rows(source: Source) -> Iterator[Row | BadLine]:
             yield line, raw, record
         else:
             yield BadLine(line, "not a JSON object", raw)
-
-
-def csv_rows(source: Source) -> Iterator[Row | BadLine]:
-    """The rows of a table with a header line; cells are texts. ``,``, ``;`` or tab between them."""
-    csv.field_size_limit(2**31 - 1)
-    first = next((raw for _, raw in source.lines() if isinstance(raw, bytes)), b"").decode("utf-8", "replace")
-    delimiter = max(",;\t", key=first.count)
-    reader = csv.reader(source.text(), delimiter=delimiter, strict=True)
-    try:
-        header = [name.strip() for name in next(reader)]
-        twice = [name for name, n in Counter(header).items() if n > 1]
-        if twice or "" in header:
-            raise InputError(
-                f"{source.name}: its header has "
-                + (f"{twice[0]!r} twice" if twice and twice[0] else "a column without a name"),
-                hint="give every column a name of its own in the first line",
-            )
-        line = reader.line_num + 1
-        for cells in reader:
-            begins, line = line, reader.line_num + 1
-            if not cells:
-                continue
-            raw = delimiter.join(cells).encode()
-            if len(cells) != len(header):
-                yield BadLine(begins, f"{len(cells)} cells under a header of {len(header)}", raw)
-            else:
-                yield begins, raw, dict(zip(header, cells, strict=True))
-    except csv.Error as error:
-        raise InputError(
-            f"{source.name}, line {reader.line_num}: {error}", hint="check the quotes near that line"
-        ) from None
-    except UnicodeDecodeError:
-        raise InputError(
-            f"{source.name}, after line {reader.line_num}: not UTF-8",
-            hint='save the table as "CSV UTF-8" and run again',
-        ) from None
 
 
 def tags_of(value: Any) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import mmap
 import shutil
@@ -15,7 +16,8 @@ from laneway.errors import InputError
 from laneway.intake.draft import BadLine
 
 LONGEST_LINE = 32_000_000  # bytes
-BOM = b"\xef\xbb\xbf"
+BOM = codecs.BOM_UTF8
+PIECE = 1_000_000  # bytes
 
 
 class Source:
@@ -30,6 +32,9 @@ class Source:
         if not self._file.read(1):
             self._file.close()
             raise InputError(f"{self.name} is empty", hint="one task a line; see the README for the formats")
+        self._file.seek(0)
+        if self._file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            self._file = _as_utf8(self._file, self.name)
 
     @property
     def suffix(self) -> str:
@@ -60,10 +65,16 @@ class Source:
         """The whole file as bytes that are read where they are looked at."""
         return mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
 
-    def text(self) -> io.TextIOWrapper:
-        """The whole as UTF-8 text, newlines untouched."""
+    def pieces(self) -> Iterator[bytes]:
+        """The whole, a megabyte at a time."""
         self._file.seek(0)
-        return io.TextIOWrapper(io.BufferedReader(_Raw(self._file)), encoding="utf-8-sig", newline="")
+        while piece := self._file.read(PIECE):
+            yield piece
+
+    def text(self, encoding: str) -> io.TextIOWrapper:
+        """The whole as text, newlines untouched. May be closed without closing the source."""
+        self._file.seek(0)
+        return io.TextIOWrapper(io.BufferedReader(_Raw(self._file)), encoding=encoding, newline="")
 
     def close(self) -> None:
         self._file.close()
@@ -98,6 +109,22 @@ class _Raw(io.RawIOBase):
         data = self._file.read(len(buffer))
         buffer[: len(data)] = data
         return len(data)
+
+
+def _as_utf8(file: IO[bytes], name: str) -> IO[bytes]:
+    """What PowerShell and Excel write as "Unicode", for readers of bytes."""
+    spool = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the source
+    file.seek(0)
+    decoder = codecs.getincrementaldecoder("utf-16")("strict")
+    try:
+        with file:
+            while piece := file.read(PIECE):
+                spool.write(decoder.decode(piece).encode("utf-8"))
+            decoder.decode(b"", final=True)
+    except (UnicodeDecodeError, UnicodeEncodeError):
+        spool.close()
+        raise InputError(f"{name} begins as UTF-16 and is not", hint="save it as UTF-8") from None
+    return spool
 
 
 def _open(path: Path) -> IO[bytes]:

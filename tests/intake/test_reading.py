@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from pathlib import Path
 from typing import Any
@@ -125,44 +123,13 @@ class TestRecords:
             read(tmp_path, '{"text":"x"}', conf=conf, type="review")
 
 
-class TestTables:
-    @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
-    def test_rows_with_quotes_and_newlines(self, tmp_path: Path, delimiter: str) -> None:
-        buffer = io.StringIO()
-        csv.writer(buffer, delimiter=delimiter).writerows([["id", "text"], ["1", 'he said "no"\nand left'], ["2", "ü"]])
-        drafts = read(tmp_path, "\ufeff" + buffer.getvalue(), "in.csv", type="review")
-        assert [(d.line, d.key, d.text) for d in drafts if isinstance(d, Draft)] == [
-            (2, "1", 'he said "no"\nand left'),
-            (4, "2", "ü"),
-        ]
-
-    def test_rows_of_the_wrong_length(self, tmp_path: Path) -> None:
-        good, bad = read(tmp_path, "id,text\n1,a\n2,b,c\n", "in.csv", type="review")
-        assert isinstance(good, Draft)
-        assert isinstance(bad, BadLine)
-        assert (bad.line, bad.reason) == (3, "3 cells under a header of 2")
-
-    @pytest.mark.parametrize(
-        ("text", "words"),
-        [
-            (b"id,id\n1,2\n", "'id' twice"),
-            (b"id,\n1,2\n", "without a name"),
-            (b"id,text\n1,\xff\xfe\n", "not UTF-8"),
-            (b'id,text\n1,"a\n', "line"),
-        ],
-    )
-    def test_tables_that_cannot_be_read(self, tmp_path: Path, text: bytes, words: str) -> None:
-        with pytest.raises(InputError, match=words):
-            read(tmp_path, text, "in.csv", type="review")
-
-
 class TestInputs:
     @pytest.mark.parametrize(
         ("name", "content", "words"),
         [
             ("in.jsonl", b"", "is empty"),
             ("in.jsonl", b"hello world", "neither JSONL nor a table"),
-            ("in.parquet", b"PAR1", "not read by this version"),
+            ("in.parquet", b"PAR1", "files of this kind are not read"),
         ],
     )
     def test_what_is_not_read_says_so(self, tmp_path: Path, name: str, content: bytes, words: str) -> None:
