@@ -114,7 +114,8 @@ class TakingIn:
     def check_prices(self) -> None:
         """Raises BudgetError when a model that may be called has no price."""
         self._catalog.load_prices()
-        unpriced = [name for name in sorted(self.models) if self._catalog.model(name).input_price is None]
+        models = {name: self._catalog.model(name) for name in sorted(self.models)}
+        unpriced = [name for name, it in models.items() if it.input_price is None or it.output_price is None]
         if unpriced:
             raise BudgetError(
                 f"--max-cost needs a price for every model; there is none for {', '.join(unpriced)}",

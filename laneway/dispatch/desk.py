@@ -9,6 +9,7 @@ from typing import Any
 
 from laneway.dispatch.adaptive import START, Adaptive
 from laneway.dispatch.breaker import Breaker
+from laneway.dispatch.choice import Health
 from laneway.dispatch.limits import Limiter, Size
 from laneway.providers.model import Account, Reply
 from laneway.task import FailureClass
@@ -41,6 +42,7 @@ class Desk:
         self.account = account
         self.limiter = Limiter(limits, now, charges_max_tokens=account.charges_max_tokens, share=share)
         self.breaker = Breaker(rng)
+        self.health = Health()
         self.adaptive: Adaptive | None = None
         if limits.concurrency is None:
             self.adaptive = Adaptive(now, start=1000 if self.limiter.known else START)
@@ -114,6 +116,10 @@ class Desk:
         else:
             self.answers += 1
             self.breaker.answered()
+        if failure is None or failure.cls is FailureClass.OUTPUT:
+            self.health.answered(reply.latency, now)
+        elif failure.cls is FailureClass.TRANSIENT and not failure.refused:
+            self.health.failed(now)
         if failure is not None and failure.refused:
             self.limiter.refused(now)
             if self.adaptive:

@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from laneway.clock import Clock
+from laneway.dispatch.choice import Choice
 from laneway.dispatch.desk import Admission, Blocked, Desk
 from laneway.dispatch.heart import LEASE_S
 from laneway.dispatch.limits import Size
@@ -38,6 +39,7 @@ class Desks:
         self._lanes = lanes
         self._rng = rng or random.Random()
         self._desks: dict[str, Desk] = {}
+        self._choice = Choice()
         self._lane_grants: dict[str, int | None] = {}
         self._lane_demand: dict[str, int] = {}
         self._unknown: dict[str, str] = {}
@@ -102,18 +104,18 @@ class Desks:
         return self._find_model(name) if name in self._ready else None
 
     def admit(self, model_name: str, size: Size, now: float) -> Admission | Blocked:
-        """A start on one of the model's accounts: the least used that admits."""
+        """A start on one of the model's accounts: the first that admits, in the order that ``choice`` gives."""
         model = self.model(model_name)
         if model is None:
             return Blocked(None, f"model {model_name}")
         blocked: Blocked | None = None
         desks = [self._desks[account.name] for account in model.accounts]
-        if len(desks) > 1:
-            desks.sort(key=_load)
-        for desk in desks:
+        order = self._choice.order(model_name, desks, now)
+        for at, (desk, _) in enumerate(order):
             paused = self.held(desk.name)
             answer = held_by(PauseKind.ACCOUNT, desk.name) if paused else desk.admit(size, now)
             if isinstance(answer, Admission):
+                self._choice.started(model_name, order, at)
                 return answer
             if answer.by != "paused" and not answer.held:
                 answer = Blocked(answer.until, f"{desk.name}: {answer.by}")
@@ -134,21 +136,17 @@ class Desks:
     def unreachable(self, models: Iterable[str], now: float, never_answered: float, outage: float) -> str:
         """A sentence when every account that could serve these models has been down for too long, else ""."""
         found = [model for name in models if (model := self.model(name))]
-        names = {account.name for model in found for account in model.accounts}
-        words = []
-        for desk in (self._desks[name] for name in sorted(names)):
+        names = sorted({account.name for model in found for account in model.accounts})
+        able = [desk for name in names if (desk := self._desks[name]).paused is None]
+        for desk in able:
             since = desk.breaker.open_since
             if since is None or now - since < (outage if desk.answers else never_answered):
                 return ""
-            words.append(f"account {desk.name} ({desk.account.base_url}) does not answer: {desk.last_failure}")
-        return "; ".join(words)
+        words = [f"account {d.name} ({d.account.base_url}) does not answer: {d.last_failure}" for d in able]
+        return "; ".join([*words, *filter(None, [self.pauses()])]) if able else ""
 
 
 def _soonness(blocked: Blocked) -> tuple[int, float]:
     """What will let a call go soonest comes first; then a person's decision, last a failure that needs mending."""
     kind = 2 if blocked.by == "paused" else 1 if blocked.held else 0
     return kind, blocked.until or 1e18
-
-
-def _load(desk: Desk) -> float:
-    return desk.in_flight / (desk.concurrency or 1000)

@@ -261,20 +261,15 @@ class Dispatcher:
         return again
 
     async def _claim(self, plan: Plan, now: float) -> int:
-        picks: list[Pick] = []
         waiting: dict[tuple[int, str], list[Admission]] = defaultdict(list)
+        counts: Counter[tuple[int, str]] = Counter()
         for cell_id, admissions in plan.picks.items():
             for admission in admissions:
-                account = admission.desk.name if admission else ""
+                place = cell_id, admission.desk.name if admission else ""
+                counts[place] += 1
                 if admission:
-                    waiting[cell_id, account].append(admission)
-                last = picks[-1] if picks else None
-                if last and last.cell_id == cell_id and last.account == account:
-                    picks[-1] = Pick(cell_id, last.n + 1, account, last.input_price, last.output_price)
-                else:
-                    model = self.desks.model(plan.models[cell_id])
-                    prices = (model.input_price, model.output_price) if model else (None, None)
-                    picks.append(Pick(cell_id, 1, account, *prices))
+                    waiting[place].append(admission)
+        picks = [self._pick(cell_id, plan.models[cell_id], account, n) for (cell_id, account), n in counts.items()]
         try:
             claimed = await self.store.claim(self.worker, picks, now)
         except BaseException:
@@ -285,6 +280,10 @@ class Dispatcher:
             self._start(task, queue.pop(0) if queue else None)
         self._release(waiting)
         return len(claimed)
+
+    def _pick(self, cell_id: int, model_name: str, account: str, n: int) -> Pick:
+        model = self.desks.model(model_name)
+        return Pick(cell_id, n, account, model.input_price, model.output_price) if model else Pick(cell_id, n, account)
 
     @staticmethod
     def _release(waiting: Mapping[tuple[int, str], list[Admission]]) -> None:
@@ -305,7 +304,7 @@ class Dispatcher:
             now = self.clock.now()
             down = False
             if admission is not None:
-                admission.desk.settle(admission, reply, now, first_try=task.attempts + task.refusals == 0)
+                self._learn(admission, reply, now, first_try=task.attempts + task.refusals == 0)
                 down = not admission.desk.breaker.closed
                 if reply.usage is not None:
                     self._calibration.learn(task.model, task.input_tokens, task.output_tokens, reply.usage)
@@ -325,6 +324,13 @@ class Dispatcher:
             self._by_lane[task.lane] -= 1
             self._python -= not task.model
             self._wake.set()
+
+    @staticmethod
+    def _learn(admission: Admission, reply: Reply, now: float, *, first_try: bool) -> None:
+        desk, went = admission.desk, admission.desk.paused is None
+        desk.settle(admission, reply, now, first_try=first_try)
+        if went and desk.paused is not None:
+            log.warning("account %s is paused: %s", desk.name, desk.paused)
 
     def _settled(self, task: Claimed, settlement: Settlement, accepted: bool) -> None:
         self._wake.set()

@@ -36,8 +36,11 @@ class Provider:
     concurrency: int | None = None
     burst: float = 1.0
     fault: Callable[[float, str], Failure | None] = lambda at, model: None  # (seconds since the start, model)
+    account_fault: Callable[[float, str], Failure | None] = lambda at, account: None
+    account_latency: Callable[[float, str], float | None] = lambda at, account: None  # None: ``latency``
     rng: random.Random = field(default_factory=lambda: random.Random(1))
     starts: list[tuple[float, str, str]] = field(default_factory=list)  # (when, model, body)
+    accounts: list[tuple[float, str]] = field(default_factory=list)  # (when, account) of each start
     refused: int = 0
     in_flight: int = 0
     most_in_flight: int = 0
@@ -61,8 +64,9 @@ class Provider:
         self.starts.append((at, model.name, body.decode()))
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
-        failure = self.fault(at, model.name)
-        latency = self.latency(self.rng)
+        self.accounts.append((at, account.name))
+        failure = self.fault(at, model.name) or self.account_fault(at, account.name)
+        latency = self.account_latency(at, account.name) or self.latency(self.rng)
         await asyncio.sleep(latency)
         self.in_flight -= 1
         if failure is not None:
@@ -131,6 +135,8 @@ def in_world(
     then: Callable[[World, Stop], object] = lambda world, stop: None,
     *,
     limits: Limits | None = None,
+    accounts: Sequence[Account] | None = None,
+    max_in_flight: int = 2000,
     lanes: dict[str, int | None] | None = None,
     weights: dict[str, float] | None = None,
     max_cost: float | None = None,
@@ -147,8 +153,8 @@ def in_world(
             run = await store.open_run("out", info={}, max_cost=max_cost, now=clock.now())
             await store.submit(run, tasks, clock.now(), held=True)
             await store.seal_run(run, clock.now())
-            account = Account("main", "openai", Wire.CHAT, "http://provider", limits=limits or Limits(concurrency=10))
-            models = {name: Model(name, name, (account,), 1.0, 1.0) for name in ("small", "strong")}
+            main = Account("main", "openai", Wire.CHAT, "http://provider", limits=limits or Limits(concurrency=10))
+            models = {name: Model(name, name, tuple(accounts or [main]), 1.0, 1.0) for name in ("small", "strong")}
             side = Provider(clock, **provider)  # type: ignore[arg-type]
             desks = Desks(store, "w", clock, models.__getitem__, lanes or {}, random.Random(2))
             priced = asyncio.Event()
@@ -162,6 +168,7 @@ def in_world(
                 {Wire.CHAT: calls},
                 scope=None if whole_store else Scope(run.id, budget=max_cost is not None),
                 weights=weights,
+                max_in_flight=max_in_flight,
                 rng=random.Random(3),
             )
             await store.join("w", 1e9, clock.now())
