@@ -317,3 +317,8 @@ class Task:
     record: bytes | None
     output: bytes | None
     error: Mapping[str, Any] | None
+
+    @property
+    def pruned(self) -> bool:
+        """Its content was taken away; no request is ever empty."""
+        return not self.body

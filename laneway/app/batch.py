@@ -122,10 +122,10 @@ class Batch:
         self.progress.run = run
         try:
             intake = await self._take_in(run, reading, catalog)
+            sealed = await store.seal_run(run, self._lw.clock.now())
         except BaseException:
             await store.abandon_run(run)
             raise
-        sealed = await store.seal_run(run, self._lw.clock.now())
         fields = {"run": run.id, "tasks": sealed.opened, "dropped": sealed.dropped}
         log.info("the input is complete", extra={"fields": fields})
         return await store.get_run(run.id), intake

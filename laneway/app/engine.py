@@ -79,7 +79,7 @@ async def engine(
         )
         lw.python.inner = InnerCalls(lw.store, name, lw.clock, client, desks, dispatcher, rng, priced)
         executors[Wire.PYTHON] = lw.python
-        async with Worker(lw.store, name, lw.clock, desks, dispatcher):
+        async with Worker(lw.store, name, lw.clock, desks, dispatcher, keep=lw.config.keep):
             try:
                 yield Engine(name, desks, dispatcher)
             finally:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from laneway.errors import NoWorker, TaskCancelled, TaskFailed, UsageError, WaitTimeout
+from laneway.errors import NotFoundError, NoWorker, TaskCancelled, TaskFailed, UsageError, WaitTimeout
 from laneway.store.interface import Store
 from laneway.task import Failure, FailureClass, State, Task
 
@@ -53,6 +53,11 @@ class Job(Generic[R]):
 
     def unwrap(self, task: Task) -> R:
         """The result of an ended task, or its error raised."""
+        if task.pruned and task.state is State.SUCCEEDED:
+            raise NotFoundError(
+                f"the result of task {task.id} was pruned from the store",
+                hint='keep = "…" in laneway.toml, and `laneway prune`, say how long results are kept',
+            )
         if task.state is State.SUCCEEDED:
             return self._decode(task.output or b"null")
         name = task.key or f"task {task.id}"

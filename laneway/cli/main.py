@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import typer
 
-from laneway.cli import demo, init, run, show, simulator, status, steer, trust, worker
+from laneway.cli import demo, init, prune, run, show, simulator, status, steer, trust, worker
 from laneway.cli.common import crash, fail
 from laneway.errors import LanewayError, UsageError
 
@@ -51,6 +51,7 @@ for group in (
     show,
     steer,
     worker,
+    prune,
     trust,
     simulator,
 ):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
     from laneway.task import Attempt, Task
 
+T = TypeVar("T", "Task", "Attempt")
 TaskArgument = Annotated[str, typer.Argument(help="A task's id or key.", metavar="TASK")]
 PREVIEW = 300  # characters of a text that are shown
 
@@ -43,10 +45,19 @@ def explain(
     """Why a task went where it went, and what its calls came to."""
     lw = application(config, store, verbose)
     found, attempts = run_async(_find(lw, task, run))
+    if lw.config.hide_content:
+        found, attempts = _hidden(found), [_hidden(attempt) for attempt in attempts]
+    content = "pruned" if found.pruned else "hidden" if lw.config.hide_content else "kept"
     if as_json:
-        print_json(_task_json(found, attempts))
+        print_json({**_task_json(found, attempts), "content": content})
     else:
-        sys.stdout.write(_task_text(found, attempts))
+        sys.stdout.write(_task_text(found, attempts, content))
+
+
+def _hidden(one: T) -> T:
+    from laneway.hiding import error_without_words
+
+    return dataclasses.replace(one, error=error_without_words(one.error)) if one.error else one
 
 
 async def _find(lw: Laneway, ref: str, run_id: int | None) -> tuple[Task, list[Attempt]]:
@@ -85,7 +96,7 @@ def _task_json(task: Task, attempts: list[Attempt]) -> dict[str, Any]:
     }
 
 
-def _task_text(task: Task, attempts: list[Attempt]) -> str:
+def _task_text(task: Task, attempts: list[Attempt], content: str) -> str:
     from laneway.triage.pipeline import explain as explain_route
 
     lines = [
@@ -104,7 +115,11 @@ def _task_text(task: Task, attempts: list[Attempt]) -> str:
         )
         if a.error:
             lines.append(f"     {a.error.get('class')}/{a.error.get('code')}: {printable(str(a.error.get('message')))}")
-    if task.output is not None:
+    if content == "pruned":
+        lines.append("content: pruned; its answer is in the results file, if it had one")
+    elif content == "hidden" and task.state.ended:
+        lines.append("answer\n  [hidden], since hide_content = true in the config")
+    elif task.output is not None:
         lines.append(f"answer\n  {printable(_answer(task))[:PREVIEW]}")
     return "\n".join(lines) + "\n"
 
@@ -140,10 +155,16 @@ async def _results(lw: Laneway, run_id: int, out: Path | None) -> None:
     try:
         run = await lw.store.get_run(run_id)
         shape = shape_for(out or Path("-.jsonl"), str(run.info.get("kind")), lambda: run.info.get("columns", []))
-        cursor = 0
+        cursor = pruned = 0
         write = sys.stdout.buffer.write if out is None else open_private(out, "wb").write
         while batch := await lw.store.results_after(run, cursor, 1000):
-            write(b"".join(shape.row(one) for one in batch if one.state is State.SUCCEEDED))
+            there = [one for one in batch if one.state is State.SUCCEEDED and not one.pruned]
+            write(b"".join(shape.row(one) for one in there))
+            pruned += sum(one.pruned and one.state is State.SUCCEEDED for one in batch)
             cursor = batch[-1].seq
+        if pruned:
+            sys.stdout.flush()
+            sys.stderr.write(f"{pruned:,} answers are not among them: they were pruned from the store\n")
+            raise SystemExit(1)
     finally:
         await lw.close()

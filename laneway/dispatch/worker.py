@@ -10,6 +10,7 @@ from laneway.clock import Clock
 from laneway.dispatch.desks import Desks
 from laneway.dispatch.dispatcher import Dispatcher
 from laneway.dispatch.heart import INTERVAL_S, LEASE_S, Heart
+from laneway.dispatch.pruning import keep_pruned
 from laneway.errors import StoreError
 from laneway.store.interface import Store
 
@@ -19,13 +20,25 @@ log = logging.getLogger(__name__)
 class Worker:
     """An async context: joins on entry, leaves on exit. ``dispatcher.run()`` does the work in between."""
 
-    def __init__(self, store: Store, name: str, clock: Clock, desks: Desks, dispatcher: Dispatcher) -> None:
+    def __init__(
+        self,
+        store: Store,
+        name: str,
+        clock: Clock,
+        desks: Desks,
+        dispatcher: Dispatcher,
+        *,
+        keep: float | None = None,
+    ) -> None:
+        """``keep``: seconds for which the content of ended tasks is kept; None: for good."""
         self.name = name
         self.dispatcher = dispatcher
         self._store = store
         self._clock = clock
         self._desks = desks
+        self._keep = keep
         self._heart: Heart | None = None
+        self._pruning: asyncio.Task[None] | None = None
         self._housekeeping: asyncio.Task[None] | None = None
         self._rejoining: asyncio.Task[None] | None = None
 
@@ -34,12 +47,15 @@ class Worker:
         await self._reap()
         self._heart = Heart(self._store, self.name, self._clock, self._lost)
         self._housekeeping = asyncio.get_running_loop().create_task(self._keep_house())
+        if self._keep is not None:
+            pruning = keep_pruned(self._store, self._clock, self._keep)
+            self._pruning = asyncio.get_running_loop().create_task(pruning)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for task in (self._housekeeping, self._rejoining):
+        for task in (self._housekeeping, self._pruning, self._rejoining):
             if task is not None:
                 task.cancel()
                 await asyncio.wait([task])

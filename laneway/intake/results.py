@@ -20,6 +20,7 @@ from laneway.files import open_private
 from laneway.intake.places import stem_of
 from laneway.intake.shapes import Shape
 from laneway.store.interface import Run, Store
+from laneway.store.keeping import answers_pruned
 from laneway.task import State
 
 BATCH = 1000  # results in one write
@@ -95,12 +96,15 @@ class ResultsWriter:
     async def begin(self, run: Run) -> None:
         """Cut OUT back to what is durable. ``run`` as sealed: its cursor is 0 when OUT has to be written anew."""
         assert self._file is not None
-        self._run, self._cursor, self._offset = run, run.cursor, run.offset
-        errors_file(self._out).unlink(missing_ok=True)
+        self._cursor, self._offset = run.cursor, run.offset
         size = self._file.seek(0, os.SEEK_END)
         head = self._shape.head()
         if size < self._offset or (self._offset and head and not self._starts_with(head)):
             self._cursor = self._offset = 0  # OUT was changed by somebody else, or has other columns now
+        if not self._offset and run.generation > 1 and (gone := await self._store.pruned(run)):
+            raise answers_pruned(gone, str(self._out))
+        self._run = run
+        errors_file(self._out).unlink(missing_ok=True)
         self._file.truncate(self._offset)
         self._file.seek(self._offset)
         if not self._offset and head:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from laneway.store.keeping import Pruned
 from laneway.store.steering import Change, Extent, Pause, PauseKind, Selector, Waiting
 from laneway.task import Attempt, Claimed, FailureClass, NewTask, Outcome, Settlement, State, Task, Urgency, Usage, Wire
 
@@ -130,6 +131,7 @@ class Result:
     settled_at: float
     request_id: str | None
     schema: Mapping[str, Any] | None = None  # what the answer was asked for as
+    pruned: bool = False  # its content was taken away
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +218,8 @@ class Store(Protocol):
         join: bool = False,
     ) -> Run:
         """Start a new submission (generation) of the run with this identity. ``fresh`` forgets its earlier tasks;
-        ``join`` takes a run that is there as it is."""
+        ``join`` takes a run that is there as it is. ``info``: whatever is to be kept about it; ``out`` is its results
+        file, where it has one."""
         ...
 
     async def find_run(self, identity: str) -> Run | None: ...
@@ -286,7 +289,8 @@ class Store(Protocol):
         ...
 
     async def retry(self, task_ids: Sequence[int], now: float) -> int:
-        """Make failed or cancelled tasks ready again. Returns how many were changed."""
+        """Make failed or cancelled tasks ready again, but not pruned ones: a new submission brings those back. Returns
+        how many were changed."""
         ...
 
     # steering -----------------------------------------------------------------------------------------------------
@@ -390,6 +394,24 @@ class Store(Protocol):
 
     async def past_calls(self, model: str, limit: int) -> list[PastCall]:
         """The newest ended calls that tasks made of a model, the latest submitted tasks first."""
+        ...
+
+    # keeping ------------------------------------------------------------------------------------------------------
+    async def prune(
+        self, before: float, *, run_id: int | None = None, after: int = 0, limit: int = 1000, dry: bool = False
+    ) -> Pruned:
+        """Take the content (request, record, answer, words of errors) of tasks that ended before a time, looking at
+        ``limit`` results from ``after`` on. States, keys, routes, usage and costs stay. Tasks that have not ended, or
+        whose results have not reached their results file, keep theirs. ``dry``: change nothing."""
+        ...
+
+    async def pruned(self, run: Run) -> int:
+        """How many answers of the run are not there any more."""
+        ...
+
+    async def scrub(self, *, shrink: bool) -> bool:
+        """Let what was taken away leave the disk. ``shrink``: also give the room back, which holds writers up: only
+        while no worker lives. False when readers were in the way."""
         ...
 
     async def changed(self) -> bool:

@@ -68,6 +68,7 @@ def connect(path: Path) -> apsw.Connection:
     db.pragma("journal_mode", "wal")
     db.pragma("synchronous", "full")
     db.pragma("temp_store", "memory")
+    db.pragma("secure_delete", True)  # what is pruned is overwritten
     db.pragma("cache_size", -16_000)
     db.pragma("wal_autocheckpoint", 4_000)
     db.pragma("journal_size_limit", 64_000_000)

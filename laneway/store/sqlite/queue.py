@@ -12,6 +12,7 @@ import orjson
 
 from laneway.store.interface import Head, Pick
 from laneway.store.sqlite.connection import scalar
+from laneway.store.sqlite.pruning import is_pruned
 from laneway.store.sqlite.runs import requeue, to_model
 from laneway.store.sqlite.writer import Transaction
 from laneway.task import Attempt, Failure, FailureClass, Outcome, Settlement, State, Urgency, Usage
@@ -282,7 +283,7 @@ def cancel(tx: Transaction, task_ids: Sequence[int], now: float) -> int:
 def retry(tx: Transaction, task_ids: Sequence[int]) -> int:
     changed = 0
     for id_, cell, state in _states(tx.db, task_ids):
-        if state in (State.FAILED, State.CANCELLED):
+        if state in (State.FAILED, State.CANCELLED) and not is_pruned(tx.db, id_):
             requeue(tx, id_, cell, state, State.READY)
             changed += 1
     return changed

@@ -24,7 +24,7 @@ _TASK = """
 """
 _RESULTS = """
     SELECT r.seq, t.id, t.key, p.spec_id, t.state, c.model, p.record, r.output, r.error, r.cost, r.settled_at,
-           r.request_id
+           r.request_id, length(p.body) = 0
     FROM result r JOIN task t ON t.result_seq = r.seq AND t.id = r.task_id JOIN cell c ON c.id = t.cell_id
     JOIN payload p ON p.task_id = t.id
     WHERE r.seq > max(?1, (SELECT first_seq FROM run WHERE id = ?2)) AND t.run_id = ?2 AND c.shelf = 0
@@ -187,6 +187,7 @@ def results_after(
             cost=row[9],
             settled_at=row[10],
             request_id=row[11],
+            pruned=bool(row[12]),
             schema=documents.spec(row[3]).output_schema,
         )
         for row in db.execute(sql, (cursor, run.id, limit))

@@ -11,7 +11,9 @@ import orjson
 
 from laneway.errors import NotFoundError
 from laneway.store.interface import Run, Sealed, Submitted
+from laneway.store.keeping import answers_pruned
 from laneway.store.sqlite.connection import scalar
+from laneway.store.sqlite.pruning import pruned
 from laneway.store.sqlite.writer import Transaction
 from laneway.task import BY_HAND, NewTask, Route, State
 
@@ -207,8 +209,8 @@ def _keep(tx: Transaction, run: Run, here: _Known, task: NewTask, places: Places
         tx.count(here.cell, here.state, -1)
         tx.count(cell, here.state, 1)
     tx.db.execute(
-        "UPDATE payload SET route_id = ?, spec_id = ?, record = ? WHERE task_id = ?",
-        (places.document(route), places.document(task.spec), task.record, here.id),
+        "UPDATE payload SET route_id = ?, spec_id = ?, record = ?, body = iif(length(body), body, ?) WHERE task_id = ?",
+        (places.document(route), places.document(task.spec), task.record, task.body, here.id),
     )
 
 
@@ -308,6 +310,8 @@ def seal(tx: Transaction, run: Run) -> Sealed:
     for id_, cell, state in list(_of_submission(db, run, "state IN ('failed', 'cancelled')", ())):
         requeue(tx, id_, cell, State(state), State.READY)
     db.execute("UPDATE run SET sealed = 1 WHERE id = ?", (run.id,))
+    if rewrite and (gone := pruned(db, run.id, run.generation)):
+        raise answers_pruned(gone)
     if rewrite:
         db.execute("UPDATE run SET cursor = first_seq, offset = 0 WHERE id = ?", (run.id,))
     return Sealed(opened=0, dropped=dropped, rewrite=bool(rewrite))

@@ -28,7 +28,8 @@ from laneway.store.interface import (
     Submitted,
     WorkerInfo,
 )
-from laneway.store.sqlite import past, queue, reading, runs, steering, workers
+from laneway.store.keeping import Pruned
+from laneway.store.sqlite import past, pruning, queue, reading, runs, steering, workers
 from laneway.store.sqlite.connection import connect, is_same_file, migrate, scalar, sqlite_errors, warn_if_shared
 from laneway.store.sqlite.locks import LifeSigns
 from laneway.store.sqlite.writer import Transaction, Writer
@@ -283,6 +284,21 @@ class SQLiteStore:
 
     async def past_calls(self, model: str, limit: int) -> list[PastCall]:
         return await self._read_long(lambda db: past.calls(db, self._long_documents, model, limit))
+
+    # keeping
+    async def prune(
+        self, before: float, *, run_id: int | None = None, after: int = 0, limit: int = 1000, dry: bool = False
+    ) -> Pruned:
+        found, ids = await self._read_long(lambda db: pruning.look(db, before, run_id, after, limit))
+        if dry or not ids:
+            return found
+        return await self._writer.write(lambda tx: pruning.take_away(tx, before, run_id, after, limit))
+
+    async def pruned(self, run: Run) -> int:
+        return await self._read_long(lambda db: pruning.pruned(db, run.id, run.generation))
+
+    async def scrub(self, *, shrink: bool) -> bool:
+        return await self._read_long(lambda _: pruning.scrub(self.path, shrink=shrink))
 
     async def changed(self) -> bool:
         version = self._read(lambda db: int(scalar(db, "PRAGMA data_version")))
