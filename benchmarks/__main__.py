@@ -7,7 +7,7 @@ import importlib
 import json
 import platform
 
-NAMES = ("slots", "pace", "crash", "memory", "startup", "simulator", "structured")
+NAMES = ("slots", "pace", "crash", "memory", "startup", "simulator", "structured", "plan")
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -39,10 +39,13 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "laneway", *arguments]
 
 
-def laneway(folder: Path, url: str, *arguments: str, allowed: Sequence[int] = (0,)) -> dict[str, Any]:
+def laneway(
+    folder: Path, url: str, *arguments: str, allowed: Sequence[int] = (0,), env: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """Run the command in a folder; its ``--json`` object. Raises when its exit code is not one of ``allowed``."""
+    surroundings = environment(url, **(env or {}))
     done = subprocess.run(
-        command(*arguments, "--json"), cwd=folder, env=environment(url), capture_output=True, text=True, check=False
+        command(*arguments, "--json"), cwd=folder, env=surroundings, capture_output=True, text=True, check=False
     )
     if done.returncode not in allowed:
         raise RuntimeError(f"exit {done.returncode}: {done.stderr[-2000:]}")

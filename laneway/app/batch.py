@@ -90,9 +90,7 @@ class Batch:
         """Everything from input to summary. Raises InputError, ConfigError, AuthError, BudgetError, StoreError, all
         before anything is paid, except a StoreError in mid-run, which ends as a summary that says so where it can."""
         lw, options = self._lw, self._options
-        out = (options.out or default_out(options.input, options.read.also)).absolute()
-        read = dataclasses.replace(options.read, passed_over=(*options.read.passed_over, out, errors_file(out)))
-        reading = open_reading(options.input, lw.config, read)
+        reading, out = open_input(lw, options)
         known = await lw.store.find_run(run_identity(out, lw.config))
         check_out(out, known=known is not None, fresh=options.fresh)
         catalog = lw.new_catalog(options.concurrency)
@@ -199,6 +197,13 @@ class Batch:
         for cell in await self._lw.store.tally(run.id):
             counts.update(cell.counts)
         return counts
+
+
+def open_input(lw: Laneway, options: BatchOptions) -> tuple[Reading, Path]:
+    """The input, and where its results go. Raises InputError when it cannot be read."""
+    out = (options.out or default_out(options.input, options.read.also)).absolute()
+    read = dataclasses.replace(options.read, passed_over=(*options.read.passed_over, out, errors_file(out)))
+    return open_reading(options.input, lw.config, read), out
 
 
 def _ended(counts: Mapping[State, int]) -> int:

@@ -18,7 +18,7 @@ from laneway.app.jobs import API_RUN, Board, Job
 from laneway.app.options import Options
 from laneway.app.preparing import Preparing
 from laneway.app.python_tasks import CURRENT, PythonTasks, TaskFunction
-from laneway.app.settings import open_store, store_url
+from laneway.app.settings import open_store, store_exists, store_url
 from laneway.clock import Clock, SystemClock
 from laneway.errors import ConflictError, LanewayError, UsageError
 from laneway.logs import Redactor
@@ -138,7 +138,7 @@ class Laneway:
             self._catalog = self.new_catalog()
         return self._catalog
 
-    def new_catalog(self, concurrency: int | None = None) -> Catalog:
+    def new_catalog(self, concurrency: int | None = None, *, keys_needed: bool = True) -> Catalog:
         """The accounts and models; ``concurrency`` is that of accounts which only the environment's keys make."""
         from laneway.providers.catalog import Catalog
 
@@ -148,6 +148,7 @@ class Laneway:
             concurrency=concurrency,
             secrets=self._learn_secrets,
             trusts=lambda pairing: self.trusted.since(pairing) is not None,
+            keys_needed=keys_needed,
         )
 
     def _learn_secrets(self, secrets: set[str]) -> None:
@@ -181,6 +182,11 @@ class Laneway:
                 if self._store is None:
                     self._store = open_store(url)
         return self._store
+
+    def existing_store(self) -> Store | None:
+        """The store if it is there; none is made."""
+        there = self._store is not None or store_exists(store_url(self._store_option, self.config, self.env))
+        return self.store if there else None
 
     def use_store(self, url: str) -> None:
         """Use this store instead of the configured one. Before the first use only."""

@@ -23,18 +23,29 @@ def open_store(url: str) -> Store:
     """Open the store of a URL. Raises ConfigError for an unknown kind, StoreError when it cannot be used."""
     parts = urlsplit(url)
     if parts.scheme == "sqlite":
-        path = unquote(url.removeprefix("sqlite://"))
-        if not path.strip("/"):
-            raise ConfigError(f"the store {url!r} names no file", hint="write sqlite:///folder/laneway.db")
         from laneway.store.sqlite import SQLiteStore
 
-        # sqlite:///relative and sqlite:////absolute, as SQLAlchemy has it; an existing absolute path is taken as well
-        relative = Path(path.removeprefix("/"))
-        absolute = Path(path)
-        known_root = len(absolute.parts) > 1 and Path(absolute.parts[0], absolute.parts[1]).is_dir()
-        return SQLiteStore(Path("/", relative) if path.startswith("//") else absolute if known_root else relative)
+        return SQLiteStore(_sqlite_path(url))
     if parts.scheme in ("postgresql", "postgres"):
         raise ConfigError(
             "this version of Laneway has no PostgreSQL store yet", hint="use --store sqlite:///path for now"
         )
     raise ConfigError(f"the store {url!r} is of no known kind", hint="write sqlite:///path/to/laneway.db")
+
+
+def store_exists(url: str) -> bool:
+    """Whether opening this store would find one rather than make one."""
+    return urlsplit(url).scheme != "sqlite" or _sqlite_path(url).exists()
+
+
+def _sqlite_path(url: str) -> Path:
+    """``sqlite:///relative`` and ``sqlite:////absolute``, as SQLAlchemy has it; an existing absolute path is taken as
+    well."""
+    path = unquote(url.removeprefix("sqlite://"))
+    if not path.strip("/"):
+        raise ConfigError(f"the store {url!r} names no file", hint="write sqlite:///folder/laneway.db")
+    relative, absolute = Path(path.removeprefix("/")), Path(path)
+    if path.startswith("//"):
+        return Path("/", relative)
+    known_root = len(absolute.parts) > 1 and Path(absolute.parts[0], absolute.parts[1]).is_dir()
+    return absolute if known_root else relative

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from laneway.app.price_lines import price_lines
 from laneway.errors import BudgetError, ConflictError, InputError
 from laneway.intake.draft import BadLine, Draft
 from laneway.intake.faults import Faults
@@ -112,14 +113,15 @@ class TakingIn:
         return InputError(self.faults.report(), hint="mend these lines, or go on without them: --on-bad-input skip")
 
     def check_prices(self) -> None:
-        """Raises BudgetError when a model that may be called has no price."""
+        """Raises BudgetError when a model that may be called has no price; its hint is what to write into the
+        config."""
         self._catalog.load_prices()
-        models = {name: self._catalog.model(name) for name in sorted(self.models)}
-        unpriced = [name for name, it in models.items() if it.input_price is None or it.output_price is None]
+        models = [self._catalog.model(name) for name in sorted(self.models)]
+        unpriced = [model for model in models if model.input_price is None or model.output_price is None]
         if unpriced:
             raise BudgetError(
-                f"--max-cost needs a price for every model; there is none for {', '.join(unpriced)}",
-                hint="set input_price and output_price (USD per million tokens) under [models.…] in laneway.toml",
+                f"--max-cost needs a price for every model; there is none for {', '.join(m.name for m in unpriced)}",
+                hint=price_lines(self._lw.config, models, unpriced),
             )
 
     # one task -----------------------------------------------------------------------------------------------------

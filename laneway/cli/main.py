@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import typer
 
-from laneway.cli import demo, init, prune, run, show, simulator, status, steer, trust, worker
+from laneway.cli import demo, init, plan, prune, run, show, simulator, status, steer, trust, worker
 from laneway.cli.common import crash, fail
 from laneway.errors import LanewayError, UsageError
 
@@ -45,6 +45,7 @@ def options(
 
 for group in (
     run,
+    plan,
     init,
     demo,
     status,

@@ -6,8 +6,6 @@ import asyncio
 import importlib
 import signal
 import sys
-from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,18 +20,28 @@ from laneway.cli.common import (
     process_started,
     run_async,
 )
-from laneway.errors import UsageError
+from laneway.cli.input_options import (
+    BadInput,
+    BadInputOption,
+    ConcurrencyOption,
+    FreshOption,
+    InputArguments,
+    LaneOption,
+    LimitOption,
+    ModelOption,
+    OutOption,
+    PromptOption,
+    SamplesOption,
+    TriageOption,
+    TypeOption,
+    UrgencyOption,
+    read_options,
+)
 
 if TYPE_CHECKING:
     from laneway.app.batch import Batch, BatchOptions
     from laneway.app.laneway import Laneway
     from laneway.app.summary import Summary
-    from laneway.task import Urgency
-
-
-class BadInput(StrEnum):
-    stop = "stop"
-    skip = "skip"
 
 
 def register(app: typer.Typer) -> None:
@@ -41,32 +49,20 @@ def register(app: typer.Typer) -> None:
 
 
 def run(
-    inputs: Annotated[
-        list[str],
-        typer.Argument(
-            help="A .jsonl, .csv or .xlsx file, a folder, a pattern like 'claims/*.pdf', or - for standard input.",
-            metavar="INPUT...",
-        ),
-    ],
-    out: Annotated[
-        Path | None, typer.Option("-o", "--out", help="Results: .jsonl or .csv.", show_default=False)
-    ] = None,
-    type_: Annotated[str | None, typer.Option("--type", help="The records' task type.", show_default=False)] = None,
-    prompt: Annotated[Path | None, typer.Option(help="A Jinja2 template as the prompt.", show_default=False)] = None,
-    model: Annotated[str | None, typer.Option(help="Use this model for every task.", show_default=False)] = None,
-    lane: Annotated[str | None, typer.Option(help="Put every task into this lane.", show_default=False)] = None,
-    urgency: Annotated[
-        str | None, typer.Option(help="immediate, urgent, standard, relaxed.", show_default=False)
-    ] = None,
-    triage: Annotated[bool, typer.Option("--triage", help="Let triage choose models that the input names.")] = False,
-    concurrency: Annotated[int | None, typer.Option(min=1, help="Calls at once, at most.", show_default=False)] = None,
+    inputs: InputArguments,
+    out: OutOption = None,
+    type_: TypeOption = None,
+    prompt: PromptOption = None,
+    model: ModelOption = None,
+    lane: LaneOption = None,
+    urgency: UrgencyOption = None,
+    triage: TriageOption = False,
+    concurrency: ConcurrencyOption = None,
     max_cost: Annotated[float | None, typer.Option(min=0, help="Stop at this many USD.", show_default=False)] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N tasks.", show_default=False)] = None,
-    samples: Annotated[int, typer.Option(min=1, help="Answers for each task.")] = 1,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Forget earlier results and do everything anew.")] = False,
-    on_bad_input: Annotated[
-        BadInput, typer.Option(help="Lines that cannot be used: stop, or skip them.")
-    ] = BadInput.stop,
+    limit: LimitOption = None,
+    samples: SamplesOption = 1,
+    fresh: FreshOption = False,
+    on_bad_input: BadInputOption = BadInput.stop,
     config: ConfigOption = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
@@ -79,21 +75,19 @@ def run(
     started = process_started()
     from laneway.app.batch import BatchOptions
     from laneway.app.taking_in import OnBadInput
-    from laneway.intake.options import ReadOptions
 
     lw = application(config, store, verbose)
-    if model is not None and lw.config.models and model not in lw.config.models and model != "auto":
-        lw.catalog.model(model)
-    read = ReadOptions(
+    read = read_options(
+        lw,
         type=type_,
         prompt=prompt,
-        model=None if model == "auto" else model,
+        model=model,
         lane=lane,
-        urgency=_urgency(lw, urgency),
-        triage=triage or model == "auto",
+        urgency=urgency,
+        triage=triage,
         limit=limit,
         samples=samples,
-        also=tuple(inputs[1:]),
+        also=inputs[1:],
     )
     options = BatchOptions(
         input=inputs[0],
@@ -107,15 +101,6 @@ def run(
     summary = run_async(execute(lw, options, started))
     report(summary, as_json)
     raise SystemExit(summary.exit_code)
-
-
-def _urgency(lw: Laneway, word: str | None) -> Urgency | None:
-    if word is None:
-        return None
-    try:
-        return lw.config.urgency_of(word)
-    except ValueError as error:
-        raise UsageError(str(error), hint="or add the word to an urgency's aliases in laneway.toml") from None
 
 
 async def execute(lw: Laneway, options: BatchOptions, started: float) -> Summary:

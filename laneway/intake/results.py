@@ -42,8 +42,9 @@ def errors_file(out: Path) -> Path:
     return out.with_name(out.name + ".errors.jsonl")
 
 
-def check_out(out: Path, *, known: bool, fresh: bool) -> None:
-    """Whether OUT can be written, and is ours to write. Raises InputError or ConflictError, before anything is paid."""
+def check_out(out: Path, *, known: bool, fresh: bool, touch: bool = True) -> None:
+    """Whether OUT can be written, and is ours to write. Raises InputError or ConflictError, before anything is paid.
+    ``touch`` False: without trying it."""
     if out.suffix.casefold() not in (".jsonl", ".csv"):
         raise InputError(f"the results file {out} is neither .jsonl nor .csv", hint="choose one of these with -o")
     if out.is_dir():
@@ -58,6 +59,8 @@ def check_out(out: Path, *, known: bool, fresh: bool) -> None:
             f"{out} exists and this store knows nothing of it",
             hint="choose another file with -o, or overwrite it with --fresh",
         )
+    if not touch:
+        return
     try:
         with out.open("ab"):
             pass

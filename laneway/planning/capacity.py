@@ -119,6 +119,11 @@ def rates_of(limits: Limits, burst_s: float, left_today: float | None = None) ->
     return tuple(found)
 
 
+def has_limits(limits: Limits) -> bool:
+    """Whether anything is known of what an account permits."""
+    return limits.concurrency is not None or any(getattr(limits, known.name) is not None for known in KNOWN)
+
+
 def unknown_slots(call_s: float, most: float = MAXIMUM) -> Slots:
     """A concurrency that is found on the way: it doubles about once in a call's time."""
     return Slots(min(START, most), most, call_s)

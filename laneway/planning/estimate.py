@@ -2,16 +2,19 @@
 
 The low figure of the time is physics: no schedule passes the narrowest limit faster, and the last call still has to
 end. The high one adds what goes wrong: dearer and slower calls, retries, the longest call at the end, urgent work that
-goes first and leaves others' limits unused, a concurrency that has to be found.
+goes first and leaves others' limits unused, a concurrency that has to be found. These are independent of each other and
+do not all happen at once: their excess over the usual is added in squares.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from laneway.dispatch.adaptive import MAXIMUM, START
 from laneway.dispatch.limits import BURST_S
+from laneway.dispatch.retry import FIRST_DELAY_S, LONGEST_DELAY_S
 from laneway.planning.capacity import Load, Needed, Place, Pool, Slots, in_turn, needed, rates_of, unknown_slots
 from laneway.planning.demand import Amount, Way
 from laneway.planning.expect import Expectation, cost_of, expect
@@ -27,8 +30,6 @@ UNEVEN = 1.1  # how much longer a limit takes in practice than by its rate
 CALLS_A_SECOND = Range(250.0, 2000.0)  # what one process of Laneway can do, on a slow and on a fast machine
 START_S = 0.5  # until the first call, at most
 INTAKE_S = 0.0005  # a task, at most
-RETRY_S = 2.0  # that the last tasks may wait for another try, where calls may fail
-SELDOM_FAILS = 0.01  # share of failed calls below which the end is not expected to wait for a retry
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,16 +115,30 @@ def _time(expected: Sequence[Expectation], setting: Setting, history: History) -
     starts = needed(fast, best, calls_take_time=False).seconds * (1 - 1 / tasks)
     low = max(needed(fast, best).seconds, starts + shortest, shortest)
 
-    slow = [_load(one, setting, lambda range: range.high) for one in expected]
-    worst = in_turn(slow, _place(expected, setting, history, "slow")).seconds
-    high = worst * UNEVEN + max(one.longest_s for one in expected) + START_S + tasks * INTAKE_S
-    if any(one.past is None or one.past.failed > SELDOM_FAILS for one in expected):
-        high += RETRY_S
-
     usual = [_load(one, setting, lambda range: range.middle) for one in expected]
     binding = needed(usual, _place(expected, setting, history, "usual"))
     a_call = max(one.call_s.middle for one in expected)
+
+    slow = [_load(one, setting, lambda range: range.high) for one in expected]
+    worst = in_turn(slow, _place(expected, setting, history, "slow")).seconds * UNEVEN
+    misfortunes = (
+        max(0.0, worst - binding.seconds),
+        max(one.longest_s for one in expected) - a_call,
+        max(_retries(one) for one in expected),
+        START_S + tasks * INTAKE_S,
+    )
+    high = binding.seconds + a_call + math.hypot(*misfortunes)
     return Range(low, max(low, high)), _name(binding, a_call)
+
+
+def _retries(one: Expectation) -> float:
+    """Seconds that the unluckiest task of all may lose: so many tries that one in ``tasks`` needs them, and the waits
+    between them."""
+    if one.failed <= 0:
+        return 0.0
+    tries = math.ceil(math.log(one.tasks + 1) / -math.log(min(0.9, one.failed)))
+    waits = sum(min(LONGEST_DELAY_S, FIRST_DELAY_S * 2.0**n) for n in range(min(tries, 10)))
+    return waits + tries * one.call_s.middle
 
 
 def _name(binding: Needed, a_call: float) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from laneway.planning.demand import Amount, Way
@@ -9,18 +10,23 @@ from laneway.planning.history import History, Past
 from laneway.planning.ranges import Range
 from laneway.providers.model import Model
 
-# Without history. Tokens: four characters each is right for English prose; code, JSON and other scripts take more,
-# long words fewer. Providers differ in what they count for framing.
-INPUT_RATIO = Range(0.75, 1.5)
+# Without history. Tokens: four characters each is right for English prose; code and JSON take more, long words fewer,
+# and providers differ in what they count for framing.
+INPUT_RATIO = Range(0.8, 1.3)
 FRAMING = Range(-5.0, 10.0)  # tokens a request, beside what intake counts
-SHORTEST_ANSWER = 8.0  # tokens: a label, a yes or no
-UNBOUNDED_ANSWER = 800.0  # tokens, on average, of answers that nothing bounds
-# Seconds a call: until the first token, and tokens a second. Measured medians of hosted models lie within; a server on
-# this machine may be a practice provider, or a large model on a small processor.
-FIRST_TOKEN_S = Range(0.25, 3.0)
-LOCAL_FIRST_TOKEN_S = 0.02
+# Answers, in tokens, on average. A bound is often generous: short answers stay far below it, and few tasks fill a large
+# one.
+UNBOUNDED_ANSWER = Range(10.0, 600.0)
+SHORTEST_SHARE, SHORTEST_MOST = 0.1, 40.0  # of the bound, and no more than this
+LONGEST_LEAST, LONGEST_SHARE = 800.0, 0.5  # at most this, or this share of a large bound
+# Seconds a call: until the first token, then tokens a second, as hosted chat models have them (models that think first
+# take longer). A server on this machine may be a practice provider, and a good deal faster.
+FIRST_TOKEN_S = Range(0.25, 2.0)
 TOKENS_A_SECOND = Range(50.0, 400.0)
-LONGEST_MEAN_S = 15.0
+LOCAL_LEAST_S = 0.05
+LONGEST_MEAN_S = 8.0
+LONGEST_CALL = 1.5  # times the mean at worst: the last calls of a run are seldom the longest
+FAILED = 0.02  # share of calls that fail in passing
 RETRIED = 0.05  # share of calls made twice
 RETRIED_ANSWER = 0.15  # … where the answer is checked
 CACHED_AT_BEST = 0.9  # share of a long request's input that a provider may have in its cache
@@ -42,13 +48,15 @@ class Expectation:
     longest_s: float
     long_tokens: float  # input of the requests that a prompt cache may take, as estimated
     cost: Range | None
+    failed: float  # share of calls that bring no usable answer
     past: Past | None  # of this very type
     other_types: bool  # ``call_s`` is judged by the model's other types
 
 
 def expect(way: Way, amount: Amount, model: Model, history: History, *, local: bool) -> Expectation:
     past, cousin = history.of(way.model, way.type), history.of(way.model, None)
-    calls = _calls(way, amount, past or cousin)
+    nearest = past or cousin
+    calls = _calls(way, amount, nearest)
     a_call = 1 / amount.tasks
     tokens_in = _input(amount, past)
     tokens_out = _output(way, amount, model, past)
@@ -58,7 +66,7 @@ def expect(way: Way, amount: Amount, model: Model, history: History, *, local: b
         call_s = _seconds(tokens_out * a_call, local)
         if cousin is not None:
             call_s = cousin.seconds.mean_of(amount.tasks).times(OTHER_TYPE)
-        longest = call_s.high
+        longest = call_s.high * LONGEST_CALL
     per_task = calls * a_call
     allowed = float(amount.output_tokens)
     charged = Range(allowed if way.bounded else min(tokens_out.low, allowed), max(allowed, tokens_out.high))
@@ -73,6 +81,7 @@ def expect(way: Way, amount: Amount, model: Model, history: History, *, local: b
         longest_s=longest,
         long_tokens=amount.long_tokens,
         cost=cost_of(model, tokens_in.times(per_task), tokens_out.times(per_task), amount.long_tokens, past),
+        failed=nearest.failed if nearest else FAILED,
         past=past,
         other_types=past is None and cousin is not None,
     )
@@ -113,22 +122,27 @@ def _input(amount: Amount, past: Past | None) -> Range:
 
 def _output(way: Way, amount: Amount, model: Model, past: Past | None) -> Range:
     """All answers together. A request's own bound cannot be passed."""
-    most = float(amount.output_tokens) if way.bounded else _model_bound(model) * amount.tasks
+    bound = amount.output_tokens / amount.tasks if way.bounded else _model_bound(model)
+    most = math.inf if bound is None else bound * amount.tasks
     if past is not None:
-        found = past.output_tokens.mean_of(amount.tasks) * amount.tasks
-        return found.within(0.0, most) if way.bounded else found
-    return Range(min(SHORTEST_ANSWER * amount.tasks, most), most)
+        return (past.output_tokens.mean_of(amount.tasks) * amount.tasks).within(0.0, most)
+    if bound is None:
+        return UNBOUNDED_ANSWER * amount.tasks
+    shortest = max(UNBOUNDED_ANSWER.low, min(SHORTEST_SHARE * bound, SHORTEST_MOST))
+    longest = max(LONGEST_LEAST, LONGEST_SHARE * bound)
+    return (Range(shortest, longest) * amount.tasks).within(0.0, most)
 
 
-def _model_bound(model: Model) -> float:
+def _model_bound(model: Model) -> float | None:
+    """What the model's own parameters say."""
     for name in ("max_completion_tokens", "max_tokens", "max_output_tokens"):
         value = model.params.get(name)
         if isinstance(value, int) and value > 0:
             return float(value)
-    return UNBOUNDED_ANSWER
+    return None
 
 
 def _seconds(answer: Range, local: bool) -> Range:
-    first = LOCAL_FIRST_TOKEN_S if local else FIRST_TOKEN_S.low
+    fastest = LOCAL_LEAST_S if local else FIRST_TOKEN_S.low + answer.low / TOKENS_A_SECOND.high
     slowest = FIRST_TOKEN_S.high + answer.high / TOKENS_A_SECOND.low
-    return Range(first if local else first + answer.low / TOKENS_A_SECOND.high, min(LONGEST_MEAN_S, slowest))
+    return Range(fastest, max(fastest, min(LONGEST_MEAN_S, slowest)))

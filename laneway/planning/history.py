@@ -41,7 +41,7 @@ class Sample:
             return Range(0.0, 0.0)
         error = SPREAD_OF_MEAN * self.deviation * math.sqrt(1 / self.n + 1 / max(1.0, calls))
         either_way = DRIFT * self.mean + error
-        return Range(max(self.mean - either_way, min(self.least, self.mean)), self.mean + either_way)
+        return Range(max(0.0, self.mean - either_way, self.least / 2), self.mean + either_way)
 
     def longest_of(self, calls: float) -> float:
         """What the longest of the further calls may come to."""

@@ -28,6 +28,7 @@ class Catalog:
 
     ``concurrency``: of the accounts that exist only because the environment has a key. ``secrets`` is told every key.
     ``trusts``: what the user has said may be sent where (``laneway.config.trusted``); nothing, unless given.
+    ``keys_needed`` False: nothing will be sent; a key that is not set only goes into ``without_key``, in words.
     """
 
     def __init__(
@@ -38,9 +39,12 @@ class Catalog:
         concurrency: int | None = None,
         secrets: Callable[[set[str]], object] | None = None,
         trusts: Callable[[Pairing], bool] | None = None,
+        keys_needed: bool = True,
     ) -> None:
         self._secrets = secrets
         self._trusts = trusts
+        self._keys_needed = keys_needed
+        self.without_key: list[str] = []
         self._config = config
         self._env = env
         self._concurrency = concurrency
@@ -199,8 +203,12 @@ class Catalog:
         if key is None:
             if settings.api_key_env is None and (not preset.needs_key or is_loopback(base_url)):
                 return None
+            why = f"account {name} has no key: the variable {variable} is not set"
+            if not self._keys_needed:
+                self.without_key.append(why)
+                return None
             raise AuthError(
-                f"account {name} has no key: the variable {variable} is not set",
+                why,
                 hint=f"export {variable}=…, or name another with api_key_env or api_key_file under [accounts.{name}];"
                 " without a key, `laneway demo` shows everything on a practice provider",
             )

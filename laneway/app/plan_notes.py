@@ -1,0 +1,47 @@
+"""What a plan rests on, in sentences: assumptions, gaps, and how to know better."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from laneway.planning.capacity import has_limits
+from laneway.planning.estimate import Estimate, Setting
+from laneway.planning.expect import RETRIED, RETRIED_ANSWER, UNBOUNDED_ANSWER, Expectation
+from laneway.providers.model import Account
+
+
+def notes_of(found: Estimate, setting: Setting) -> Iterator[str]:
+    """The weightiest first."""
+    for name in found.unpriced:
+        yield f"no price is known for {name}: its cost is unknown, not nothing"
+    new = [one for one in found.ways if one.past is None]
+    yield from _without_history(new)
+    if unbounded := sum(one.tasks for one in new if not one.way.bounded):
+        yield (
+            f"{unbounded:,} requests do not say how long an answer may be:"
+            f" assumed {UNBOUNDED_ANSWER.low:.0f} to {UNBOUNDED_ANSWER.high:.0f} tokens on average"
+        )
+    yield from _without_limits(found, setting)
+    if new:
+        again = RETRIED_ANSWER if any(one.way.structured for one in new) else RETRIED
+        yield f"the high figures count {again:.0%} of the calls twice, for retries and fallbacks"
+
+
+def _without_history(ways: list[Expectation]) -> Iterator[str]:
+    models: dict[str, list[Expectation]] = {}
+    for one in ways:
+        models.setdefault(one.way.model, []).append(one)
+    for name, of_model in models.items():
+        low, high = min(one.call_s.low for one in of_model), max(one.call_s.high for one in of_model)
+        types = ", ".join(sorted({one.way.type for one in of_model}))
+        basis = "judged by its other types" if any(one.other_types for one in of_model) else "assumed"
+        yield f"no history for {name} ({types}): {basis} {low:.2g} to {high:.2g} s a call"
+
+
+def _without_limits(found: Estimate, setting: Setting) -> Iterator[str]:
+    accounts: dict[str, Account] = {}
+    for one in found.ways:
+        accounts.update((account.name, account) for account in setting.models[one.way.model].accounts)
+    for name, account in sorted(accounts.items()):
+        if not has_limits(account.limits):
+            yield f"no limits are known for account {name}: how many calls may run at once is found on the way"
