@@ -24,6 +24,7 @@ from laneway.errors import (
 from laneway.version import VERSION
 
 if TYPE_CHECKING:
+    from laneway.app.callbacks import Ended
     from laneway.app.laneway import Laneway
 
 __version__ = VERSION
@@ -33,6 +34,7 @@ __all__ = [
     "BudgetError",
     "ConfigError",
     "ConflictError",
+    "Ended",
     "InputError",
     "Laneway",
     "LanewayError",
@@ -50,9 +52,13 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """``Laneway`` is imported when it is first asked for, so that the command line starts quickly."""
+    """``Laneway`` and ``Ended`` are imported when they are first asked for, so that the command line starts quickly."""
     if name == "Laneway":
         from laneway.app.laneway import Laneway
 
         return Laneway
+    if name == "Ended":
+        from laneway.app.callbacks import Ended
+
+        return Ended
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

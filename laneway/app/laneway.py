@@ -12,8 +12,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 
+from laneway.app.callbacks import CallbackFunction, Callbacks
 from laneway.app.callers import recognise
-from laneway.app.duty import Duty
+from laneway.app.forks import forked, watch_forks
 from laneway.app.jobs import API_RUN, Board, Job
 from laneway.app.options import Options
 from laneway.app.preparing import Preparing
@@ -61,6 +62,7 @@ class Laneway:
         self.clock: Clock = clock or SystemClock()
         self.redactor = Redactor()
         self.python = PythonTasks(self.redactor.clean)
+        self.callbacks = Callbacks()
         self.rules: dict[str, Callable[..., Any]] = {}
         self._config: Config | None = None
         self._catalog: Catalog | None = None
@@ -76,6 +78,8 @@ class Laneway:
         self._sync: Sync | None = None
         self._opening = threading.Lock()
         self.loop: asyncio.AbstractEventLoop | None = None  # where a worker runs
+        self._forked = False
+        watch_forks(self)
 
     # registering --------------------------------------------------------------------------------------------------
     @overload
@@ -111,6 +115,24 @@ class Laneway:
             return made
 
         return decorate if function is None else decorate(function)
+
+    def on_result(
+        self, *tasks: TaskFunction[..., Any] | str, name: str | None = None
+    ) -> Callable[[CallbackFunction], CallbackFunction]:
+        """Have a function called with each ended task (an ``Ended``) of these: ``@lw.on_result(review, "summarise")``.
+        In a worker of this app, in the order of settlement, by one worker at a time; at least once, so it must bear a
+        task told again. When it raises it is called again, five times in all. ``name``: under which its place is kept;
+        the default is the function's own."""
+        names = [task if isinstance(task, str) else getattr(task, "name", None) for task in tasks]
+        types = frozenset(known for known in names if known)
+        if not types or None in names:
+            raise UsageError("on_result needs a task", hint='write @lw.on_result(review) or @lw.on_result("type")')
+
+        def decorate(function: CallbackFunction) -> CallbackFunction:
+            self.callbacks.register(function, types, name)
+            return function
+
+        return decorate
 
     def rule(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Make a function a triage rule, asked after the config's rules: it gets the Patient and returns what to fill
@@ -175,7 +197,10 @@ class Laneway:
 
     @property
     def store(self) -> Store:
-        """Opened on first use. Raises StoreError when it cannot be used."""
+        """Opened on first use. Raises StoreError when it cannot be used, UsageError when this process was forked after
+        it was opened."""
+        if self._forked:
+            raise forked()
         if self._store is None:
             url = store_url(self._store_option, self.config, self.env)
             with self._opening:
@@ -339,26 +364,25 @@ class Laneway:
         """Work on this store's tasks in this process for the length of the block; what is in flight at its end is
         finished first."""
         from laneway.app.engine import engine
+        from laneway.app.side_work import side_work
 
         loop = asyncio.get_running_loop()
 
         def announce(task_id: int) -> None:
             if board := self._boards.get(loop):
                 board.ended(task_id)
+            self.callbacks.poke()
 
-        async with engine(self, ended=announce) as running:
+        async with engine(self, ended=announce) as running, side_work(self, running.worker):
             self._poke = partial(_call_soon, loop, running.dispatcher.poke)
             self.loop = loop
-            relaying = loop.create_task(self.relay.run(Duty(self.store, "outbox", running.worker, self.clock)))
             work = loop.create_task(running.dispatcher.run())
             try:
                 yield
             finally:
                 self._poke = self.loop = None
-                relaying.cancel()
                 running.dispatcher.drain()
                 await work
-                await asyncio.wait([relaying])
 
     async def call(
         self,
@@ -383,8 +407,21 @@ class Laneway:
             )
         return await inner.call(context.task, next(context.calls), model, messages, output, check, params)
 
+    def after_fork(self) -> None:
+        """In a forked child, at once: what the parent has open is left to it, neither used nor closed here."""
+        if self._store is not None:
+            self._forked = True
+            self._store.forked()
+        self._opening = threading.Lock()
+        self._boards, self._run, self._poke, self.loop = {}, None, None, None
+        self.python.forked()
+        if self._sync is not None:
+            self._sync.forked()
+
     async def close(self) -> None:
         """Close the store. Safe to call twice."""
+        if self._forked:
+            return
         for loop, board in self._boards.items():
             if not loop.is_closed():
                 _call_soon(loop, board.close)

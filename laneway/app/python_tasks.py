@@ -186,6 +186,10 @@ class PythonTasks:
         context = contextvars.copy_context()
         return await asyncio.get_running_loop().run_in_executor(self._threads, context.run, call)
 
+    def forked(self) -> None:
+        """In a forked child: the threads are the parent's."""
+        self._threads = self.inner = None
+
     def close(self) -> None:
         if self._threads is not None:
             self._threads.shutdown(wait=False, cancel_futures=True)

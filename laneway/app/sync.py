@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Coroutine, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from laneway.app.callers import recognise
@@ -45,20 +45,18 @@ class Sync:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
+        self._worker: AbstractAsyncContextManager[None] | None = None
 
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
+    def run(self, work: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop | None = None) -> T:
         """Run a coroutine of the API to its end."""
-        loop = self._lw.loop or self._own_loop()
-        try:
-            running = asyncio.get_running_loop()
-        except RuntimeError:
-            running = None
-        if running is loop or (running is not None and self._lw.loop is running):
+        running = asyncio._get_running_loop()
+        if running is not None and running in (self._loop, self._lw.loop):
             work.close()
             raise UsageError(
-                "lw.sync was used on the event loop", hint="await lw.submit(…) there; lw.sync is for threads"
+                "lw.sync was used on the worker's event loop, which it would stop",
+                hint="await lw.submit(…) there; lw.sync is for threads",
             )
-        return asyncio.run_coroutine_threadsafe(work, loop).result()
+        return asyncio.run_coroutine_threadsafe(work, loop or self._own_loop()).result()
 
     def submit(self, task: Any, *args: Any, **options: Any) -> SyncJob[Any]:
         """As ``Laneway.submit``, blocking. A ``connection`` is used on the calling thread."""
@@ -89,7 +87,7 @@ class Sync:
             finally:
                 CURRENT.reset(token)
 
-        return self.run(with_context())
+        return self.run(with_context(), self._lw.loop)  # calls are admitted on the worker's own loop
 
     def map(self, task: Any, items: Iterable[Any], **options: Any) -> Iterator[Any]:
         """As ``Laneway.map``, blocking: yields results in the items' order."""
@@ -110,8 +108,28 @@ class Sync:
         finally:
             self.run(_leave(worker))
 
+    def start_worker(self) -> None:
+        """Work in the background of this process until ``close``, as a notebook or a small web application wants it.
+        Once is enough; again does nothing."""
+        with self._starting:
+            known, self._worker = self._worker, self._worker or self._lw.worker()
+        if known is None:
+            try:
+                self.run(self._worker.__aenter__())
+            except BaseException:
+                self._worker = None
+                raise
+
+    def forked(self) -> None:
+        """In a forked child: loop and thread are the parent's."""
+        self._loop = self._thread = self._worker = None
+        self._starting = threading.Lock()
+
     def close(self) -> None:
-        """Close the store and end the background loop."""
+        """End a worker that was started, close the store and end the background loop."""
+        if self._worker is not None:
+            self.run(_leave(self._worker))
+            self._worker = None
         self.run(self._lw.close())
         if self._loop is not None and self._thread is not None:
             self._loop.call_soon_threadsafe(self._loop.stop)

@@ -86,6 +86,12 @@ class LifeSigns:
         if worker not in self._own:
             self._path(worker).unlink(missing_ok=True)
 
+    def forked(self) -> None:
+        """In a forked child: else it would show its parent as alive."""
+        for lock in self._own.values():
+            lock.close()
+        self._own.clear()
+
     def close(self) -> None:
         for worker in list(self._own):
             self.end(worker)

@@ -308,6 +308,10 @@ class SQLiteStore:
     async def check(self) -> list[str]:
         return await self._read_long(reading.check)
 
+    def forked(self) -> None:
+        self._writer.forked()
+        self._life.forked()
+
     async def close(self) -> None:
         self._writer.close()
         self._life.close()

@@ -102,6 +102,10 @@ class Writer:
         self._enqueue(operation, future)
         return future.result()
 
+    def forked(self) -> None:
+        """In a forked child: else the parent's turn would be held after its death."""
+        self._turn.close()
+
     def close(self) -> None:
         if self._thread is not None:
             with self._signal:
