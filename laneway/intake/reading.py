@@ -13,8 +13,8 @@ import orjson
 from laneway.config.models import Config
 from laneway.errors import InputError
 from laneway.intake.batch.lines import BatchLines, is_batch_line
-from laneway.intake.batch.post_body import is_post_body, requests
 from laneway.intake.draft import BadLine, Draft
+from laneway.intake.json_list import elements, is_list
 from laneway.intake.kind import Kind
 from laneway.intake.options import ReadOptions
 from laneway.intake.places import Files, files_of, stem_of
@@ -131,15 +131,26 @@ def _is_document(source: Source) -> bool:
 
 
 def lines(source: Source) -> Iterator[tuple[int, bytes | BadLine]]:
-    """The batch lines of a source, wherever they stand in it."""
-    return requests(source) if is_post_body(source) else source.lines()
+    """The JSON objects of a source, each with the line where it begins: one a line, or all in one document."""
+    if is_list(source):
+        return elements(source)
+    if source.suffix == ".json" and (whole := source.whole()) is not None and _is_json(whole):
+        return iter([(1, whole)])
+    return source.lines()
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        return isinstance(orjson.loads(text), dict)
+    except orjson.JSONDecodeError:
+        return False
 
 
 def rows(source: Source) -> Iterator[Row | BadLine]:
-    """The records of a source: of a table or of JSON lines."""
-    from laneway.intake.records import jsonl_rows
+    """The records of a source: of a table or of JSON objects."""
+    from laneway.intake.records import json_rows
 
-    return table_rows(source) if _is_table(source) else jsonl_rows(source)
+    return table_rows(source) if _is_table(source) else json_rows(lines(source))
 
 
 def _is_table(source: Source) -> bool:
@@ -159,10 +170,8 @@ def detect(source: Source, options: ReadOptions) -> Kind:
             f"{source.name}: files of this kind are not read",
             hint="save a document as PDF or text, a table as .csv, .xlsx or .jsonl",
         )
-    if is_post_body(source):
-        return _batch(source, options)
     first = True
-    for _, raw in itertools.islice(source.lines(), LOOKED_AT):
+    for _, raw in itertools.islice(lines(source), LOOKED_AT):
         if isinstance(raw, BadLine):
             continue
         try:

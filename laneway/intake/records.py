@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ from laneway.errors import InputError
 from laneway.intake.draft import BadLine, Draft
 from laneway.intake.options import ReadOptions
 from laneway.intake.prompts import PromptType, Rendered
-from laneway.intake.source import Source
 from laneway.intake.tables import Row
 from laneway.task import Urgency
 from laneway.triage.patient import Pins
@@ -149,9 +148,9 @@ class Records:
         )
 
 
-def jsonl_rows(source: Source) -> Iterator[Row | BadLine]:
-    """One JSON object a line; blank lines are passed over."""
-    for line, raw in source.lines():
+def json_rows(lines: Iterable[tuple[int, bytes | BadLine]]) -> Iterator[Row | BadLine]:
+    """A record for each JSON object."""
+    for line, raw in lines:
         if isinstance(raw, BadLine):
             yield raw
             continue

@@ -33,7 +33,8 @@ _ANTHROPIC_BY_STATUS = {  # Anthropic, "Errors"
     529: "overloaded_error",
 }
 _ANTHROPIC_KINDS = {*_ANTHROPIC_BY_STATUS.values(), "api_error"}
-_NUMBER = re.compile(r"[+-]?\d+([.,]\d+)*%?$")
+_FORMULA = (*"=+-@\t\r\n", *"\uff1d\uff0b\uff0d\uff20")  # the last four: full-width, as a Japanese Excel takes them too
+_NUMBER = re.compile(r"[+-]?\d+([.,]\d+)*%?")
 
 
 class Shape(Protocol):
@@ -139,7 +140,7 @@ class CsvRows:
     def head(self) -> bytes:
         names = list(self._columns())
         self._names = [name for name in names or ["custom_id"] if name not in ADDED] + list(ADDED)
-        return _csv_line(self._names)
+        return _csv_line([_cell(name) for name in self._names])
 
     def row(self, result: Result) -> bytes:
         fields = _fields(result, self._answers)
@@ -179,10 +180,11 @@ def _output(result: Result, answers: Answers) -> Any:
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    text = value if isinstance(value, str) else orjson.dumps(value).decode()
-    if text[:1] in ("=", "+", "-", "@", "\t", "\r") and not _NUMBER.match(text):
-        return "'" + text
-    return text
+    if not isinstance(value, str):
+        return orjson.dumps(value).decode()
+    if value.lstrip()[:1] in _FORMULA or value[:1] in _FORMULA:
+        return value if _NUMBER.fullmatch(value) else "'" + value
+    return value
 
 
 def _csv_line(cells: Sequence[str]) -> bytes:

@@ -56,6 +56,12 @@ class Source:
             if line := line.strip():
                 yield number, line
 
+    def whole(self) -> bytes | None:
+        """All of it, unless that is more than a line may be."""
+        self._file.seek(0)
+        data = self._file.read(LONGEST_LINE + 1).removeprefix(BOM).strip()
+        return data if len(data) <= LONGEST_LINE else None
+
     def head(self) -> bytes:
         """The first bytes that are neither a byte order mark nor blank."""
         self._file.seek(0)

@@ -129,12 +129,32 @@ async def test_tables_have_a_header_and_harmless_cells(store: SQLiteStore, tmp_p
     assert rows[0]["output"] == "'=1+1"
 
 
-@given(st.text(max_size=30))
+FORMULA = "=+-@\t\r\uff1d\uff0b\uff0d\uff20"
+
+
+@given(st.text(max_size=30) | st.builds(str.__add__, st.sampled_from([*FORMULA, " =", "\n+"]), st.text(max_size=9)))
 def test_no_cell_is_a_formula(text: str) -> None:
     cell = _cell(text)
-    assert cell.removeprefix("'") == text.removeprefix("'") or cell == "'" + text
-    if cell[:1] in tuple("=+-@"):
-        float(cell.rstrip("%").replace(",", ""))
+    assert cell in (text, "'" + text)
+    if cell.lstrip()[:1] in tuple(FORMULA):
+        float(cell.rstrip("%").replace(",", "").replace(".", "", cell.count(".") - 1))
+
+
+@pytest.mark.parametrize(
+    ("value", "cell"),
+    [
+        ("=1+1", "'=1+1"), ("@SUM(A1)", "'@SUM(A1)"), ("\t=1", "'\t=1"), ("\r=1", "'\r=1"), (" =1", "' =1"),
+        ("\uff1d1", "'\uff1d1"), ("-1\n", "'-1\n"), ("-2+3+cmd|' /C calc'!A0", "'-2+3+cmd|' /C calc'!A0"),
+        ("-1.5", "-1.5"), ("+10%", "+10%"), ("1,000", "1,000"), (-1e-9, "-1e-9"), (True, "true"), (["=1"], '["=1"]'),
+        ('"=1"', '"=1"'), (None, ""),
+    ],
+)  # fmt: skip
+def test_cells(value: object, cell: str) -> None:
+    assert _cell(value) == cell
+
+
+def test_a_column_s_name_is_no_formula_either(tmp_path: Path) -> None:
+    assert shape_for(tmp_path / "o.csv", "records", lambda: ["=cmd", "a"]).head().startswith(b"'=cmd,a,status")
 
 
 def test_two_runs_cannot_write_one_file(tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
-"""Anthropic's POST body: one document, cut into its requests."""
+"""One JSON document with many tasks, cut into them."""
 
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -52,10 +53,11 @@ def test_a_bad_request_is_named_by_its_line_and_the_others_go_on(tmp_path: Path)
 @pytest.mark.parametrize(
     ("end", "reason"),
     [
-        ("", "breaks off"),
+        ("", "the list breaks off"),
+        ("]", "breaks off behind its requests"),
         (', {"custom_id": "b', "breaks off"),
-        ('], "more": 1}', "something follows the list"),
-        (']} {"requests": []}', "something follows the object"),
+        ('], "more": 1}', "something follows the list of requests"),
+        (']} {"requests": []}', "something follows the list"),
     ],
 )
 def test_a_document_that_does_not_end_well(tmp_path: Path, end: str, reason: str) -> None:
@@ -80,3 +82,25 @@ def test_a_large_one_is_not_held_as_a_whole(tmp_path: Path) -> None:
     finally:
         tracemalloc.stop()
         reading.close()
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+def test_a_list_of_records_or_of_batch_lines(tmp_path: Path, indent: int | None) -> None:
+    records = [{"id": n, "text": f"[{n}]"} for n in range(3)]
+    (tmp_path / "p.j2").write_text("{{ text }}")
+    for suffix in (".json", ".jsonl"):
+        path = tmp_path / f"in{suffix}"
+        path.write_text(json.dumps(records, indent=indent))
+        with closing(
+            open_reading(str(path), Config(folder=tmp_path), ReadOptions(prompt=tmp_path / "p.j2"))
+        ) as reading:
+            assert [draft.text for draft in reading if isinstance(draft, Draft)] == ["[0]", "[1]", "[2]"]
+    assert [draft.key for draft in read(tmp_path, json.dumps([request("a")])) if isinstance(draft, Draft)] == ["a"]
+
+
+def test_one_object_over_many_lines_is_one_record(tmp_path: Path) -> None:
+    (tmp_path / "p.j2").write_text("{{ text }}")
+    path = tmp_path / "in.json"
+    path.write_text(json.dumps({"id": 1, "text": "a"}, indent=2))
+    with closing(open_reading(str(path), Config(folder=tmp_path), ReadOptions(prompt=tmp_path / "p.j2"))) as reading:
+        assert [draft.key for draft in reading if isinstance(draft, Draft)] == ["1"]
