@@ -38,6 +38,11 @@ def store_exists(url: str) -> bool:
     return urlsplit(url).scheme != "sqlite" or _sqlite_path(url).exists()
 
 
+def sqlite_path(url: str) -> Path | None:
+    """The file of a SQLite store, None for another kind. Raises ConfigError where it names none."""
+    return _sqlite_path(url) if urlsplit(url).scheme == "sqlite" else None
+
+
 def _sqlite_path(url: str) -> Path:
     """``sqlite:///relative`` and ``sqlite:////absolute``, as SQLAlchemy has it; an existing absolute path is taken as
     well."""

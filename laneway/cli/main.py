@@ -10,7 +10,20 @@ from typing import NoReturn
 
 import typer
 
-from laneway.cli import demo, init, plan, prune, run, show, simulator, status, steer, trust, worker
+from laneway.cli import (
+    demo,
+    doctor,
+    init,
+    plan,
+    prune,
+    run,
+    show,
+    simulator,
+    status,
+    steer,
+    trust,
+    worker,
+)
 from laneway.cli.common import crash, fail
 from laneway.errors import LanewayError, UsageError
 
@@ -47,6 +60,7 @@ for group in (
     run,
     plan,
     init,
+    doctor,
     demo,
     status,
     show,

@@ -57,6 +57,10 @@ class Catalog:
         """The configured names."""
         return list(self._config.models)
 
+    def accounts_of_models(self) -> dict[str, tuple[str, ...]]:
+        """The configured models and the names of their accounts, whether those can be used or not."""
+        return {name: settings.account_names for name, settings in self._config.models.items()}
+
     def model(self, name: str) -> Model:
         """A model by its configured name, else by its provider's id. Without configured models any id is taken as it
         is.

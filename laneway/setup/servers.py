@@ -34,6 +34,7 @@ async def ask_models(
     headers: Mapping[str, str] | None = None,
     proxy: str | None = None,
     timeout: float,
+    query: str = "",
 ) -> Heard:
     """``GET base_url/models``; ``timeout`` in seconds. Never raises for what an endpoint does."""
     import aiohttp
@@ -41,7 +42,7 @@ async def ask_models(
     began = time.perf_counter()
     try:
         async with session.get(
-            base_url + "/models",
+            base_url + "/models" + query,
             headers=headers,
             proxy=proxy,
             allow_redirects=False,

@@ -1,0 +1,1 @@
+"""``laneway doctor``: what works, what does not, and the next step."""
