@@ -107,7 +107,9 @@ def _documents_of(folder: Path) -> tuple[str, ...]:
 
 def _file(path: Path, argument: str) -> Material:
     suffix = path.suffix.casefold()
-    if suffix in DOCUMENTS and path.is_file():
+    from laneway.intake.documents import is_document
+
+    if is_document(suffix) and path.is_file():
         return Material(argument, Shape.DOCUMENTS, type_name(path), suffixes=(suffix,))
     from laneway.setup.sample import sample
 
