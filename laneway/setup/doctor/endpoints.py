@@ -8,9 +8,9 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from laneway.providers.trust import is_loopback
 from laneway.providers.model import Account
 from laneway.providers.presets import Preset, presets
+from laneway.providers.trust import is_loopback
 from laneway.setup.doctor.findings import Finding, ok, problem, warning
 from laneway.setup.servers import Heard, ask_models
 from laneway.task import Wire
