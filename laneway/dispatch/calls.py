@@ -37,7 +37,9 @@ class Check(Protocol):
 
     def wants_record(self, spec: Spec) -> bool: ...
 
-    def __call__(self, spec: Spec, output: bytes, record: Mapping[str, Any] | None = None) -> Failure | None: ...
+    def __call__(
+        self, spec: Spec, body: bytes, output: bytes, record: Mapping[str, Any] | None = None
+    ) -> Failure | None: ...
 
 
 Records = Callable[[Claimed], Awaitable["Mapping[str, Any]"]]  # a task's input columns, {} where it has none
@@ -71,6 +73,6 @@ class ModelCalls:
 
     async def _fault(self, task: Claimed, output: bytes) -> Failure | None:
         if not self._check.wants_record(task.spec):
-            return self._check(task.spec, output)
+            return self._check(task.spec, task.body, output)
         record = await self._records(task)
-        return await asyncio.to_thread(self._check, task.spec, output, record)  # it may take its time
+        return await asyncio.to_thread(self._check, task.spec, task.body, output, record)  # it may take its time

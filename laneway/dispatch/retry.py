@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from typing import assert_never
 
-from laneway.providers.complaints import Complaint
+from laneway.providers.complaints import TRUNCATED, Complaint
 from laneway.providers.model import Model, Reply
 from laneway.task import Claimed, Failure, FailureClass, Outcome, Settlement, State, Usage
 
@@ -67,11 +67,13 @@ def _again(
 
 
 def _after_unusable_answer(task: Claimed, reply: Reply, model: Model | None, failure: Failure) -> Settlement:
-    """The same model again, with its answer and the fault shown; after two of them the next, which begins afresh."""
+    """The same model again, with its answer and the fault shown; after two of them the next, which begins afresh. A
+    model that ran out of tokens twice will do so again: that is not paid a third time."""
     before = Complaint.from_text(task.complaint)
     complaint = Complaint.about(task.model, failure.code, failure.message, reply.answer, before)
     last = task.route.after(task.model) is None
-    if task.attempts + 1 < _share(task) and (last or complaint.times < UNUSABLE_ANSWERS):
+    cut_again = before is not None and before.code == complaint.code == TRUNCATED and complaint.times > 1
+    if task.attempts + 1 < _share(task) and not cut_again and (last or complaint.times < UNUSABLE_ANSWERS):
         return _settlement(task, reply, model, State.READY, Outcome.OUTPUT, complaint=complaint.to_text())
     return _elsewhere(task, reply, model, Outcome.OUTPUT)
 

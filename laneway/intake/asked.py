@@ -36,6 +36,10 @@ class Asked:
         for number, check in enumerate(settings.checks, 1):
             self.checks += (_check(config.folder, check, f"[types.{name}] checks[{number}]"),)
 
+    def checks_of_bodies(self) -> tuple[Mapping[str, Any], ...]:
+        """What is asked of answers to finished bodies, which are handed on as they are."""
+        return self.checks if self.schema is None else ({"schema": self.schema, "exact": True}, *self.checks)
+
     def decode(self, output: bytes) -> Any:
         """A Chat Completions answer as the caller wants it: text, the parsed value, or an instance of the model."""
         if self.schema is None:

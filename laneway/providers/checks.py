@@ -37,8 +37,9 @@ Check = Callable[[Answer], "str | None"]
 
 
 def compile_checks(checks: Sequence[Mapping[str, Any]], find: Find) -> list[Check]:
-    """The checks of a Spec, ready for use. Raises what ``find`` raises, BadPattern and BadSchema."""
-    return [_with_message(_compiled(check, find), check.get("message")) for check in checks]
+    """The checks of a Spec, ready for use, but for exact schemas: by those the answer is read. Raises what ``find``
+    raises, BadPattern and BadSchema."""
+    return [_with_message(_compiled(check, find), check.get("message")) for check in checks if not check.get("exact")]
 
 
 def needs_code(checks: Sequence[Mapping[str, Any]]) -> bool:

@@ -58,6 +58,17 @@ def read(text: str, fault: Callable[[Any], str | None]) -> Any:
     return _accepted(found.values, fault)
 
 
+def read_exact(text: str, fault: Callable[[Any], str | None]) -> Any:
+    """The whole text as JSON without ``fault``: for answers that are handed on as they are. Raises Unusable."""
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise Unusable("not_json", f"the answer is not JSON: {error}" if text else "the answer is empty") from None
+    if wrong := fault(value):
+        raise Unusable("schema", wrong)
+    return value
+
+
 def _accepted(values: list[Any], fault: Callable[[Any], str | None]) -> Any:
     good: list[Any] = []
     last = ""

@@ -354,6 +354,15 @@ class TestRetry:
             states.append(made.state)
         assert states == [State.READY, State.READY, State.READY, State.FAILED]
 
+    def test_a_model_that_ran_out_of_tokens_twice_is_not_asked_a_third_time(self) -> None:
+        spec = Spec("legal", Wire.CHAT, max_attempts=6)
+        cut = Reply(None, None, Failure(FailureClass.OUTPUT, "truncated", "cut off"), 0.1, answer="{")
+        first = self.decide(cut, spec=spec)
+        assert first.state is State.READY
+        assert self.decide(cut, spec=spec, attempts=1, complaint=first.complaint).state is State.FAILED
+        other = Complaint("small", "schema", "no", times=1).to_text()
+        assert self.decide(cut, spec=spec, attempts=1, complaint=other).state is State.READY
+
     def test_an_unusable_answer_of_another_model_does_not_count(self) -> None:
         route = Route("general", Urgency.STANDARD, "small", fallbacks=("strong", "best"))
         earlier = Complaint("small", "schema", "no", times=2).to_text()

@@ -61,7 +61,7 @@ def find(reference: str) -> Any:
 def judged(text: str, *checks: Mapping[str, Any], schema: Any = SCHEMA, record: Any = None) -> Failure | None:
     spec = Spec("invoice", Wire.CHAT, output_schema=schema, checks=checks)
     output = orjson.dumps({"choices": [{"message": {"content": text}}]})
-    return OutputCheck(find)(spec, output, record)
+    return OutputCheck(find)(spec, b"{}", output, record)
 
 
 def said(*arguments: Any, **named: Any) -> str:
@@ -140,7 +140,7 @@ def test_a_function_that_is_not_there_is_known_before_anything_is_paid() -> None
 def test_checks_do_not_concern_embeddings_and_python_tasks() -> None:
     for wire in (Wire.EMBEDDINGS, Wire.PYTHON):
         spec = Spec("x", wire, output_schema=SCHEMA, checks=({"pattern": "x"},))
-        assert OutputCheck(find)(spec, b'{"data": []}') is None
+        assert OutputCheck(find)(spec, b"{}", b'{"data": []}') is None
 
 
 def test_objects_are_loaded_by_name(tmp_path: Any) -> None:
@@ -148,3 +148,48 @@ def test_objects_are_loaded_by_name(tmp_path: Any) -> None:
     assert load_object("own_models:Outer.Inner", tmp_path, "here: the model", "").__name__ == "Inner"
     with pytest.raises(ConfigError, match=r"here: the model 'own_models:Gone' cannot be loaded: AttributeError"):
         load_object("own_models:Gone", tmp_path, "here: the model", "write it")
+
+
+def handed_on(text: str, body: dict[str, Any], wire: Wire = Wire.CHAT, **spec: Any) -> str | None:
+    answers: dict[Wire, dict[str, Any]] = {
+        Wire.CHAT: {"choices": [{"message": {"content": text}}]},
+        Wire.MESSAGES: {"content": [{"type": "text", "text": text}]},
+        Wire.RESPONSES: {"output": [{"type": "message", "content": [{"type": "output_text", "text": text}]}]},
+    }
+    failure = OutputCheck(find)(Spec("t", wire, **spec), orjson.dumps(body), orjson.dumps(answers[wire]))
+    return failure.code if failure else None
+
+
+BODIES: dict[Wire, dict[str, Any]] = {
+    Wire.CHAT: {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": SCHEMA}}},
+    Wire.RESPONSES: {"text": {"format": {"type": "json_schema", "name": "x", "schema": SCHEMA}}},
+    Wire.MESSAGES: {"output_config": {"format": {"type": "json_schema", "schema": SCHEMA}}},
+}
+
+
+@pytest.mark.parametrize("wire", list(BODIES))
+def test_a_body_that_asks_for_a_schema_is_held_to_it_to_the_letter(wire: Wire) -> None:
+    assert handed_on('{"total": 1}', BODIES[wire], wire) is None
+    assert handed_on('{"total": "x"}', BODIES[wire], wire) == "schema"
+    assert handed_on('{"total": 1', BODIES[wire], wire) == "not_json"
+    assert handed_on('```json\n{"total": 1}\n```', BODIES[wire], wire) == "not_json", "its reader would not unwrap it"
+    assert handed_on("any words", {"messages": [{"content": "say json_schema"}]}, wire) is None
+
+
+def test_json_mode_is_held_to_an_object() -> None:
+    body = {"response_format": {"type": "json_object"}}
+    assert handed_on('{"a": 1}', body) is None
+    assert handed_on("[1]", body) == "schema"
+    assert handed_on("words", body) == "not_json"
+
+
+def test_a_schema_that_only_the_provider_understands_is_left_to_it() -> None:
+    body = {"response_format": {"type": "json_schema", "json_schema": {"schema": {"type": "objekt"}}}}
+    assert handed_on("words", body) is None
+
+
+def test_the_type_of_a_finished_body_may_ask_for_more() -> None:
+    exact = {"schema": SCHEMA, "exact": True}
+    assert handed_on('{"total": 1}', {}, checks=(exact, {"function": "m:raises"})) is None
+    assert handed_on('{"total": 3}', {}, checks=(exact, {"function": "m:raises"})) == "check"
+    assert handed_on('Sure: {"total": 1}', {}, checks=(exact,)) == "not_json"

@@ -74,15 +74,15 @@ def test_usage_as_each_provider_counts_it() -> None:
 )
 def test_answers_are_checked_against_the_schema(text: str, code: str | None) -> None:
     output = orjson.dumps({"choices": [{"message": {"content": text}, "finish_reason": "stop"}]})
-    failure = OutputCheck(no_code)(STRUCTURED, output)
+    failure = OutputCheck(no_code)(STRUCTURED, b"{}", output)
     assert (failure and failure.code) == code
     if failure:
         assert failure.cls is FailureClass.OUTPUT
-    assert OutputCheck(no_code)(PLAIN, output) is None
+    assert OutputCheck(no_code)(PLAIN, b"{}", output) is None
 
 
 def test_an_answer_that_was_cut_off_says_so() -> None:
     output = orjson.dumps({"choices": [{"message": {"content": '{"a"'}, "finish_reason": "length"}]})
-    failure = OutputCheck(no_code)(STRUCTURED, output)
+    failure = OutputCheck(no_code)(STRUCTURED, b"{}", output)
     assert failure is not None
     assert failure.code == "truncated"

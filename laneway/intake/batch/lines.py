@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from laneway.config.models import Config
+from laneway.intake.asked import Asked
 from laneway.intake.batch import anthropic, openai
 from laneway.intake.batch.request import Bad, Request
 from laneway.intake.draft import BadLine, Draft
@@ -98,12 +99,16 @@ class BatchLines:
         if wire not in self._specs:
             config, name = self._config, self._options.type or wire.value
             own = config.types.get(name)
+            checks = Asked(config, name, own).checks_of_bodies() if own else ()
+            if checks and wire is Wire.EMBEDDINGS:
+                raise Bad(f"the type {name} has checks of its answers, and embeddings are none")
             self._specs[wire] = Spec(
                 type=name,
                 wire=wire,
                 max_attempts=(own and own.max_attempts) or config.retry.max_attempts,
                 retry_delays=tuple(config.retry.delays),
                 timeout=own.timeout if own else None,
+                checks=checks,
             )
         return self._specs[wire]
 

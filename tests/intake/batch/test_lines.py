@@ -79,6 +79,18 @@ def test_a_type_may_be_given_and_its_limits_hold(tmp_path: Path) -> None:
     assert (made.spec.type, made.spec.max_attempts, made.spec.timeout) == ("hard", 9, 3)
 
 
+def test_what_the_given_type_asks_of_answers_holds_for_finished_bodies(tmp_path: Path) -> None:
+    (tmp_path / "s.json").write_text('{"type": "object"}')
+    hard = {"output": "s.json", "checks": [{"pattern": "x"}]}
+    conf = Config.model_validate({"types": {"hard": hard}, "folder": tmp_path})
+    (made,) = drafts(tmp_path, anthropic(), conf=conf, type="hard")
+    assert made.spec.checks == ({"schema": {"type": "object"}, "exact": True}, {"pattern": "x"})
+    assert made.spec.output_schema is None, "the body passes as it is"
+    (bad,) = read(tmp_path, line(EMBEDDINGS, input="x"), conf=conf, type="hard")
+    assert isinstance(bad, BadLine)
+    assert "embeddings are none" in bad.reason
+
+
 @pytest.mark.parametrize("model", ["auto", None])
 def test_auto_leaves_the_model_to_triage(tmp_path: Path, model: str | None) -> None:
     for made in (chat(model=model), anthropic(model=model)):
