@@ -86,11 +86,13 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one call. ``cached_tokens`` are part of ``input_tokens`` (read from the provider's prompt cache)."""
+    """Tokens of one call. Of ``input_tokens``, ``cached_tokens`` were read from the provider's prompt cache and
+    ``written_tokens`` written to it."""
 
     input_tokens: int = 0
     output_tokens: int = 0
     cached_tokens: int = 0
+    written_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,7 +113,8 @@ class ModelConfig(Section):
     id: str
     input_price: Price | None = None
     output_price: Price | None = None
-    cached_price: Price | None = None  # of cached input; default: the input price
+    cached_price: Price | None = None  # of input read from the provider's cache; default: the input price
+    cache_write_price: Price | None = None  # of input written to it; default: the input price
     params: dict[str, Any] = Field(default_factory=dict)  # laid under every request's own parameters
     timeout: TimeLimit = 120.0
     context_window: Count | None = None  # tokens

@@ -107,6 +107,7 @@ class Catalog:
             input_price=found.input if model.input_price is None else model.input_price,
             output_price=found.output if model.output_price is None else model.output_price,
             cached_price=found.cached if model.cached_price is None else model.cached_price,
+            cache_write_price=found.written if model.cache_write_price is None else model.cache_write_price,
         )
 
     def _make_model(self, name: str) -> Model:
@@ -125,6 +126,7 @@ class Catalog:
             input_price=settings.input_price,
             output_price=settings.output_price,
             cached_price=settings.cached_price,
+            cache_write_price=settings.cache_write_price,
             params=settings.params,
             timeout=settings.timeout,
             context_window=settings.context_window,

@@ -31,11 +31,13 @@ def usage(answer: Mapping[str, Any]) -> Usage | None:
     said = answer.get("usage")
     if not isinstance(said, Mapping):
         return None
-    details = said.get("prompt_tokens_details") or {}
+    details = said.get("prompt_tokens_details")
+    details = details if isinstance(details, Mapping) else {}
     return Usage(
         int(said.get("prompt_tokens") or 0),
         int(said.get("completion_tokens") or 0),
-        int(details.get("cached_tokens") or 0) if isinstance(details, Mapping) else 0,
+        int(details.get("cached_tokens") or 0),
+        int(details.get("cache_write_tokens") or 0),
     )
 
 

@@ -16,13 +16,14 @@ import orjson
 
 from laneway.clock import Clock
 from laneway.errors import InputError
-from laneway.providers import chat, embeddings, messages, responses, sampling
+from laneway.providers import chat, embeddings, messages, responses
 from laneway.providers.complaints import Complaint
 from laneway.providers.failures import classify, connection_failed, timed_out
 from laneway.providers.formats import carrier, formats_of
 from laneway.providers.headers import observe
 from laneway.providers.model import Account, Model, Reply
 from laneway.providers.presets import Preset, presets
+from laneway.providers.sampling import Sampling
 from laneway.providers.secrets import Secrets, secret_headers
 from laneway.providers.structured import Asked, Learnt, is_asked, take_schema
 from laneway.providers.translate import FORMATS, translate, translate_answer
@@ -44,7 +45,7 @@ class Client:
         self._presets = presets()
         self._targets: dict[tuple[str, Wire], _Target] = {}
         self._learnt = Learnt()
-        self._left_out: set[tuple[str, str]] = set()  # (model, sampling parameter) that was spoken of
+        self._sampling = Sampling()
 
     async def __aenter__(self) -> Client:
         self._session = aiohttp.ClientSession(
@@ -81,7 +82,8 @@ class Client:
             except InputError as error:
                 return Reply(None, None, Failure(FailureClass.REQUEST, "untranslatable", error.message), 0.0)
             reply = await self._exchange(asked, account, spec, started, timeout)
-            if reply.failure is None or not self._learnt.refused(asked, reply.failure):
+            failure = reply.failure
+            if failure is None or not (self._learnt.refused(asked, failure) or self._sampling.refused(asked, failure)):
                 return reply
 
     def _asked(self, account: Account, model: Model, spec: Spec, body: bytes, complaint: Complaint | None) -> Asked:
@@ -100,7 +102,7 @@ class Client:
         else:
             native = self._presets[account.provider].strict_schema
             asked = self._learnt.ask(Asked(account.name, model.id, sent, data, schema, native))
-        self._leave_out(sampling.refused(sent, model.id, asked.data), asked.data, model)
+        self._sampling.leave_out(asked)
         return asked
 
     async def _exchange(self, asked: Asked, account: Account, spec: Spec, started: float, timeout: float) -> Reply:
@@ -136,22 +138,14 @@ class Client:
         if answer is None:
             return failed(Failure(FailureClass.REQUEST, "answer_too_large", "the answer is larger than 64 MB", status))
         answer = target.secrets.out_of_answer(answer)
-        failure = classify(asked.wire, status, said, answer, now)
-        if failure is not None:
-            return failed(failure, _usage_of_failure(asked.wire, status, answer))
         try:
+            failure = classify(asked.wire, status, said, answer, now)
+            if failure is not None:
+                return failed(failure, _usage_of_failure(asked.wire, status, answer))
             return _answered(asked.wire, spec.wire, answer, latency, observed, request_id)
         except (TypeError, ValueError, AttributeError, LookupError) as error:
             strange = f"the answer is not what {FORMATS[asked.wire]} says: {error}"
             return failed(Failure(FailureClass.TRANSIENT, "bad_response", strange, status))
-
-    def _leave_out(self, names: tuple[str, ...], request: dict[str, Any], model: Model) -> None:
-        """Drop what the model would refuse the request for, and say so once."""
-        for name in names:
-            del request[name]
-            if (model.name, name) not in self._left_out:
-                self._left_out.add((model.name, name))
-                log.warning("%s takes no %s: it is left out of requests to it", model.id, name)
 
     def _target(self, account: Account, wire: Wire, preset: Preset) -> _Target:
         known = self._targets.get((account.name, wire))

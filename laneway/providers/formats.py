@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from laneway.config.models import AccountConfig, Config
+from laneway.config.models import AccountConfig, Config, ModelConfig
 from laneway.providers.presets import Preset, presets
 from laneway.providers.translate import FORMATS, ways
 from laneway.task import Wire
@@ -35,6 +35,7 @@ class Abilities:
 
     accounts: Mapping[str, frozenset[Wire]]  # each one's formats
     inputs: frozenset[str]  # of "text", "image", "pdf"
+    context_window: int | None = None  # tokens
 
     def refuses(self, refused_by: Mapping[Wire, str]) -> str | None:
         """Why not all of the model's accounts can carry a body, None when they can. A task is claimed for a model, and
@@ -54,7 +55,7 @@ def abilities(config: Config, model: str) -> Abilities:
     """Of a configured model, or of a provider's id where none is configured. An account or provider that does not exist
     is taken for one of OpenAI's family: the catalog says what is wrong with it."""
     known = presets()
-    settings = config.models.get(model)
+    settings = settings_of(config, model)
     names = settings.account_names if settings else tuple(config.accounts) if len(config.accounts) == 1 else ()
     if not names:
         accounts = {provider: AccountConfig(provider=provider) for provider in [implicit_provider(model)]}
@@ -64,7 +65,14 @@ def abilities(config: Config, model: str) -> Abilities:
     inputs = frozenset.intersection(*(frozenset(preset.inputs) for preset in of.values()))
     if settings is not None and settings.inputs is not None:
         inputs = frozenset(settings.inputs)
-    return Abilities({name: formats_of(of[name].wire, has_responses(of[name], accounts[name])) for name in of}, inputs)
+    formats = {name: formats_of(of[name].wire, has_responses(of[name], accounts[name])) for name in of}
+    return Abilities(formats, inputs, settings.context_window if settings else None)
+
+
+def settings_of(config: Config, model: str) -> ModelConfig | None:
+    """A configured model's, by its name, else by its provider's id."""
+    own = config.models.get(model)
+    return own or next((settings for settings in config.models.values() if settings.id == model), None)
 
 
 def has_responses(preset: Preset, account: AccountConfig) -> bool:

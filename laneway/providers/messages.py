@@ -30,4 +30,5 @@ def usage(answer: Mapping[str, Any]) -> Usage | None:
         return None
     read = int(said.get("cache_read_input_tokens") or 0)
     written = int(said.get("cache_creation_input_tokens") or 0)
-    return Usage(int(said.get("input_tokens") or 0) + read + written, int(said.get("output_tokens") or 0), read)
+    fresh = int(said.get("input_tokens") or 0)
+    return Usage(fresh + read + written, int(said.get("output_tokens") or 0), read, written)

@@ -49,7 +49,8 @@ class Model:
     accounts: tuple[Account, ...]
     input_price: float | None = None
     output_price: float | None = None
-    cached_price: float | None = None
+    cached_price: float | None = None  # of input read from the cache; None: the input price
+    cache_write_price: float | None = None  # of input written to it; None: the input price
     params: Mapping[str, Any] = field(default_factory=dict)
     timeout: float = 120.0
     context_window: int | None = None
@@ -59,10 +60,10 @@ class Model:
         if self.input_price is None or (self.output_price is None and usage.output_tokens):
             return None
         cached = self.input_price if self.cached_price is None else self.cached_price
-        fresh = usage.input_tokens - usage.cached_tokens
-        return (
-            fresh * self.input_price + usage.cached_tokens * cached + usage.output_tokens * (self.output_price or 0.0)
-        ) / 1e6
+        written = self.input_price if self.cache_write_price is None else self.cache_write_price
+        fresh = usage.input_tokens - usage.cached_tokens - usage.written_tokens
+        paid_for_input = fresh * self.input_price + usage.cached_tokens * cached + usage.written_tokens * written
+        return (paid_for_input + usage.output_tokens * (self.output_price or 0.0)) / 1e6
 
 
 @dataclass(frozen=True, slots=True)

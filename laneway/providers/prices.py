@@ -14,6 +14,7 @@ class Prices:
     input: float
     output: float
     cached: float
+    written: float  # input written to the cache (for five minutes, where the provider has several times)
 
 
 def price_of(provider: str, model_id: str) -> Prices | None:
@@ -24,10 +25,12 @@ def price_of(provider: str, model_id: str) -> Prices | None:
     try:
         fresh = calc_price(Usage(input_tokens=SAMPLE, output_tokens=SAMPLE), model_id, provider_id=provider)
         cached = calc_price(Usage(input_tokens=SAMPLE, cache_read_tokens=SAMPLE), model_id, provider_id=provider)
+        written = calc_price(Usage(input_tokens=SAMPLE, cache_write_tokens=SAMPLE), model_id, provider_id=provider)
     except (LookupError, ValueError):
         return None
     return Prices(
         float(fresh.input_price) * per_million,
         float(fresh.output_price) * per_million,
         float(cached.input_price) * per_million,
+        float(written.input_price) * per_million,
     )

@@ -27,9 +27,11 @@ def usage(answer: Mapping[str, Any]) -> Usage | None:
     said = answer.get("usage")
     if not isinstance(said, Mapping):
         return None
-    details = said.get("input_tokens_details") or {}
+    details = said.get("input_tokens_details")
+    details = details if isinstance(details, Mapping) else {}
     return Usage(
         int(said.get("input_tokens") or 0),
         int(said.get("output_tokens") or 0),
-        int(details.get("cached_tokens") or 0) if isinstance(details, Mapping) else 0,
+        int(details.get("cached_tokens") or 0),
+        int(details.get("cache_write_tokens") or 0),
     )

@@ -49,6 +49,8 @@ def parser() -> argparse.ArgumentParser:
     add("--hang-nth", type=int, help="the one request that is never answered, counted from 1")
     add("--malformed-rate", type=float, default=0.0, help="share of answers broken off, or not what the schema asked")
     add("--overload-stream-rate", type=float, default=0.0, help="share of streams that end with overloaded_error")
+    add("--cached-rate", type=float, default=0.0, help="share of each request's input that comes out of a prompt cache")
+    add("--written-rate", type=float, default=0.0, help="share of what is left that is written to it")
     add("--no-headers", action="store_true", help="send neither rate-limit headers nor retry-after")
     add("--output-tokens", type=int, default=64, help="length of a plain-text answer (default: %(default)s)")
     add("--key", action="append", default=[], help="an accepted key; may be given again; none: any key")

@@ -25,6 +25,7 @@ class Account:
     unauthorized: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
+    cached_tokens: int = 0  # of the input tokens
     cost_usd: float | None = None  # None: nothing that has a price was completed
 
     def as_json(self) -> dict[str, Any]:
@@ -70,13 +71,16 @@ class Books:
         for account in self._accounts(key, model):
             setattr(account, ending, getattr(account, ending) + 1)
 
-    def answered(self, key: str, model: str, input_tokens: int, output_tokens: int, cost_usd: float | None) -> None:
+    def answered(
+        self, key: str, model: str, input_tokens: int, output_tokens: int, cost_usd: float | None, cached: int = 0
+    ) -> None:
         """Count a completed answer with what it used."""
         self.unpriced += cost_usd is None
         for account in self._accounts(key, model):
             account.completed += 1
             account.input_tokens += input_tokens
             account.output_tokens += output_tokens
+            account.cached_tokens += cached
             if cost_usd is not None:
                 account.cost_usd = (account.cost_usd or 0.0) + cost_usd
 

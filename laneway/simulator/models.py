@@ -19,12 +19,17 @@ class SimulatedModel:
     output_price: float | None = None
     latency: float | None = None
     quality: float = 1.0
+    cached_price: float | None = None  # of input out of the cache; None: the input price
+    cache_write_price: float | None = None  # of input written to it; None: the input price
 
-    def cost_usd(self, input_tokens: int, output_tokens: int) -> float | None:
+    def cost_usd(self, input_tokens: int, output_tokens: int, cached: int = 0, written: int = 0) -> float | None:
         """None where a price that matters is unknown."""
         if self.input_price is None or (self.output_price is None and output_tokens):
             return None
-        return (input_tokens * self.input_price + output_tokens * (self.output_price or 0.0)) / 1e6
+        read_at = self.input_price if self.cached_price is None else self.cached_price
+        written_at = self.input_price if self.cache_write_price is None else self.cache_write_price
+        paid = (input_tokens - cached - written) * self.input_price + cached * read_at + written * written_at
+        return (paid + output_tokens * (self.output_price or 0.0)) / 1e6
 
 
 @dataclass(frozen=True, slots=True)

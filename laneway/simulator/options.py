@@ -30,6 +30,8 @@ class Options:
     hang_nth: int | None = None
     malformed_rate: float = 0.0
     overload_stream_rate: float = 0.0
+    cached_rate: float = 0.0  # of each request's input that comes out of the prompt cache
+    written_rate: float = 0.0  # of what is left, that is written to it
     no_headers: bool = False
     output_tokens: int = 64
     key: tuple[str, ...] = ()  # accepted keys; empty: any

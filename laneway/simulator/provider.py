@@ -53,6 +53,8 @@ class Call:
     delay: float
     stream: bool
     hangs: bool
+    cached: int = 0  # of the input tokens, as those written to the cache
+    written: int = 0
     left: bool = False
 
 
@@ -100,7 +102,9 @@ class Provider:
         delay = drawn.latency_s(median, options.spread)
         stream = ask.stream and wire.streams
         accident = drawn.accident(options, stream=stream)
-        return Call(wire, ask, said, model, number, label, limits, accident, delay, stream, hangs)
+        cached = 0 if ask.inputs else int(ask.input_tokens * options.cached_rate)
+        written = 0 if ask.inputs else int((ask.input_tokens - cached) * options.written_rate)
+        return Call(wire, ask, said, model, number, label, limits, accident, delay, stream, hangs, cached, written)
 
     def answer(self, call: Call, now: float, wall: float) -> Reply:
         """What to send to a call. Its accident was settled on arrival; the headers say what the buckets hold now."""
@@ -109,7 +113,7 @@ class Provider:
         if call.accident == "error":
             body = wire.error("server", "The server had an error while processing your request.")
             return Reply(STATUS["server"], "errors", headers, body)
-        made = Made(call.ask, call.said, call.number, int(wall), self.options.seed)
+        made = Made(call.ask, call.said, call.number, int(wall), self.options.seed, call.cached, call.written)
         cut = call.accident == "cut"
         ending: Ending = "cut" if cut else "completed"
         if not call.stream:
@@ -129,7 +133,8 @@ class Provider:
             self.books.ended(ending, call.key, call.ask.model)
             return
         used, said = call.ask.input_tokens, call.said.tokens
-        self.books.answered(call.key, call.ask.model, used, said, call.model.cost_usd(used, said))
+        cost = call.model.cost_usd(used, said, call.cached, call.written)
+        self.books.answered(call.key, call.ask.model, used, said, cost, call.cached)
         self.books.disconnected += not listening
 
     def leave(self, call: Call) -> None:

@@ -50,8 +50,7 @@ class Filters:
             missing = patient.attachments - able.inputs - ({"pdf"} if patient.pdf_as_text else set())
             if missing:
                 return Reason("it takes no " + " and no ".join(NAMES.get(kind, kind) for kind in sorted(missing)))
-        settings = self._config.models.get(model)
-        window = settings.context_window if settings else None
+        window = able.context_window
         if window is not None:
             allowed = window * SURELY_TOO_LONG if pinned else window
             if patient.input_tokens + patient.output_tokens > allowed:

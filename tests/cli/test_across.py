@@ -16,7 +16,10 @@ from openai.types.responses import Response
 from laneway.simulator.process import SimulatorProcess
 from tests.conftest import Desk
 
-PRICES = {"gpt-4o-mini": (0.15, 0.60), "claude-haiku-4-5": (1.0, 5.0)}
+PRICES = {
+    "gpt-4o-mini": {"input_price": 0.15, "output_price": 0.60, "cached_price": 0.075},
+    "claude-haiku-4-5": {"input_price": 1.0, "output_price": 5.0, "cached_price": 0.1, "cache_write_price": 1.25},
+}
 CONFIG = """
 [accounts.openai]
 provider = "openai"
@@ -31,11 +34,14 @@ account = "openai"
 id = "gpt-4o-mini"
 input_price = 0.15
 output_price = 0.60
+cached_price = 0.075
 [models.claude]
 account = "anthropic"
 id = "claude-haiku-4-5"
 input_price = 1.0
 output_price = 5.0
+cached_price = 0.1
+cache_write_price = 1.25
 [types.verdict]
 prompt = "verdict.j2"
 output = "verdict.json"
@@ -87,8 +93,7 @@ def pair(desk: Desk) -> Iterator[Callable[..., Pair]]:
     started: list[SimulatorProcess] = []
 
     def start(openai: dict[str, Any] | None = None, anthropic: dict[str, Any] | None = None) -> Pair:
-        prices = {name: {"input_price": price[0], "output_price": price[1]} for name, price in PRICES.items()}
-        desk.write("models.json", json.dumps({"strict": True, **prices}))
+        desk.write("models.json", json.dumps({"strict": True, **PRICES}))
         for options in (openai or {}, anthropic or {}):
             given = {"latency": 0.01, "output_tokens": 10, "models": desk.folder / "models.json", **options}
             started.append(SimulatorProcess(**given).start())
@@ -138,7 +143,7 @@ def assert_books_agree(desk: Desk, pair: Pair) -> None:
 
 
 def test_bodies_of_both_formats_over_models_of_both_providers(desk: Desk, pair: Callable[..., Pair]) -> None:
-    sides = pair()
+    sides = pair({"cached_rate": 0.3, "written_rate": 0.2}, {"cached_rate": 0.5, "written_rate": 0.4})
     picture = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}}
     source = {"type": "base64", "media_type": "image/png", "data": PNG}
     rows = []
@@ -167,6 +172,7 @@ def test_bodies_of_both_formats_over_models_of_both_providers(desk: Desk, pair: 
     assert {name: side["completed"] for name, side in books.items()} == {"gpt-4o-mini": 23, "claude-haiku-4-5": 23}
     assert done.json["tokens"]["input"] == sum(side["input_tokens"] for side in books.values())
     assert done.json["tokens"]["output"] == sum(side["output_tokens"] for side in books.values())
+    assert done.json["tokens"]["cached"] == sum(side["cached_tokens"] for side in books.values()) > 0
     for name, model_id in (("gpt", "gpt-4o-mini"), ("claude", "claude-haiku-4-5")):
         assert done.json["by_model"][name]["cost_usd"] == pytest.approx(books[model_id]["cost_usd"], abs=1e-8)
     assert done.json["cost_usd"] == pytest.approx(sum(side["cost_usd"] for side in books.values()), abs=1e-8)
@@ -177,7 +183,9 @@ def test_bodies_of_both_formats_over_models_of_both_providers(desk: Desk, pair: 
     for key, row in zip(keys, rows, strict=True):
         if "params" in row:
             message = Message.model_validate(out[key]["result"]["message"])
-            used, said = used + message.usage.input_tokens, said + message.usage.output_tokens
+            read, written = message.usage.cache_read_input_tokens or 0, message.usage.cache_creation_input_tokens or 0
+            used += message.usage.input_tokens + read + written
+            said += message.usage.output_tokens
         elif row["url"] == "/v1/responses":
             response = Response.model_validate(out[key]["response"]["body"])
             assert response.usage is not None
@@ -283,3 +291,29 @@ def test_embeddings_go_to_the_provider_that_has_them(desk: Desk, pair: Callable[
     assert_books_agree(desk, sides)
     assert sides.openai.stats()["completed"] == 4
     assert all(row["response"]["body"]["data"][0]["embedding"] for row in desk.rows("tasks.results.jsonl"))
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_the_books_agree_when_much_goes_wrong(desk: Desk, pair: Callable[..., Pair], seed: int) -> None:
+    """Errors, refusals and broken answers on both sides: what was answered was paid, once, whichever model it was."""
+    faults = {"error_rate": 0.1, "rate_limit_rate": 0.1, "malformed_rate": 0.2, "cached_rate": 0.4, "seed": seed}
+    sides = pair(faults, {**faults, "written_rate": 0.5})
+    texts = ["the attorney wrote", "a question"]
+    rows = [{"id": n, "text": f"{texts[n % 2]} {n}"} for n in range(60)]
+    desk.write("records.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    done = desk.run("run", "records.jsonl", "--type", "verdict", "--json")
+    assert done.json["tasks"]["succeeded"] >= 57
+    assert done.json["outcomes"]["transient"] > 0
+    assert done.json["outcomes"]["output"] > 0
+    assert_books_agree(desk, sides)
+    assert done.json["rate_limited"] == sides.openai.stats()["rate_limited"] + sides.anthropic.stats()["rate_limited"]
+
+
+def test_without_any_config_each_body_goes_to_its_own_provider(desk: Desk, pair: Callable[..., Pair]) -> None:
+    sides = pair()
+    (desk.folder / "laneway.toml").unlink()
+    desk.env |= {"OPENAI_BASE_URL": sides.openai.url, "ANTHROPIC_BASE_URL": sides.anthropic.url.removesuffix("/v1")}
+    batch(desk, [chat("hi"), messages("ho"), responses("hm")])
+    done = desk.run("run", "tasks.jsonl", "--json")
+    assert done.code == 0, done.err
+    assert (sides.openai.stats()["completed"], sides.anthropic.stats()["completed"]) == (2, 1)

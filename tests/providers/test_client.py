@@ -140,9 +140,39 @@ async def test_what_a_model_would_refuse_is_left_out(
     assert "claude-opus-5 takes no temperature" in caplog.text
 
 
-@pytest.mark.parametrize(
-    "answer", [{"choices": [{"message": {"content": "x"}}], "usage": {"prompt_tokens": "many"}}, []]
-)
+async def test_a_sampling_parameter_that_a_model_turns_out_to_refuse_is_left_out_from_then_on(
+    ask: Callable[..., Awaitable[Reply]], caplog: pytest.LogCaptureFixture
+) -> None:
+    seen: list[set[str]] = []
+
+    async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        said = orjson.loads(await request.read())
+        seen.append(set(said) & {"temperature", "top_p"})
+        for name in ("temperature", "top_p"):
+            if name in said:
+                message = f"Unsupported value: '{name}' does not support 0 with this model."
+                return web.json_response({"error": {"message": message, "code": "unsupported_value"}}, status=400)
+        return web.json_response(CHAT)
+
+    body = orjson.dumps({**orjson.loads(BODY), "temperature": 0, "top_p": 0.5})
+    assert (await ask(handler, body=body)).failure is None
+    assert seen == [{"temperature", "top_p"}, {"top_p"}, set()]
+    assert caplog.text.count("the-id takes no") == 2
+
+
+async def test_a_value_that_is_wrong_is_not_left_out(ask: Callable[..., Awaitable[Reply]]) -> None:
+    async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        message = "Invalid 'temperature': decimal above maximum value."
+        return web.json_response({"error": {"message": message}}, status=400)
+
+    assert (await ask(handler, body=orjson.dumps({**orjson.loads(BODY), "temperature": 7}))).failure is not None
+
+
+UNCOUNTED = {"choices": [{"message": {"content": "x"}}], "usage": {"prompt_tokens": "many"}}
+FILTERED = {"choices": [{"finish_reason": "content_filter"}], "usage": {"prompt_tokens": "many"}}
+
+
+@pytest.mark.parametrize("answer", [UNCOUNTED, FILTERED, []])
 async def test_a_strange_answer_is_a_failure(ask: Callable[..., Awaitable[Reply]], answer: object) -> None:
     async def handler(request: web.BaseRequest) -> web.StreamResponse:
         return web.json_response(answer)

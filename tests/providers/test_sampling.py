@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from laneway.providers.sampling import refused
+from laneway.providers.sampling import known_refusals
 from laneway.task import Wire
 
 BOTH = {"temperature": 0, "top_p": 0.5}
@@ -25,8 +25,8 @@ BOTH = {"temperature": 0, "top_p": 0.5}
     ],
 )
 def test_of_claude(model_id: str, names: tuple[str, ...]) -> None:
-    assert refused(Wire.MESSAGES, model_id, BOTH) == names
-    assert refused(Wire.MESSAGES, model_id, {"max_tokens": 5}) == ()
+    assert known_refusals(Wire.MESSAGES, model_id, BOTH) == names
+    assert known_refusals(Wire.MESSAGES, model_id, {"max_tokens": 5}) == ()
 
 
 @pytest.mark.parametrize(
@@ -42,5 +42,5 @@ def test_of_claude(model_id: str, names: tuple[str, ...]) -> None:
     ],
 )
 def test_of_openai(model_id: str, names: tuple[str, ...]) -> None:
-    assert refused(Wire.CHAT, model_id, BOTH) == names
-    assert refused(Wire.RESPONSES, model_id, {"temperature": 1}) == ()
+    assert known_refusals(Wire.CHAT, model_id, BOTH) == names
+    assert known_refusals(Wire.RESPONSES, model_id, {"temperature": 1}) == ()

@@ -59,7 +59,7 @@ def test_usage_as_each_provider_counts_it() -> None:
     assert chat.usage({"usage": said}) == Usage(10, 5, 4)
     assert chat.usage({}) is None
     said = {"input_tokens": 3, "output_tokens": 5, "cache_read_input_tokens": 4, "cache_creation_input_tokens": 2}
-    assert messages.usage({"usage": said}) == Usage(9, 5, 4)
+    assert messages.usage({"usage": said}) == Usage(9, 5, 4, 2)
 
 
 @pytest.mark.parametrize(

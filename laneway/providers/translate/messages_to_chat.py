@@ -153,7 +153,7 @@ def answer(answer: Mapping[str, Any]) -> dict[str, Any]:
     text = (choice.get("message") or {}).get("content") or ""
     said = answer.get("usage") or {}
     details = said.get("prompt_tokens_details") or {}
-    read = int(details.get("cached_tokens") or 0)
+    read, written = int(details.get("cached_tokens") or 0), int(details.get("cache_write_tokens") or 0)
     return {
         "id": answer.get("id", ""),
         "type": "message",
@@ -163,8 +163,8 @@ def answer(answer: Mapping[str, Any]) -> dict[str, Any]:
         "stop_reason": _FINISHED.get(choice.get("finish_reason") or "", "end_turn"),
         "stop_sequence": None,
         "usage": {
-            "input_tokens": max(0, int(said.get("prompt_tokens") or 0) - read),
-            "cache_creation_input_tokens": 0,
+            "input_tokens": max(0, int(said.get("prompt_tokens") or 0) - read - written),
+            "cache_creation_input_tokens": written,
             "cache_read_input_tokens": read,
             "output_tokens": int(said.get("completion_tokens") or 0),
         },

@@ -55,6 +55,8 @@ class Made:
     number: int
     created: int
     seed: int
+    cached: int = 0  # of the input tokens
+    written: int = 0
 
 
 class Wire(Protocol):

@@ -102,6 +102,6 @@ def _usage(made: Made) -> dict[str, Any]:
         "prompt_tokens": used,
         "completion_tokens": said,
         "total_tokens": used + said,
-        "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
+        "prompt_tokens_details": {"cached_tokens": made.cached, "cache_write_tokens": made.written, "audio_tokens": 0},
         "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 0},
     }

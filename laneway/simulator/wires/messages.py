@@ -128,9 +128,9 @@ def _stop(made: Made) -> str:
 
 def _usage(made: Made, output_tokens: int) -> dict[str, Any]:
     return {
-        "input_tokens": made.ask.input_tokens,
-        "cache_creation_input_tokens": 0,
-        "cache_read_input_tokens": 0,
+        "input_tokens": made.ask.input_tokens - made.cached - made.written,
+        "cache_creation_input_tokens": made.written,
+        "cache_read_input_tokens": made.cached,
         "output_tokens": output_tokens,
         "service_tier": "standard",
     }

@@ -125,7 +125,7 @@ def _usage(made: Made) -> dict[str, Any]:
     used, said = made.ask.input_tokens, made.said.tokens
     return {
         "input_tokens": used,
-        "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+        "input_tokens_details": {"cached_tokens": made.cached, "cache_write_tokens": made.written},
         "output_tokens": said,
         "output_tokens_details": {"reasoning_tokens": 0},
         "total_tokens": used + said,

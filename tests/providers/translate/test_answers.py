@@ -38,10 +38,10 @@ OF_CHAT: dict[str, Any] = {
         "prompt_tokens": 12,
         "completion_tokens": 2,
         "total_tokens": 14,
-        "prompt_tokens_details": {"cached_tokens": 4},
+        "prompt_tokens_details": {"cached_tokens": 4, "cache_write_tokens": 5},
     },
 }
-USED = Usage(12, 2, 4)
+USED = Usage(12, 2, 4, 5)
 
 
 def test_of_messages_as_chat() -> None:
@@ -58,7 +58,7 @@ def test_of_chat_as_messages() -> None:
     assert answer_text(Wire.MESSAGES, orjson.dumps(made)) == "hello"
     assert was_cut(Wire.MESSAGES, orjson.dumps(made))
     assert messages.usage(made) == chat.usage(OF_CHAT) == USED
-    assert made["usage"]["input_tokens"] == 8, "Anthropic counts what came from the cache apart"
+    assert made["usage"]["input_tokens"] == 3, "Anthropic counts apart what was read from and written to the cache"
 
 
 @pytest.mark.parametrize(("sent", "answer"), [(Wire.CHAT, OF_CHAT), (Wire.MESSAGES, OF_MESSAGES)])
