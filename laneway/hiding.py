@@ -14,6 +14,8 @@ HIDDEN = "[hidden]"
 # Failures whose message is our own, with nothing of the task in it. A provider's own always has an HTTP status.
 _OURS = frozenset({"timeout", "connection", "cancelled", "worker_died", "truncated", "unknown_task"})
 _CODE = re.compile(r"[\w.:-]{1,80}")
+_RAISED = re.compile(r"(\braised \w+[^:]*|\b\w+(?:Error|Exception)\b[^:]*): .+", re.DOTALL)
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"", re.DOTALL)
 
 
 def without_words(failure: Failure) -> Failure:
@@ -29,3 +31,8 @@ def error_without_words(error: Mapping[str, Any]) -> dict[str, Any]:
         return dict(error)
     code = code if _CODE.fullmatch(code) else HIDDEN
     return {**error, "code": code, "message": HIDDEN if status is None else f"{HIDDEN} (HTTP {status})"}
+
+
+def reason_without_words(reason: str) -> str:
+    """Why an input cannot be used, without what is quoted of it or what an exception said."""
+    return _QUOTED.sub(HIDDEN, _RAISED.sub(rf"\1: {HIDDEN}", reason))

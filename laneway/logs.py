@@ -53,6 +53,12 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\
 _NEEDS_QUOTES = re.compile(r"[\s\"=]")
 
 
+class Quoted(str):
+    """Somebody else's words in a log line's arguments, left out where content is hidden: they may quote it."""
+
+    __slots__ = ()
+
+
 class Redactor:
     """Replaces known secrets, and whatever is shaped like a key, in any text."""
 
@@ -171,9 +177,10 @@ class _Lines(logging.Formatter):
 
     def _event(self, record: logging.LogRecord) -> dict[str, Any]:
         try:
-            message = _text(record.getMessage())
+            message = self._message(record)
         except Exception as error:  # noqa: BLE001 - a wrong format string must not lose the event
-            message = f"{_text(record.msg)} {_text(record.args)} ({type(error).__name__} while formatting)"
+            args = HIDDEN if self.hides_content else _text(record.args)
+            message = f"{_text(record.msg)} {args} ({type(error).__name__} while formatting)"
         fields = getattr(record, "fields", None)
         error_text = trace = ""
         if record.exc_info and record.exc_info[1] is not None:
@@ -186,6 +193,16 @@ class _Lines(logging.Formatter):
             "error": _cut(self.redactor.clean(error_text)),
             "trace": _cut(self.redactor.clean(trace)),
         }
+
+    def _message(self, record: logging.LogRecord) -> str:
+        if not self.hides_content:
+            return _text(record.getMessage())
+        if not record.name.startswith("laneway"):  # asyncio names the exception on a second line
+            return _text(record.getMessage()).partition("\n")[0]
+        args = record.args
+        if isinstance(args, tuple):
+            args = tuple(HIDDEN if isinstance(one, Quoted) else one for one in args)
+        return _text(str(record.msg) % args if args else str(record.msg))
 
     def crash(self, error: BaseException) -> str:
         """The trace of an error that nobody expected."""

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from laneway.logs import HIDDEN, Redactor, configure, crash_text, hide_content
+from laneway.logs import HIDDEN, Quoted, Redactor, configure, crash_text, hide_content
 
 CANARY = 'c4nary/"quoted"+secret'
 log = logging.getLogger("laneway.somewhere")
@@ -253,3 +253,19 @@ def test_where_content_is_hidden_exceptions_are_told_without_their_words(
         assert words not in shown
         assert "ValueError: [hidden]" in shown
         assert "in _fail" in shown
+
+
+def test_where_content_is_hidden_quoted_words_and_repeated_exceptions_are_left_out(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    configure(0)
+    log.warning("%s said %s", "x", Quoted("dear diary"))
+    hide_content()
+    log.warning("%s said %s", "y", Quoted("dear diary"))
+    log.warning("%d said %s", "z", Quoted("dear diary"))
+    logging.getLogger("asyncio").error("never retrieved\nfuture: <Task exception=ValueError('dear diary')>")
+    first, *rest = err(capsys)
+    assert first.endswith("x said dear diary")
+    assert rest[0].endswith("y said [hidden]")
+    assert rest[2].endswith("never retrieved")
+    assert "diary" not in "".join(rest)

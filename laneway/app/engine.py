@@ -18,6 +18,7 @@ from laneway.dispatch.desks import Desks
 from laneway.dispatch.dispatcher import MAX_IN_FLIGHT, Dispatcher, Execute, Scope
 from laneway.dispatch.heart import new_worker_id
 from laneway.dispatch.worker import Worker
+from laneway.hiding import without_words
 from laneway.intake.asked import find_function
 from laneway.providers.client import Client
 from laneway.providers.secrets import known_secrets
@@ -76,6 +77,7 @@ async def engine(
             weights={lane: settings.weight for lane, settings in lw.config.lanes.items()},
             max_in_flight=max_in_flight,
             rng=rng,
+            words=without_words if lw.config.hide_content else None,
         )
         lw.python.inner = InnerCalls(lw.store, name, lw.clock, client, desks, dispatcher, rng, priced)
         executors[Wire.PYTHON] = lw.python

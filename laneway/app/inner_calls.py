@@ -110,7 +110,9 @@ class InnerCalls:
             else:
                 tries += 1
             if failure.cls not in (FailureClass.TRANSIENT, FailureClass.OUTPUT) or tries >= spec.max_attempts:
-                raise ProviderError(f"{model_name}: {failure.message}", failure=failure)
+                kept = self._dispatcher.to_be_kept(reply).failure
+                assert kept is not None
+                raise ProviderError(f"{model_name}: {kept.message}", failure=kept)
             if failure.cls is FailureClass.OUTPUT:
                 complaint = Complaint.about(model_name, failure.code, failure.message, reply.answer, complaint)
             else:
@@ -164,9 +166,10 @@ class InnerCalls:
         if reply.output is not None and (fault := _fault(wanted, reply.output)):
             said = answer_text(spec.wire, reply.output)
             reply = dataclasses.replace(reply, output=None, failure=fault, answer=said)
-        admission.desk.settle(admission, reply, self._clock.now())
+        seen = self._dispatcher.to_be_kept(reply)
+        admission.desk.settle(admission, seen, self._clock.now())
         self._dispatcher.poke()
-        closed = _closed(opened, reply, model)
+        closed = _closed(opened, seen, model)
         await self._store.record_call(self._worker, closed, task.run_id)
         return reply
 

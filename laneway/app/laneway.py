@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 from laneway.app.callbacks import CallbackFunction, Callbacks
 from laneway.app.callers import recognise
 from laneway.app.forks import forked, watch_forks
+from laneway.app.hidden_store import hidden_store
 from laneway.app.jobs import API_RUN, Board, Job
 from laneway.app.options import Options
 from laneway.app.preparing import Preparing
@@ -205,7 +206,8 @@ class Laneway:
             url = store_url(self._store_option, self.config, self.env)
             with self._opening:
                 if self._store is None:
-                    self._store = open_store(url)
+                    store = open_store(url)
+                    self._store = hidden_store(store) if self.config.hide_content else store
         return self._store
 
     def existing_store(self) -> Store | None:

@@ -16,6 +16,7 @@ from laneway.app.duty import Duty
 from laneway.app.outbox import Away, OutboxFile, Row, conflict, from_text
 from laneway.clock import Clock
 from laneway.errors import StoreError
+from laneway.logs import Quoted
 from laneway.store.interface import Run, Store
 
 PREFIX = "outbox:"
@@ -136,7 +137,7 @@ class Relay:
             faults[readable[at]] = str(conflict(readable[at].key))
         if faults:
             for row, fault in faults.items():
-                log.error("the task %r in the outbox %s is left there: %s", row.key, file.place.path, fault)
+                log.error("the task %r in the outbox %s is left there: %s", row.key, file.place.path, Quoted(fault))
             await self._do(lambda: file.mark(faults))
         return [row for row in readable if row not in faults]
 

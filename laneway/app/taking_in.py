@@ -53,7 +53,7 @@ class TakingIn:
         self._lw = lw
         self._reading = reading
         self._catalog = catalog
-        self.faults = Faults(reading.name)
+        self.faults = Faults(reading.name, hide_content=lw.config.hide_content)
         self.taken = self.deduplicated = self.conflicts = 0
         self.kept: Path | None = None  # where the faults are written
         self.models: set[str] = set()  # every model of every route, fallbacks too

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,12 +18,12 @@ from laneway.cli.common import (
     printable,
     run_async,
 )
+from laneway.errors import UsageError
 
 if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
     from laneway.task import Attempt, Task
 
-T = TypeVar("T", "Task", "Attempt")
 TaskArgument = Annotated[str, typer.Argument(help="A task's id or key.", metavar="TASK")]
 PREVIEW = 300  # characters of a text that are shown
 
@@ -45,19 +44,11 @@ def explain(
     """Why a task went where it went, and what its calls came to."""
     lw = application(config, store, verbose)
     found, attempts = run_async(_find(lw, task, run))
-    if lw.config.hide_content:
-        found, attempts = _hidden(found), [_hidden(attempt) for attempt in attempts]
     content = "pruned" if found.pruned else "hidden" if lw.config.hide_content else "kept"
     if as_json:
         print_json({**_task_json(found, attempts), "content": content})
     else:
         sys.stdout.write(_task_text(found, attempts, content))
-
-
-def _hidden(one: T) -> T:
-    from laneway.hiding import error_without_words
-
-    return dataclasses.replace(one, error=error_without_words(one.error)) if one.error else one
 
 
 async def _find(lw: Laneway, ref: str, run_id: int | None) -> tuple[Task, list[Attempt]]:
@@ -153,6 +144,10 @@ async def _results(lw: Laneway, run_id: int, out: Path | None) -> None:
     from laneway.task import State
 
     try:
+        if lw.config.hide_content and out is None and sys.stdout.isatty():
+            raise UsageError(
+                "hide_content is set: answers are not shown on a terminal", hint="write them to a file: -o"
+            )
         run = await lw.store.get_run(run_id)
         shape = shape_for(out or Path("-.jsonl"), str(run.info.get("kind")), lambda: run.info.get("columns", []))
         cursor = pruned = 0

@@ -120,7 +120,7 @@ class Template:
         except (MemoryError, RecursionError):
             raise TemplateFault(f"{self.name}: too large or too deeply nested to be rendered") from None
         except Exception as error:
-            raise TemplateFault(f"{self.name}: {str(error) or type(error).__name__}") from error
+            raise TemplateFault(f"{self.name}: {type(error).__name__}: {error}".removesuffix(": ")) from error
         if length > LARGEST_PROMPT:
             raise TemplateFault(f"{self.name}: the prompt is longer than {LARGEST_PROMPT:,} characters")
         return "".join(parts)

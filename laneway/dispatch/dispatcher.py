@@ -7,7 +7,7 @@ import logging
 import random
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from laneway.clock import Clock
@@ -22,7 +22,7 @@ from laneway.dispatch.settler import Settled, Settler
 from laneway.errors import NotFoundError, StoreError
 from laneway.providers.model import Reply
 from laneway.store.interface import Head, Pick, Store
-from laneway.task import Claimed, Settlement, State, Urgency, Wire
+from laneway.task import Claimed, Failure, Settlement, State, Urgency, Wire
 
 MAX_IN_FLIGHT = 2000
 PYTHON_IN_FLIGHT = 200
@@ -115,7 +115,9 @@ class Dispatcher:
         weights: Mapping[str, float] | None = None,
         max_in_flight: int = MAX_IN_FLIGHT,
         rng: random.Random | None = None,
+        words: Callable[[Failure], Failure] | None = None,
     ) -> None:
+        """``words``: what is kept and shown of a failure; the model that is asked again hears all of it."""
         self.store = store
         self.worker = worker
         self.clock = clock
@@ -124,6 +126,7 @@ class Dispatcher:
         self._executors = executors
         self._scope = scope or Scope()
         self._announce = announce
+        self._words = words
         self._order = Order(weights)
         self._max_in_flight = max_in_flight
         self._rng = rng or random.Random()
@@ -173,6 +176,12 @@ class Dispatcher:
         finally:
             if caller in self._callers:
                 self._callers.remove(caller)
+
+    def to_be_kept(self, reply: Reply) -> Reply:
+        """A reply with those words of its failure that may be kept and shown."""
+        if self._words is None or reply.failure is None:
+            return reply
+        return replace(reply, failure=self._words(reply.failure))
 
     @property
     def in_flight(self) -> int:
@@ -301,15 +310,17 @@ class Dispatcher:
         task, admission = flight.task, flight.admission
         try:
             reply = await self._executors[task.spec.wire](task, admission)
+            seen = self.to_be_kept(reply)
             now = self.clock.now()
             down = False
             if admission is not None:
-                self._learn(admission, reply, now, first_try=task.attempts + task.refusals == 0)
+                self._learn(admission, seen, now, first_try=task.attempts + task.refusals == 0)
                 down = not admission.desk.breaker.closed
                 if reply.usage is not None:
                     self._calibration.learn(task.model, task.input_tokens, task.output_tokens, reply.usage)
             model = self.desks.model(task.model)
-            self._settler.add(task, decide(task, reply, model, now=now, rng=self._rng, down=down))
+            settlement = decide(task, reply, model, now=now, rng=self._rng, down=down)
+            self._settler.add(task, settlement if seen is reply else replace(settlement, failure=seen.failure))
         except asyncio.CancelledError:
             if admission is not None:
                 admission.desk.abort(admission)

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from laneway.files import open_private
+from laneway.hiding import reason_without_words
 from laneway.intake.draft import BadLine
 
 SHOWN = 20
@@ -18,8 +19,10 @@ KEPT_BYTES = 64_000_000  # of what they say; beyond that only the reasons are ke
 
 
 class Faults:
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, hide_content: bool = False) -> None:
+        """``hide_content``: show no reason's quotations; the side file has them, beside the lines themselves."""
         self.name = name
+        self._hide_content = hide_content
         self.count = 0
         self._kept: list[BadLine] = []
         self._bytes = 0
@@ -36,7 +39,10 @@ class Faults:
 
     def first(self) -> list[BadLine]:
         """Those that are shown to people."""
-        return self._kept[:SHOWN]
+        first = self._kept[:SHOWN]
+        if self._hide_content:
+            return [dataclasses.replace(bad, reason=reason_without_words(bad.reason)) for bad in first]
+        return first
 
     def _what(self) -> str:
         one, many = ("file", "files") if self._kept and self._kept[0].file is not None else ("line", "lines")

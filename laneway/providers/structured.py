@@ -15,6 +15,7 @@ from typing import Any
 
 import orjson
 
+from laneway.logs import Quoted
 from laneway.task import Failure, Wire
 
 log = logging.getLogger(__name__)
@@ -289,7 +290,11 @@ class Learnt:
         if self._refused.get(_key(asked), 0) < at:  # of many calls in flight the first one learns it
             self._refused[_key(asked)] = at
             log.warning(
-                "%s refuses %s: %s; from now on it is sent %s", asked.model, asked.mode, failure.message, ways[at]
+                "%s refuses %s: %s; from now on it is sent %s",
+                asked.model,
+                asked.mode,
+                Quoted(failure.message),
+                ways[at],
             )
         return True
 

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from laneway.errors import LanewayError
+from laneway.logs import Quoted
 from laneway.providers.chat import answer_text, was_cut
 from laneway.providers.checks import Answer, Check, CheckBroken, Find, compile_checks, needs_code
 from laneway.providers.complaints import TRUNCATED
@@ -108,7 +109,7 @@ class OutputCheck:
         try:
             faults = [fault for check in self._compiled(spec) if (fault := check(answer))]
         except CheckBroken as error:
-            log.info("%s", error, exc_info=error.__cause__)
+            log.info("a check is broken: %s", Quoted(str(error)), exc_info=error.__cause__)
             return Failure(FailureClass.CODE, "check_broken", str(error)[:2000])
         return Failure(FailureClass.OUTPUT, "check", "; ".join(faults)) if faults else None
 

@@ -1,0 +1,67 @@
+"""The store as those see it who have set ``hide_content``: its errors, of whatever age, without anybody's words."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from laneway.hiding import HIDDEN, error_without_words
+
+if TYPE_CHECKING:
+    from laneway.store.interface import Result, Run, RunFigures, Store
+    from laneway.task import Attempt, Task
+
+    T = TypeVar("T", Attempt, Result, Task)
+
+
+def hidden_store(store: Store) -> Store:
+    """Every verb is the store's own; what it tells of errors has no words in it."""
+    return cast("Store", _HiddenStore(store))
+
+
+class _HiddenStore:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def find_task(self, ref: str, run_id: int | None = None) -> Task:
+        return _hidden(await self._store.find_task(ref, run_id))
+
+    async def get_tasks(self, ids: Sequence[int]) -> list[Task]:
+        return [_hidden(task) for task in await self._store.get_tasks(ids)]
+
+    async def attempts(self, task_id: int) -> list[Attempt]:
+        return [_hidden(attempt) for attempt in await self._store.attempts(task_id)]
+
+    async def results_after(self, run: Run, cursor: int, limit: int) -> list[Result]:
+        return [_hidden(result) for result in await self._store.results_after(run, cursor, limit)]
+
+    async def failed_after(self, run: Run, cursor: int, limit: int) -> list[Result]:
+        return [_hidden(result) for result in await self._store.failed_after(run, cursor, limit)]
+
+    async def figures(self, run: Run, *, since: float | None = None) -> RunFigures:
+        figures = await self._store.figures(run, since=since)
+        hidden = []
+        for group in figures.failures:
+            error = error_without_words({"code": group.code, "message": group.message})
+            hidden.append(dataclasses.replace(group, code=error["code"], message=error["message"]))
+        return dataclasses.replace(figures, failures=tuple(hidden))
+
+    async def load_state(self, name: str) -> tuple[Mapping[str, Any], float] | None:
+        found = await self._store.load_state(name)
+        return found and (_state(found[0]), found[1])
+
+    async def states(self, prefix: str) -> dict[str, tuple[Mapping[str, Any], float]]:
+        return {name: (_state(state), at) for name, (state, at) in (await self._store.states(prefix)).items()}
+
+
+def _hidden(one: T) -> T:
+    return dataclasses.replace(one, error=error_without_words(one.error)) if one.error else one
+
+
+def _state(state: Mapping[str, Any]) -> Mapping[str, Any]:
+    """An account's state says in the provider's words why it is paused."""
+    return {**state, "paused": HIDDEN} if state.get("paused") else state
