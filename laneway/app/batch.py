@@ -138,7 +138,7 @@ class Batch:
             intake.taken_in(chunk, done.duplicates, done.conflicts)
             self.progress.read = intake.taken
             await asyncio.sleep(0)
-        if intake.faults.count and options.on_bad_input is OnBadInput.SKIP:
+        if options.on_bad_input is OnBadInput.SKIP:
             intake.keep_faults()
         if self._interrupts:
             raise Interrupted("interrupted while reading", hint="nothing was sent; run the same command again")

@@ -84,13 +84,18 @@ class TakingIn:
         self.taken += len(chunk) - len(conflicts)
 
     def keep_faults(self) -> None:
-        """Write what was skipped into the side file beside the input. Raises InputError when that cannot be."""
-        self.kept = self._reading.side_file()
+        """Write what was skipped into the side file beside the input, or take an earlier one away when there is
+        nothing. Raises InputError when that cannot be."""
+        path = self._reading.side_file()
         try:
-            self.faults.write(self.kept)
+            if not self.faults.count:
+                path.unlink(missing_ok=True)
+                return
+            self.kept = path
+            self.faults.write(path)
         except OSError as error:
             raise InputError(
-                f"the bad lines cannot be kept in {self.kept}: {error.strerror}",
+                f"what cannot be used cannot be kept in {path}: {error.strerror}",
                 hint="run it from a folder of your own",
             ) from None
 

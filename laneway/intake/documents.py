@@ -66,12 +66,13 @@ class _Opened:
 
 
 class Documents:
-    """Turns files into drafts. ``columns`` of their records: ``file``."""
+    """Turns files into drafts. ``columns`` of their records: ``file``. ``looks_inside``: triage asks what PDF say."""
 
     columns = ("file",)
 
-    def __init__(self, files: Files, records: Records) -> None:
+    def __init__(self, files: Files, records: Records, *, looks_inside: bool = False) -> None:
         self._files = files
+        self._looks_inside = looks_inside and pdf.available()
         self._records = records
         self._type = records.one_type()
 
@@ -91,7 +92,8 @@ class Documents:
         draft = self._rendered(number, name, path, opened)
         if opened.media != PDF:
             return draft
-        return replace(draft, as_text=lambda: self._as_text(number, name, path))
+        said = pdf.text_or_nothing(opened.data) if self._looks_inside else ""
+        return replace(draft, text=said, as_text=lambda: self._as_text(number, name, path))
 
     def _as_text(self, number: int, name: str, path: Path) -> Draft:
         """A PDF's draft with its text in place of the document. Raises InputError."""

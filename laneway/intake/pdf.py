@@ -43,6 +43,14 @@ def text(data: bytes) -> str:
     return said.encode("utf-8", "replace").decode()
 
 
+def text_or_nothing(data: bytes) -> str:
+    """What a document says, "" where that cannot be had."""
+    try:
+        return text(data)
+    except NoText:
+        return ""
+
+
 def _opened(data: bytes) -> pypdf.PdfReader:
     import pypdf
 

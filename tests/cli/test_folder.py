@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import openpyxl  # type: ignore[import-untyped]
 import pytest
 
 from laneway.simulator.process import SimulatorProcess
@@ -83,6 +84,40 @@ def test_the_good_ones_succeed_and_are_paid_once(
     assert again.json["calls"] == 0
     assert simulator.stats()["completed"] == 36
     assert len(desk.rows("claims.results.jsonl")) == 36
+
+
+def test_several_files_a_spreadsheet_and_a_limit(desk: Desk, simulate: Callable[..., SimulatorProcess]) -> None:
+    simulator = simulate()
+    desk.write("ask.j2", "{{ text }}")
+    for name in ("b.txt", "a.txt", "c.md"):
+        desk.write(f"in/{name}", name)
+    asked = ("--prompt", "ask.j2", "--model", "gpt-4o", "--json")
+    assert desk.run("run", "in/b.txt", "in/a.txt", "in/c.md", *asked, "--limit", "2").json["calls"] == 2
+    assert {row["file"] for row in desk.rows("in.results.jsonl")} == {"in/a.txt", "in/b.txt"}
+    assert desk.run("run", "in/*.*", *asked, "-o", "in.results.jsonl").json["calls"] == 1
+    book = openpyxl.Workbook()
+    for row in (["Claim no", "text"], [1001, "the roof leaks"], [1002, "=HYPERLINK(1)"]):
+        book.active.append(row)
+    book.save(desk.folder / "claims.xlsx")
+    done = desk.run("run", "claims.xlsx", *asked, "-o", "out.csv", "--samples", "2")
+    assert done.json["tasks"]["succeeded"] == 4
+    head, *rows = (desk.folder / "out.csv").read_text().splitlines()
+    assert head == "Claim no,text,status,output,error,model,cost_usd"
+    assert sorted(row.partition(",")[0] for row in rows) == ["1001", "1001", "1002", "1002"]
+    assert simulator.stats()["completed"] == 7
+
+
+def test_a_mended_file_leaves_no_old_complaint(desk: Desk, simulate: Callable[..., SimulatorProcess]) -> None:
+    simulate()
+    desk.write("ask.j2", "{{ text }}")
+    desk.write("in/a.txt", "a")
+    desk.write("in/b.txt", "")
+    command = ("run", "in", "--prompt", "ask.j2", "--model", "gpt-4o", "--on-bad-input", "skip")
+    assert desk.run(*command).code == 1
+    assert desk.rows("in.bad.jsonl") == [{"file": "b.txt", "reason": "it is empty"}]
+    desk.write("in/b.txt", "b")
+    assert desk.run(*command).code == 0
+    assert not (desk.folder / "in.bad.jsonl").exists()
 
 
 CONFIG = """

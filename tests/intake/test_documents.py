@@ -265,6 +265,17 @@ class TestPdfAsText:
         with pytest.raises(InputError, match=words):
             draft.as_text()
 
+    def test_rules_that_ask_for_text_see_what_a_pdf_says(self, folder: Path) -> None:
+        (folder / "in" / "a.pdf").write_bytes(pdf("an attorney writes"))
+        (folder / "in" / "b.pdf").write_bytes(pdf())
+        rules = [{"when": {"text": "/attorney/"}, "urgency": "urgent"}]
+        conf = Config.model_validate({"rules": rules, "folder": folder})
+        assert [draft.text for draft in read(folder, conf=conf) if isinstance(draft, Draft)] == [
+            "an attorney writes",
+            "",
+        ]
+        assert [draft.text for draft in read(folder) if isinstance(draft, Draft)] == ["", ""]
+
     def test_without_pypdf_it_says_what_to_install(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         draft = self.paper(folder, pdf("x"))
         monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
