@@ -1,9 +1,8 @@
-"""``laneway explain``, ``results``: looking at tasks."""
+"""``laneway explain``: looking at one task."""
 
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -18,7 +17,6 @@ from laneway.cli.common import (
     printable,
     run_async,
 )
-from laneway.errors import UsageError
 
 if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
@@ -30,7 +28,6 @@ PREVIEW = 300  # characters of a text that are shown
 
 def register(app: typer.Typer) -> None:
     app.command("explain")(explain)
-    app.command("results")(results)
 
 
 def explain(
@@ -122,44 +119,3 @@ def _answer(task: Task) -> str:
     output = task.output or b""
     text = answer_text(Wire.CHAT, output) if task.model else output.decode("utf-8", "replace")
     return text or output.decode("utf-8", "replace")
-
-
-def results(
-    run: Annotated[int, typer.Argument(help="The run; `laneway status` lists them.")],
-    out: Annotated[
-        Path | None, typer.Option("-o", "--out", help="Default: standard output.", show_default=False)
-    ] = None,
-    config: ConfigOption = None,
-    store: StoreOption = None,
-    verbose: VerboseOption = 0,
-) -> None:
-    """Print a run's results again, from the store."""
-    lw = application(config, store, verbose)
-    run_async(_results(lw, run, out))
-
-
-async def _results(lw: Laneway, run_id: int, out: Path | None) -> None:
-    from laneway.files import open_private
-    from laneway.intake.shapes import shape_for
-    from laneway.task import State
-
-    try:
-        if lw.config.hide_content and out is None and sys.stdout.isatty():
-            raise UsageError(
-                "hide_content is set: answers are not shown on a terminal", hint="write them to a file: -o"
-            )
-        run = await lw.store.get_run(run_id)
-        shape = shape_for(out or Path("-.jsonl"), str(run.info.get("kind")), lambda: run.info.get("columns", []))
-        cursor = pruned = 0
-        write = sys.stdout.buffer.write if out is None else open_private(out, "wb").write
-        while batch := await lw.store.results_after(run, cursor, 1000):
-            there = [one for one in batch if one.state is State.SUCCEEDED and not one.pruned]
-            write(b"".join(shape.row(one) for one in there))
-            pruned += sum(one.pruned and one.state is State.SUCCEEDED for one in batch)
-            cursor = batch[-1].seq
-        if pruned:
-            sys.stdout.flush()
-            sys.stderr.write(f"{pruned:,} answers are not among them: they were pruned from the store\n")
-            raise SystemExit(1)
-    finally:
-        await lw.close()

@@ -128,6 +128,31 @@ class JsonRows:
     error_row = row
 
 
+class PlainRows:
+    """A task in a few plain fields, whatever its input was: ``laneway results --json``."""
+
+    def __init__(self) -> None:
+        self._answers = Answers()
+
+    def head(self) -> bytes:
+        return b""
+
+    def row(self, result: Result) -> bytes:
+        said = {
+            "task": result.task_id,
+            "key": result.key,
+            "type": result.type,
+            "status": result.state.value,
+            "output": _output(result, self._answers),
+            "error": dict(result.error) if result.error else None,
+            "model": result.model,
+            "cost_usd": None if result.cost is None else round(result.cost, 8),
+        }
+        return orjson.dumps(said, option=orjson.OPT_APPEND_NEWLINE)
+
+    error_row = row
+
+
 class CsvRows:
     """The same as a table. Cells that a spreadsheet would take for a formula get an apostrophe in front
     (OWASP, "CSV Injection"); plain numbers stay numbers."""
@@ -168,9 +193,11 @@ def _fields(result: Result, answers: Answers) -> dict[str, Any]:
 
 
 def _output(result: Result, answers: Answers) -> Any:
-    """The answer's text; parsed where it was asked for as JSON."""
+    """The answer's text; parsed where it was asked for as JSON, or is a Python task's value."""
     if result.state is not State.SUCCEEDED or result.output is None:
         return None
+    if result.wire is Wire.PYTHON:
+        return orjson.loads(result.output)
     if result.schema is not None:
         with contextlib.suppress(Unusable):  # never, but for answers that an earlier version took
             return answers.value(result.schema, result.wire, result.output)

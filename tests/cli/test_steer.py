@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -179,3 +180,32 @@ def test_a_choice_that_makes_no_sense_is_refused(desk: Desk) -> None:
         error = desk.run(*arguments, "--json").json["error"]
         assert said in error["message"], arguments
         assert error["hint"]
+
+
+def test_results_are_followed_from_another_process_until_the_run_has_ended(desk: Desk, simulate: Simulate) -> None:
+    simulate(latency=0.2)
+    configure(desk)
+    desk.write("in.csv", "id,text\n" + "".join(f"{i},t{i}\n" for i in range(12)))
+    running = desk.start("run", "in.csv", "--type", "ask", "-o", "out.csv")
+    until(lambda: desk.run("status", "--json").json["runs"])
+    following = desk.start("results", "1", "--follow", "--json")
+    out, err = following.communicate(timeout=60)
+    assert following.returncode == 0, err
+    rows = [json.loads(row) for row in out.splitlines()]
+    assert sorted(row["key"] for row in rows) == sorted(str(i) for i in range(12))
+    assert all(row["status"] == "succeeded" and row["output"] for row in rows)
+    running.communicate(timeout=30)
+    again = desk.run("results", "1", "-o", "again.csv")
+    assert again.code == 0
+    assert (desk.folder / "again.csv").read_text() == (desk.folder / "out.csv").read_text()
+
+
+def test_failed_rows_are_printed_on_request(desk: Desk, simulate: Simulate) -> None:
+    simulate(error_rate=1.0)
+    configure(desk, "[retry]\nmax_attempts = 1\n")
+    desk.batch("tasks.jsonl", 3, model="small")
+    desk.run("run", "tasks.jsonl")
+    assert desk.run("results", "1").out == ""
+    assert desk.run("results", "1", "--failed").out == (desk.folder / "tasks.results.jsonl.errors.jsonl").read_text()
+    plain = json.loads(desk.run("results", "1", "--failed", "--json", "--follow").out.splitlines()[0])
+    assert (plain["status"], plain["error"]["class"]) == ("failed", "transient")
