@@ -80,7 +80,8 @@ async def engine(
             words=without_words if lw.config.hide_content else None,
         )
         lw.python.inner = InnerCalls(lw.store, name, lw.clock, client, desks, dispatcher, rng, priced)
-        executors[Wire.PYTHON] = lw.python
+        if lw.python.names:  # without any, Python tasks wait for a worker that has the app
+            executors[Wire.PYTHON] = lw.python
         async with Worker(lw.store, name, lw.clock, desks, dispatcher, keep=lw.config.keep):
             try:
                 yield Engine(name, desks, dispatcher)

@@ -281,9 +281,13 @@ class Laneway:
             raise ConflictError(
                 f"the key {key!r} was used for other arguments before", hint="use another key, or leave it out"
             )
+        self.poke()
+        return Job(done.ids[0], key, lambda: self.board, decode)
+
+    def poke(self) -> None:
+        """There is new work: a worker of this process looks at once."""
         if self._poke is not None:
             self._poke()
-        return Job(done.ids[0], key, lambda: self.board, decode)
 
     async def submit_many(
         self, task: TaskFunction[..., Any] | str, items: Iterable[Any], **options: Any
@@ -307,8 +311,7 @@ class Laneway:
         prepared = [self.preparing.prepare(task, (item,), {}, Options(**options)) for item in items]
         run = await self._api_run()
         done = await self.store.submit(run, [new for new, _ in prepared], self.clock.now())
-        if self._poke is not None:
-            self._poke()
+        self.poke()
         return [Job(id_, None, lambda: self.board, decode) for id_, (_, decode) in zip(done.ids, prepared, strict=True)]
 
     @property

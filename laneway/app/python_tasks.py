@@ -131,6 +131,10 @@ class PythonTasks:
         self._threads: ThreadPoolExecutor | None = None
         self.inner: InnerCalls | None = None  # set while a worker runs
 
+    @property
+    def names(self) -> list[str]:
+        return list(self._functions)
+
     def register(self, function: TaskFunction[..., Any]) -> None:
         known = self._functions.get(function.name)
         if known is not None and known.function.__qualname__ != function.function.__qualname__:

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import orjson
-
 from laneway.app.price_lines import price_lines
+from laneway.app.routing import Routed, Routing
 from laneway.errors import BudgetError, ConflictError, InputError
 from laneway.intake.draft import BadLine, Draft
 from laneway.intake.faults import Faults
 from laneway.intake.reading import Reading
-from laneway.task import NewTask, Route, Wire
-from laneway.triage.attachments import Reader
-from laneway.triage.filters import inputs_of
-from laneway.triage.patient import Patient
-from laneway.triage.tokens import estimate_body
 
 if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
@@ -38,14 +30,6 @@ class OnBadInput(StrEnum):
     SKIP = "skip"
 
 
-@dataclass(frozen=True, slots=True)
-class Routed:
-    """A draft with its route: ready to be submitted."""
-
-    draft: Draft
-    task: NewTask
-
-
 class TakingIn:
     """Read ``chunks()`` to the end, report each chunk's fate with ``taken_in``, then call ``finish``."""
 
@@ -56,7 +40,8 @@ class TakingIn:
         self.faults = Faults(reading.name, hide_content=lw.config.hide_content)
         self.taken = self.deduplicated = self.conflicts = 0
         self.kept: Path | None = None  # where the faults are written
-        self.models: set[str] = set()  # every model of every route, fallbacks too
+        self._routing = Routing(lw, catalog)
+        self.models = self._routing.models  # every model of every route, fallbacks too
 
     def chunks(self) -> Iterator[list[Routed]]:
         """Routed tasks, ``CHUNK`` at a time, fewer of large ones. What cannot become a task goes to ``faults``."""
@@ -135,65 +120,7 @@ class TakingIn:
         now = self._lw.clock.now()
         for draft in drafts:
             try:
-                routed.append(self._with_route(draft, now))
+                routed.append(self._routing.route(draft, now))
             except InputError as error:
                 self.faults.add(draft.bad(error.message))
         return routed
-
-    def _with_route(self, draft: Draft, now: float) -> Routed:
-        """The draft's route, and the draft as its model takes it: a PDF goes as text where the model takes none."""
-        route = self._assess(draft)
-        if draft.as_text is not None and "pdf" in draft.attachments:
-            if "pdf" not in inputs_of(route.model, self._lw.config):
-                draft = draft.as_text()
-                route = self._assess(draft)
-            else:
-                able = tuple(name for name in route.fallbacks if "pdf" in inputs_of(name, self._lw.config))
-                route = route if able == route.fallbacks else dataclasses.replace(route, fallbacks=able)
-        if "image" in draft.attachments:
-            draft = dataclasses.replace(draft, input_tokens=self._seen_by(route.model, draft))
-        return Routed(draft, self._task(draft, route, now))
-
-    def _seen_by(self, name: str, draft: Draft) -> int:
-        """Tokens of the draft for this model: pictures are counted differently by each."""
-        model = self._catalog.model(name)
-        reader = Reader(model.id, any(account.wire is Wire.MESSAGES for account in model.accounts))
-        return estimate_body(draft.spec.wire, orjson.loads(draft.body), reader)
-
-    def _assess(self, draft: Draft) -> Route:
-        """Raises InputError when no model can take the draft or a model is not known."""
-        route = self._lw.triage.assess(
-            Patient(
-                type=draft.spec.type,
-                text=draft.text,
-                input_tokens=draft.input_tokens,
-                pins=draft.pins,
-                tags=draft.tags,
-                fields=draft.fields,
-                output_tokens=draft.output_tokens,
-                key=draft.key,
-                refused_by=draft.refused_by,
-                attachments=draft.attachments,
-                pdf_as_text=draft.as_text is not None,
-            )
-        )
-        for name in (route.model, *route.fallbacks):
-            if name not in self.models:
-                self._catalog.model(name)
-                self.models.add(name)
-        return route
-
-    def _task(self, draft: Draft, route: Route, now: float) -> NewTask:
-        due_at = now + self._lw.config.target_wait(route.urgency)
-        return NewTask(
-            body=draft.body,
-            spec=draft.spec,
-            route=route,
-            due_at=due_at if draft.deadline is None else min(due_at, draft.deadline),
-            key=draft.key,
-            input_tokens=draft.input_tokens,
-            output_tokens=draft.output_tokens,
-            record=draft.record,
-            deadline=draft.deadline,
-            tags=draft.tags,
-        )

@@ -362,6 +362,8 @@ class Dispatcher:
     # asking -------------------------------------------------------------------------------------------------------
     def _admit(self, model: str, size: Size, now: float) -> Admission | Blocked | None:
         if not model:
+            if Wire.PYTHON not in self._executors:
+                return Blocked(None, "no_app")  # another process has the functions
             return Blocked(None, "python_slots") if self._python >= PYTHON_IN_FLIGHT else None
         return self.desks.admit(model, size, now)
 

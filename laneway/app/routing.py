@@ -1,0 +1,95 @@
+"""From one draft to a task with its route, for every way in: a file's lines, a request to the server."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import orjson
+
+from laneway.intake.draft import Draft
+from laneway.task import NewTask, Route, Wire
+from laneway.triage.attachments import Reader
+from laneway.triage.filters import inputs_of
+from laneway.triage.patient import Patient
+from laneway.triage.tokens import estimate_body
+
+if TYPE_CHECKING:
+    from laneway.app.laneway import Laneway
+    from laneway.providers.catalog import Catalog
+
+
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """A draft with its route: ready to be submitted."""
+
+    draft: Draft
+    task: NewTask
+
+
+class Routing:
+    """``models`` gathers every model of every route, fallbacks too."""
+
+    def __init__(self, lw: Laneway, catalog: Catalog) -> None:
+        self._lw = lw
+        self._catalog = catalog
+        self.models: set[str] = set()
+
+    def route(self, draft: Draft, now: float) -> Routed:
+        """The draft's route, and the draft as its model takes it: a PDF goes as text where the model takes none."""
+        route = self._assess(draft)
+        if draft.as_text is not None and "pdf" in draft.attachments:
+            if "pdf" not in inputs_of(route.model, self._lw.config):
+                draft = draft.as_text()
+                route = self._assess(draft)
+            else:
+                able = tuple(name for name in route.fallbacks if "pdf" in inputs_of(name, self._lw.config))
+                route = route if able == route.fallbacks else dataclasses.replace(route, fallbacks=able)
+        if "image" in draft.attachments:
+            draft = dataclasses.replace(draft, input_tokens=self._seen_by(route.model, draft))
+        return Routed(draft, self._task(draft, route, now))
+
+    def _seen_by(self, name: str, draft: Draft) -> int:
+        """Tokens of the draft for this model: pictures are counted differently by each."""
+        model = self._catalog.model(name)
+        reader = Reader(model.id, any(account.wire is Wire.MESSAGES for account in model.accounts))
+        return estimate_body(draft.spec.wire, orjson.loads(draft.body), reader)
+
+    def _assess(self, draft: Draft) -> Route:
+        """Raises InputError when no model can take the draft or a model is not known."""
+        route = self._lw.triage.assess(
+            Patient(
+                type=draft.spec.type,
+                text=draft.text,
+                input_tokens=draft.input_tokens,
+                pins=draft.pins,
+                tags=draft.tags,
+                fields=draft.fields,
+                output_tokens=draft.output_tokens,
+                key=draft.key,
+                refused_by=draft.refused_by,
+                attachments=draft.attachments,
+                pdf_as_text=draft.as_text is not None,
+            )
+        )
+        for name in (route.model, *route.fallbacks):
+            if name not in self.models:
+                self._catalog.model(name)
+                self.models.add(name)
+        return route
+
+    def _task(self, draft: Draft, route: Route, now: float) -> NewTask:
+        due_at = now + self._lw.config.target_wait(route.urgency)
+        return NewTask(
+            body=draft.body,
+            spec=draft.spec,
+            route=route,
+            due_at=due_at if draft.deadline is None else min(due_at, draft.deadline),
+            key=draft.key,
+            input_tokens=draft.input_tokens,
+            output_tokens=draft.output_tokens,
+            record=draft.record,
+            deadline=draft.deadline,
+            tags=draft.tags,
+        )

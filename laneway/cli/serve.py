@@ -1,0 +1,75 @@
+"""``laneway serve``: an OpenAI-compatible endpoint whose requests are durable tasks."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from laneway.cli.common import ConfigOption, JsonOption, StoreOption, VerboseOption, application, print_json, run_async
+from laneway.cli.worker import load_app
+from laneway.errors import ConfigError, UsageError
+
+MEGABYTE = 1_000_000
+
+
+def register(app: typer.Typer) -> None:
+    app.command("serve")(serve)
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on; others than loopback need a token.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0: any free one.")] = 8080,
+    token_env: Annotated[
+        str, typer.Option(help="Variable with the token that clients send as their API key.")
+    ] = "LANEWAY_TOKEN",  # noqa: S107 - a variable's name
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(help="A Host name that is served; may be given again.", show_default=False),
+    ] = None,
+    urgency: Annotated[str, typer.Option(help="Of requests that name none.")] = "urgent",
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds a client may wait; the task goes on.")] = 600,
+    drain: Annotated[float, typer.Option(min=1, help="Seconds that open requests have at the end.")] = 30,
+    max_body: Annotated[int, typer.Option(min=1, help="Largest request, in MB.")] = 64,
+    config: ConfigOption = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = 0,
+) -> None:
+    """Serve Chat Completions, Responses and Embeddings in OpenAI's format.
+
+    Every request is a durable task, triaged where its model is "auto", within the limits of its account. A worker
+    runs in this process. Ctrl-C and SIGTERM answer what is open and finish what is in flight.
+    """
+    settings = application(config, store, verbose)
+    try:
+        from laneway.server.guard import access
+        from laneway.server.serving import ServeOptions
+        from laneway.server.serving import serve as serve_until_stopped
+    except ImportError as error:
+        raise ConfigError(
+            f"laneway serve needs {error.name}", hint="install it with: pip install 'laneway[serve]'"
+        ) from error
+    reference = settings.config.app
+    lw = settings if reference is None else load_app(reference, settings.config.folder)
+    if lw is not settings and store is not None:
+        lw.use_store(store)
+    try:
+        level = lw.config.urgency_of(urgency)
+    except ValueError as error:
+        raise UsageError(str(error), hint="see `laneway serve --help`") from None
+    token = os.environ.get(token_env, "").strip() or None
+    options = ServeOptions(
+        host, port, access(host, token, allow_host or []), level, timeout, drain, max_body * MEGABYTE
+    )
+
+    def ready(url: str) -> None:
+        if as_json:
+            print_json({"url": url, "pid": os.getpid()})
+        else:
+            sys.stdout.write(f"laneway serves {url} (Ctrl-C ends it)\n")
+            sys.stdout.flush()
+
+    run_async(serve_until_stopped(lw, options, ready))

@@ -1,0 +1,1 @@
+"""Laneway over HTTP: an OpenAI-compatible endpoint whose requests are durable tasks."""

@@ -1,0 +1,87 @@
+"""Running the server: its socket, its signals, its end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from laneway.errors import UsageError
+from laneway.server.guard import Access, Guard
+from laneway.server.openai_api import application
+from laneway.task import Urgency
+
+if TYPE_CHECKING:
+    from laneway.app.laneway import Laneway
+
+
+@dataclass(frozen=True, slots=True)
+class ServeOptions:
+    host: str
+    port: int  # 0: any free one
+    access: Access
+    urgency: Urgency
+    patience: float  # seconds a client may wait for an answer
+    drain: float  # seconds that open requests have at the end
+    largest: int  # bytes of a request
+
+
+class _Server(uvicorn.Server):
+    """With the signals handled by the loop, so that the end is ours, and a word when it is ready."""
+
+    ready: Callable[[], None]
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self.ready()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
+
+
+async def serve(lw: Laneway, options: ServeOptions, ready: Callable[[str], None]) -> None:
+    """Until SIGTERM or Ctrl-C: then no new requests, open ones get their answers, what is in flight is finished.
+    ``ready`` is told the base URL. Raises UsageError when the address cannot be used."""
+    lw.catalog.check(lw.catalog.models())
+    listener = _listen(options.host, options.port)
+    app = application(lw, urgency=options.urgency, patience=options.patience, largest=options.largest)
+    server = _Server(
+        uvicorn.Config(
+            Guard(app, options.access, options.largest),
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            lifespan="on",
+            timeout_graceful_shutdown=max(1, round(options.drain)),
+        )
+    )
+    host = f"[{options.host}]" if ":" in options.host else options.host
+    url = f"http://{host}:{listener.getsockname()[1]}/v1"
+    server.ready = lambda: ready(url)
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        listener.close()
+        await lw.close()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=512)
+    except OSError as error:
+        raise UsageError(
+            f"{host}:{port} cannot be listened on: {error.strerror or error}",
+            hint="choose another --port (0: any free one) or --host",
+        ) from error
