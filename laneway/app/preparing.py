@@ -113,7 +113,7 @@ class Preparing:
         if task.wire is Wire.PYTHON:
             return self._python.find(task.type).decode_result(output)
         if task.type in self._config.types:
-            return self._prompt(task.type).asked.decode(output)
+            return self._prompt(task.type).asked.decode(output, task.wire)
         from laneway.providers.chat import answer_text
 
         return answer_text(task.wire, output)

@@ -13,6 +13,7 @@ from laneway.config.code import is_reference, load_object
 from laneway.config.models import CheckConfig, Config, TypeConfig
 from laneway.errors import ConfigError
 from laneway.providers.chat import answer_text
+from laneway.providers.reading import Unusable
 from laneway.providers.schemas import BadSchema, Validator
 from laneway.providers.validate import Answers
 from laneway.task import Wire
@@ -29,6 +30,7 @@ class Asked:
     def __init__(self, config: Config, name: str, settings: TypeConfig) -> None:
         self.schema: Mapping[str, Any] | None = None
         self.checks: tuple[Mapping[str, Any], ...] = ()
+        self._name = name
         self._model: Any = None  # a pydantic TypeAdapter
         self._answers = Answers()
         if settings.output is not None:
@@ -40,12 +42,19 @@ class Asked:
         """What is asked of answers to finished bodies, which are handed on as they are."""
         return self.checks if self.schema is None else ({"schema": self.schema, "exact": True}, *self.checks)
 
-    def decode(self, output: bytes) -> Any:
-        """A Chat Completions answer as the caller wants it: text, the parsed value, or an instance of the model."""
+    def decode(self, output: bytes, wire: Wire = Wire.CHAT) -> Any:
+        """An answer as the caller wants it: text, the parsed value, or an instance of the model. Raises ConfigError
+        when the config asks for something else today than it did when the answer came."""
         if self.schema is None:
-            return answer_text(Wire.CHAT, output)
-        value = self._answers.value(self.schema, Wire.CHAT, output)
-        return value if self._model is None else self._model.validate_json(orjson.dumps(value))
+            return answer_text(wire, output)
+        try:
+            value = self._answers.value(self.schema, wire, output)
+            return value if self._model is None else self._model.validate_json(orjson.dumps(value))
+        except (Unusable, ValueError) as error:  # pydantic's ValidationError is a ValueError
+            raise ConfigError(
+                f"the answer is not what [types.{self._name}] output asks for: {error}",
+                hint="the type has changed since it was answered; `laneway explain` shows the answer as it is",
+            ) from None
 
     def _output(self, folder: Path, output: str, place: str) -> None:
         if not is_reference(output):

@@ -240,3 +240,27 @@ def test_any_mix_of_limits_is_kept_and_every_task_ends(
         concurrency=slots,
         latency=lambda rng: latency * rng.lognormvariate(0, 0.2),
     )
+
+
+def test_after_two_unusable_answers_the_next_model_begins_afresh() -> None:
+    unusable = Failure(FailureClass.OUTPUT, "not_json", "no JSON")
+
+    async def then(world: World, stop: Stop) -> None:
+        assert world.provider.complaints == [("small", 0), ("small", 1), ("strong", 0), ("strong", 1)]
+        (done,) = await world.store.get_tasks([1])
+        assert (done.state, done.attempts) == (State.FAILED, 4), "max_attempts, over both models"
+
+    spec = Spec("review", Wire.CHAT, max_attempts=4)
+    in_world([task("a", spec=spec, fallbacks=("strong",))], then, fault=lambda at, model: unusable)
+
+
+def test_a_task_whose_check_is_not_here_fails_without_a_call() -> None:
+    async def then(world: World, stop: Stop) -> None:
+        assert world.provider.starts == []
+        (done,) = await world.store.get_tasks([1])
+        assert done.state is State.FAILED
+        assert done.error is not None
+        assert done.error["code"] == "check_missing"
+        assert "bring it" in done.error["message"]
+
+    in_world([task("a", spec=Spec("review", Wire.CHAT, checks=({"function": "m:f"},)))], then)

@@ -14,6 +14,7 @@ from laneway.dispatch.calls import ModelCalls
 from laneway.dispatch.desk import Desk
 from laneway.dispatch.desks import Desks
 from laneway.dispatch.dispatcher import Dispatcher, Scope, Stop
+from laneway.errors import ConfigError
 from laneway.providers.complaints import Complaint
 from laneway.providers.model import Account, Limits, Model, Reply
 from laneway.providers.validate import OutputCheck
@@ -41,6 +42,7 @@ class Provider:
     rng: random.Random = field(default_factory=lambda: random.Random(1))
     starts: list[tuple[float, str, str]] = field(default_factory=list)  # (when, model, body)
     accounts: list[tuple[float, str]] = field(default_factory=list)  # (when, account) of each start
+    complaints: list[tuple[str, int]] = field(default_factory=list)  # (model asked, unusable answers it is shown)
     refused: int = 0
     in_flight: int = 0
     most_in_flight: int = 0
@@ -62,6 +64,7 @@ class Provider:
             self.refused += 1
             return Reply(None, None, REFUSED, 0.0)
         self.starts.append((at, model.name, body.decode()))
+        self.complaints.append((model.name, complaint.times if complaint else 0))
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         self.accounts.append((at, account.name))
@@ -105,7 +108,7 @@ class World:
 
 
 def no_code(reference: str) -> None:
-    raise AssertionError(f"no check names {reference}")
+    raise ConfigError(f"{reference} is not here", hint="bring it")
 
 
 async def no_record(task: Claimed) -> dict[str, object]:

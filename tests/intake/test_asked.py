@@ -87,6 +87,12 @@ def test_a_model_with_validators_of_its_own_is_asked_as_well(folder: Path) -> No
     assert check["model"].endswith(":Strict")
 
 
+def test_an_answer_to_an_earlier_question_is_said_to_be_one(folder: Path) -> None:
+    for settings in ('output = "schema.json"\n', 'output = "shapes:Strict"\n'):
+        with pytest.raises(ConfigError, match=r"not what \[types.t\] output asks for"):
+            prompt_type(folder, settings).asked.decode(answer('{"total": -1}'))
+
+
 def test_a_dataclass_will_do(folder: Path) -> None:
     made = prompt_type(folder, 'output = "shapes:Point"\n')
     assert made.asked.decode(answer('{"x": 1}')).x == 1
