@@ -42,7 +42,8 @@ SCHEMA = {
 def run(repeat: int) -> dict[str, Any]:
     runs = [_once(seed) for seed in range(1, repeat + 1)]
     return {
-        "valid": min(one["valid"] for one in runs),
+        "valid": round(sum(one["valid"] for one in runs) / len(runs), 5),
+        "valid_least": min(one["valid"] for one in runs),
         "wanted": 0.995,
         "expected": round(1 - (MALFORMED - FOUND) ** ATTEMPTS, 5),
         "blind_retries_alone": round(1 - MALFORMED**ATTEMPTS, 5),

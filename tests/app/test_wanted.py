@@ -54,7 +54,7 @@ class Point:
 
 @pytest.fixture(scope="module")
 def simulator() -> Iterator[SimulatorProcess]:
-    with SimulatorProcess(latency=0.01, malformed_rate=0.3, seed=9) as running:
+    with SimulatorProcess(latency=0.01, malformed_rate=0.1, seed=9) as running:
         yield running
 
 
