@@ -14,6 +14,10 @@ def notes_of(found: Estimate, setting: Setting) -> Iterator[str]:
     """The weightiest first."""
     for name in found.unpriced:
         yield f"no price is known for {name}: its cost is unknown, not nothing"
+    fallbacks = {name for one in found.ways for name in one.way.fallbacks}
+    for name in sorted(fallbacks.difference(found.unpriced)):
+        if setting.models[name].input_price is None or setting.models[name].output_price is None:
+            yield f"no price is known for the fallback {name}: what goes there costs more than is counted here"
     new = [one for one in found.ways if one.past is None]
     yield from _without_history(new)
     if unbounded := sum(one.tasks for one in new if not one.way.bounded):

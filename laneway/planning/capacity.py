@@ -34,10 +34,11 @@ class Slots:
         """Call seconds that fit into so many seconds."""
         if not self.doubling_s or self.most <= self.start:
             return self.start * seconds
-        until = self.doubling_s * math.log2(self.most / self.start)
-        grown = min(seconds, until)
-        done = self.start * self.doubling_s / math.log(2) * (2 ** (grown / self.doubling_s) - 1)
-        return done + self.most * max(0.0, seconds - until)
+        done, slots, left = 0.0, self.start, seconds
+        while slots < self.most and left > self.doubling_s:
+            done += slots * self.doubling_s
+            slots, left = min(2 * slots, self.most), left - self.doubling_s
+        return done + slots * left
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,8 +26,10 @@ from laneway.providers.model import Account, Model
 # Azure judges over 1 to 10 s, Together per second. A server on this machine is taken at its word.
 FULL_MINUTE_S = 60.0
 AT_ONCE_S = {"azure": 10.0, "together": 1.0}
-UNEVEN = 1.1  # how much longer a limit takes in practice than by its rate
+UNEVEN = 1.07  # how much longer a limit takes in practice than by its rate
 CALLS_A_SECOND = Range(250.0, 2000.0)  # what one process of Laneway can do, on a slow and on a fast machine
+JITTER = 0.75  # of the longest wait between tries: an unlucky draw
+LEARNING_CALLS = 2.0  # times a call that a run's start is held back where more is reserved than will be used
 START_S = 0.5  # until the first call, at most
 INTAKE_S = 0.0005  # a task, at most
 
@@ -125,6 +127,7 @@ def _time(expected: Sequence[Expectation], setting: Setting, history: History) -
         max(0.0, worst - binding.seconds),
         max(one.longest_s for one in expected) - a_call,
         max(_retries(one) for one in expected),
+        max(_learning(one, setting) for one in expected),
         START_S + tasks * INTAKE_S,
     )
     high = binding.seconds + a_call + math.hypot(*misfortunes)
@@ -137,8 +140,19 @@ def _retries(one: Expectation) -> float:
     if one.failed <= 0:
         return 0.0
     tries = math.ceil(math.log(one.tasks + 1) / -math.log(min(0.9, one.failed)))
-    waits = sum(min(LONGEST_DELAY_S, FIRST_DELAY_S * 2.0**n) for n in range(min(tries, 10)))
+    waits = sum(min(LONGEST_DELAY_S, FIRST_DELAY_S * 2.0**n) * JITTER for n in range(min(tries, 10)))
     return waits + tries * one.call_s.middle
+
+
+def _learning(one: Expectation, setting: Setting) -> float:
+    """Seconds lost at the start, where a limit counts what is written and more was reserved for it."""
+    for account in setting.models[one.way.model].accounts:
+        limits = account.limits
+        if account.charges_max_tokens or (limits.output_tokens_per_minute or limits.tokens_per_minute) is None:
+            continue
+        unused = 1 - one.output_tokens.middle / max(1.0, one.reserved_tokens)
+        return LEARNING_CALLS * one.call_s.middle * max(0.0, unused)
+    return 0.0
 
 
 def _name(binding: Needed, a_call: float) -> str | None:
@@ -196,6 +210,6 @@ def _found_slots(
         case "fast":
             return unknown_slots(min(one.low for one in call_s))
         case "slow":
-            return unknown_slots(2 * max(one.high for one in call_s), max(float(START), seen))
+            return unknown_slots(3 * max(one.high for one in call_s), max(float(START), seen))
         case _:
             return unknown_slots(max(one.middle for one in call_s), max(float(2 * START), seen))
