@@ -154,6 +154,8 @@ class Delivery:
 
     async def _tell(self, task: Task) -> bool:
         """False when the duty was lost before it succeeded."""
+        if task.pruned and task.state is State.SUCCEEDED:
+            return self._skip(task, "its result was pruned before it could be told")
         for delay in (*DELAYS, None):
             try:
                 ended = Ended(
@@ -174,9 +176,10 @@ class Delivery:
                 await _any(delay, self._stopping)
                 if self._stopping.is_set() or not await self._has_duty():
                     return False  # the next worker goes on with this task
-        log.error(
-            "callback %s raised %d times at task %d: it is skipped", self._callback.name, len(DELAYS) + 1, task.id
-        )
+        return self._skip(task, f"it raised {len(DELAYS) + 1} times")
+
+    def _skip(self, task: Task, why: str) -> bool:
+        log.error("callback %s: task %d is skipped: %s", self._callback.name, task.id, why)
         if self._place is not None:
             self._place.skipped.append(task.id)
         return True

@@ -133,11 +133,35 @@ async def test_a_callback_that_raises_is_called_again_and_then_skipped(
         await told(heard, 6)
     assert [ended.value for ended in heard] == [1, 1, 1, 2, 2, 3]
     assert [record.message for record in caplog.records if record.levelno == logging.ERROR] == [
-        "callback shy raised 3 times at task 1: it is skipped"
+        "callback shy: task 1 is skipped: it raised 3 times"
     ]
     saved = await lw.store.load_state("callback:shy")
     assert saved is not None
     assert saved[0]["skipped"] == [1]
+    await lw.close()
+
+
+async def test_a_result_that_was_pruned_untold_is_skipped_and_not_told_as_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    heard: list[Ended] = []
+    lw = application(tmp_path)
+    lw.on_result("halve", name="late")(lambda ended: None)
+    async with lw.worker():
+        pass
+    await lw.close()
+    elsewhere = application(tmp_path)
+    async with elsewhere.worker():
+        await (await elsewhere.submit("halve", 4)).result(20)
+        await elsewhere.store.prune(elsewhere.clock.now() + 1)
+    await elsewhere.close()
+    lw = application(tmp_path)
+    lw.on_result("halve", name="late")(heard.append)
+    async with lw.worker():
+        await (await lw.submit("halve", 8)).result(20)
+        await told(heard, 1)
+    assert [ended.value for ended in heard] == [4]
+    assert "task 1 is skipped: its result was pruned" in caplog.text
     await lw.close()
 
 

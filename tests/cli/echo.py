@@ -15,6 +15,10 @@ WAYS = ("answer", "bad request", "gone wrong", "error in a 200", "redirect", "pa
 class _Echo(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
+    def do_GET(self) -> None:
+        key = self.headers.get("x-secret") or self.headers.get("authorization", "").removeprefix("Bearer ")
+        self._say(418, {"error": {"message": f"you sent {key}", "code": key}})
+
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
         prompt = asked["messages"][-1]["content"]
@@ -40,7 +44,7 @@ class _Echo(BaseHTTPRequestHandler):
         self._send(status, json.dumps(data).encode(), "application/json", **headers)
 
     def _send(self, status: int, body: bytes, kind: str, **headers: str) -> None:
-        key = self.headers.get("x-secret") or self.headers["authorization"]
+        key = self.headers.get("x-secret") or self.headers.get("authorization")
         self.send_response(status)
         for name, value in {"content-type": kind, "x-request-id": f"req-{key}", **headers}.items():
             self.send_header(name, value)

@@ -87,6 +87,19 @@ def test_the_key_turns_up_nowhere(desk: Desk, provider: str, way: str) -> None:
     nowhere(desk, *(f"{done.out}{done.err}" for done in (shown, plain, *others)))
 
 
+def test_neither_do_the_commands_that_look_around(desk: Desk, provider: str) -> None:
+    work_in(desk, provider, "well-known variable")
+    desk.env["ANTHROPIC_BASE_URL"] = f"https://me:{CANARY.replace('/', '')}@api.anthropic.com"
+    desk.env["ANTHROPIC_API_KEY"] = CANARY
+    desk.batch("tasks.jsonl", 2, model="small")
+    looks = [("doctor",), ("doctor", "--call", "--json", "-vv"), ("plan", "tasks.jsonl", "--json"), ("trust", "--list")]
+    said = [desk.run(*look) for look in looks]
+    desk.env.pop("LANEWAY_CONFIG")
+    desk.write("records.csv", "id,text\n1,hello\n")
+    said += [desk.run("init", "--yes"), desk.run("doctor", "-vv"), desk.run("run", "records.csv", "-vv")]
+    nowhere(desk, *(f"{done.out}{done.err}" for done in said))
+
+
 def test_a_worker_and_its_tasks_do_not_tell_it(desk: Desk, provider: str) -> None:
     work_in(desk, provider, "own variable")
     app = """

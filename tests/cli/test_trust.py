@@ -160,3 +160,14 @@ def test_settings_that_would_mislead(cloned: Desk, line: str, said: str) -> None
     assert done.code == 2
     assert said in done.err
     assert CANARY not in done.err
+
+
+def test_doctor_asks_for_the_word_and_believes_it(cloned: Desk) -> None:
+    cloned.env["HTTPS_PROXY"] = "http://127.0.0.1:9"  # so that nothing is looked up or leaves this machine
+    before = cloned.run("doctor")
+    assert "would send OPENAI_API_KEY to collector.invalid" in before.out
+    assert "laneway trust main" in before.out
+    cloned.run("trust", "main")
+    after = cloned.run("doctor")
+    assert "would send" not in after.out
+    assert CANARY not in before.out + after.out

@@ -14,6 +14,7 @@ from pathlib import Path
 from laneway.app.settings import open_store, sqlite_path, store_url
 from laneway.config.load import load
 from laneway.config.models import Config
+from laneway.config.trusted import TrustBook, trust_file
 from laneway.errors import AuthError, LanewayError
 from laneway.logs import Redactor
 from laneway.providers.catalog import Catalog
@@ -59,7 +60,10 @@ async def examine(question: Question) -> list[Finding]:
     redactor = Redactor()
     found = [_program()]
     config = _config(question, found)
-    catalog = Catalog(config, question.env, secrets=redactor.add)
+    trusted = TrustBook(trust_file(question.env))
+    catalog = Catalog(
+        config, question.env, secrets=redactor.add, trusts=lambda pairing: trusted.since(pairing) is not None
+    )
     uses = _accounts(config, catalog, question.env, found)
     store, stored = await _store(question, config, found)
     try:
