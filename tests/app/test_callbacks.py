@@ -185,6 +185,8 @@ async def main():
             await lw.submit("halve", 2)
             await lw.submit("halve", 4)
             await asyncio.sleep(20)
+        while len((Path(sys.argv[1]) / "heard.txt").read_text().split()) < 3:  # the second may have been in flight
+            await asyncio.sleep(0.01)
 
 asyncio.run(main())
 """
