@@ -61,12 +61,17 @@ class TestCsv:
         text = written([["id", "text"], *([str(n), "plain"] for n in range(100_000)), ["x", GERMAN]])
         assert records(tmp_path, text.encode("cp1252"))[-1] == {"id": "x", "text": GERMAN}
 
+    def test_few_words_among_many_plain_ones_are_enough(self, tmp_path: Path) -> None:
+        text = "id,text\n" + "1,plain\n" * 20_000 + "2,Größe\n3,50 €\n"
+        assert [record["text"] for record in records(tmp_path, text.encode("cp1252"))[-2:]] == ["Größe", "50 €"]
+
     @pytest.mark.parametrize(
         ("text", "record"),
         [
             ('id;text\n1;"a, b, c, d"\n2;"e, f"\n', {"id": "1", "text": "a, b, c, d"}),
             ('"a;b;c;d";"id"\n"x;y";1\n', {"a;b;c;d": "x;y", "id": "1"}),
             ('text,n\n"one;two;three\nfour;five",2\n', {"text": "one;two;three\nfour;five", "n": "2"}),
+            ("id,note; old; new\n1,hello\n2,you\n", {"id": "1", "note; old; new": "hello"}),
             ("text\njust, some; words\n", None),
             ("text\nhello\n", {"text": "hello"}),
             ("sep=;\nid;text\n1;a,b\n", {"id": "1", "text": "a,b"}),
