@@ -124,6 +124,12 @@ class Desks:
         assert blocked is not None
         return blocked
 
+    def others(self, model_name: str, desk: Desk) -> list[str]:
+        """The model's other accounts that are not paused."""
+        model = self.model(model_name)
+        names = [account.name for account in model.accounts] if model else []
+        return [name for name in names if name != desk.name and self._desks[name].paused is None]
+
     def forgive(self, account: str) -> None:
         """Somebody says that the failure which paused this account is mended."""
         if desk := self._desks.get(account):

@@ -314,7 +314,8 @@ class Dispatcher:
             now = self.clock.now()
             down = False
             if admission is not None:
-                self._learn(admission, seen, now, first_try=task.attempts + task.refusals == 0)
+                first_try = task.attempts + task.refusals == 0
+                self._learn(admission, seen, now, model=task.model, first_try=first_try)
                 down = not admission.desk.breaker.closed
                 if reply.usage is not None:
                     self._calibration.learn(task.model, task.input_tokens, task.output_tokens, reply.usage)
@@ -336,12 +337,15 @@ class Dispatcher:
             self._python -= not task.model
             self._wake.set()
 
-    @staticmethod
-    def _learn(admission: Admission, reply: Reply, now: float, *, first_try: bool) -> None:
+    def _learn(self, admission: Admission, reply: Reply, now: float, *, model: str, first_try: bool) -> None:
         desk, went = admission.desk, admission.desk.paused is None
         desk.settle(admission, reply, now, first_try=first_try)
         if went and desk.paused is not None:
-            log.warning("account %s is paused: %s", desk.name, desk.paused)
+            others = self.desks.others(model, desk)
+            if others:
+                log.warning("account %s is paused: %s; its work goes to %s", desk.name, desk.paused, ", ".join(others))
+            elif self._scope.run_id is None:  # a run says it at its end
+                log.warning("account %s is paused: %s", desk.name, desk.paused)
 
     def _settled(self, task: Claimed, settlement: Settlement, accepted: bool) -> None:
         self._wake.set()

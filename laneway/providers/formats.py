@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from laneway.config.models import AccountConfig, Config, ModelConfig
+from laneway.config.models import AccountConfig, Config
 from laneway.providers.presets import Preset, presets
 from laneway.providers.translate import FORMATS, ways
 from laneway.task import Wire
@@ -55,7 +55,8 @@ def abilities(config: Config, model: str) -> Abilities:
     """Of a configured model, or of a provider's id where none is configured. An account or provider that does not exist
     is taken for one of OpenAI's family: the catalog says what is wrong with it."""
     known = presets()
-    settings = settings_of(config, model)
+    own = known_as(config, model)
+    settings = config.models[own] if own else None
     names = settings.account_names if settings else tuple(config.accounts) if len(config.accounts) == 1 else ()
     if not names:
         accounts = {provider: AccountConfig(provider=provider) for provider in [implicit_provider(model)]}
@@ -69,10 +70,11 @@ def abilities(config: Config, model: str) -> Abilities:
     return Abilities(formats, inputs, settings.context_window if settings else None)
 
 
-def settings_of(config: Config, model: str) -> ModelConfig | None:
-    """A configured model's, by its name, else by its provider's id."""
-    own = config.models.get(model)
-    return own or next((settings for settings in config.models.values() if settings.id == model), None)
+def known_as(config: Config, model: str) -> str | None:
+    """The configured name of a model that is named so, else of one with that provider's id; None when there is none."""
+    if model in config.models:
+        return model
+    return next((name for name, settings in config.models.items() if settings.id == model), None)
 
 
 def has_responses(preset: Preset, account: AccountConfig) -> bool:

@@ -25,7 +25,7 @@ class Filters:
     """What each model takes, worked out once. ``fits``: one more filter, asked last."""
 
     def __init__(self, config: Config, fits: Fits | None = None) -> None:
-        self._config = config
+        self.config = config
         self._fits = fits
         self._abilities: dict[str, Abilities] = {}
 
@@ -35,7 +35,7 @@ class Filters:
         if known is None:
             if len(self._abilities) >= MOST_MODELS:
                 self._abilities.clear()
-            known = self._abilities[model] = abilities(self._config, model)
+            known = self._abilities[model] = abilities(self.config, model)
         return known
 
     def cannot(self, model: str, patient: Patient, *, pinned: bool = False) -> Reason | None:

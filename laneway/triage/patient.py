@@ -17,6 +17,7 @@ class Pins:
     urgency: Urgency | None = None
     model: str | None = None
     by: str = "the task"  # who fixed it, for the explanation: "the task", "--model", …
+    asked: str | None = None  # not fixed: the model that the request itself names, taken where nothing else says one
 
 
 @dataclass(frozen=True, slots=True)

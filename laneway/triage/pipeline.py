@@ -13,6 +13,7 @@ from typing import Any
 
 from laneway.config.models import Config
 from laneway.errors import InputError
+from laneway.providers.formats import known_as
 from laneway.task import Route, Urgency
 from laneway.triage.conditions import BUILT_IN, field_getter
 from laneway.triage.filters import Filters, Fits, Reason
@@ -99,6 +100,8 @@ class Triage:
                 else:
                     chart.fill(name, one.value, one.reason)
         if patient.needs_model and "model" not in chart.filled:
+            self._take_what_it_asks(patient, chart)
+        if patient.needs_model and "model" not in chart.filled:
             raise self._no_model(patient, chart)
         return self._interned(chart)
 
@@ -134,12 +137,13 @@ class Triage:
         if not patient.needs_model:
             chart.filled["model"], chart.filled["fallbacks"] = "", _NONE
         elif pins.model is not None:
-            if why := self._cannot(pins.model, patient, pinned=True):
+            model = known_as(self._config, pins.model) or pins.model  # it may be pinned by the provider's id
+            if why := self._cannot(model, patient, pinned=True):
                 raise InputError(
-                    f"model {pins.model}, {reason}: {why.text}",
+                    f"model {model}, {reason}: {why.text}",
                     hint="choose another model for it, or leave it to triage",
                 )
-            chart.fill("model", pins.model, reason)
+            chart.fill("model", model, reason)
             chart.filled["fallbacks"] = _NONE
         return chart
 
@@ -166,6 +170,14 @@ class Triage:
         chart.fill("model", fit[0], name + instead)
         if len(fit) > 1:
             chart.fill("fallbacks", fit[1:], name)
+
+    def _take_what_it_asks(self, patient: Patient, chart: _Chart) -> None:
+        """Nothing says which model: the one that the request itself names, if it is one of ours."""
+        asked = patient.pins.asked
+        if asked is not None and self._config.models:
+            asked = known_as(self._config, asked)
+        if asked is not None:
+            self._take_model(asked, _NONE, "the request asks for it", patient, chart)
 
     def _take_fallbacks(self, fallbacks: tuple[str, ...], name: str, patient: Patient, chart: _Chart) -> None:
         if "fallbacks" not in chart.filled and (fit := self._fit(fallbacks, patient, chart)):

@@ -54,5 +54,5 @@ def test_a_run_goes_on_when_one_of_the_keys_is_refused(two_keys: Desk, simulate:
     assert done.code == 0, done.err
     assert done.json["tasks"]["succeeded"] == 200
     assert simulator.stats()["by_key"]["sk-second-2222"]["completed"] == 200
-    assert "account first is paused: Incorrect API key provided" in done.err
+    assert "account first is paused: Incorrect API key provided.; its work goes to second" in done.err
     assert simulator.stats()["unauthorized"] <= 20, "the refused key is not tried again"

@@ -256,6 +256,19 @@ def test_what_cannot_be_carried_over_takes_the_model_out_of_the_route(desk: Desk
     assert fallback["route"]["fallbacks"] == []
 
 
+def test_a_body_that_only_its_own_provider_takes_goes_there(desk: Desk, pair: Callable[..., Pair]) -> None:
+    """The default cannot take it, and no rule speaks of it: the model that it names itself can."""
+    sides = pair()
+    desk.env["LANEWAY_DEFAULTS__FALLBACKS"] = "[]"
+    batch(desk, [messages("a question", top_k=5), messages("a question")])
+    done = desk.run("run", "tasks.jsonl", "--triage", "--json")
+    assert done.code == 0, done.err
+    assert (sides.openai.stats()["completed"], sides.anthropic.stats()["completed"]) == (1, 1)
+    explained = desk.run("explain", "t0").out
+    assert "model: claude   (the request asks for it)" in explained
+    assert "not gpt: the field 'top_k' cannot be carried over into Chat Completions" in explained
+
+
 def test_a_pinned_model_that_cannot_take_it_is_a_bad_line_before_anything_is_paid(
     desk: Desk, pair: Callable[..., Pair]
 ) -> None:

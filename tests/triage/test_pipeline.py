@@ -229,6 +229,19 @@ def test_the_only_model_is_the_safe_one() -> None:
     assert (route.model, route.reasons["model"]) == ("m", "the only model")
 
 
+def test_where_nothing_says_which_model_the_request_s_own_is_taken() -> None:
+    nurse = triage({"defaults": {}})
+    route = nurse.assess(patient(pins=Pins(asked="strong")))
+    assert (route.model, route.reasons["model"]) == ("strong", "the request asks for it")
+    by_id = {name: model.id for name, model in nurse.filters.config.models.items()}["strong"]
+    assert nurse.assess(patient(pins=Pins(asked=by_id))).model == "strong", "by the provider's id too"
+    with pytest.raises(InputError, match="nothing says which model"):
+        nurse.assess(patient(pins=Pins(asked="unknown")))
+    assert Triage(Config()).assess(patient(pins=Pins(asked="any-id"))).model == "any-id"
+    assert triage().assess(patient(pins=Pins(asked="strong"))).model == "small", "[defaults] says which"
+    assert triage().assess(patient(tokens=5000, pins=Pins(asked="strong"))).model == "strong", "the default cannot"
+
+
 def test_no_model_at_all_says_what_to_set() -> None:
     with pytest.raises(InputError, match="nothing says which model") as caught:
         triage({"defaults": {}}).assess(patient())

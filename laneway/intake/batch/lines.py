@@ -73,7 +73,8 @@ class BatchLines:
         if model is not None and not isinstance(model, str):
             raise Bad(f"{'params' if wire is Wire.MESSAGES else 'body'}.model is not a text")
         options = self._options
-        open_model = options.triage or model in (None, "", "auto")
+        named = model not in (None, "", "auto")
+        is_open = options.triage and wire is not Wire.EMBEDDINGS  # vectors of another model mean something else
         return Draft(
             line=number,
             key=key,
@@ -85,8 +86,9 @@ class BatchLines:
             pins=Pins(
                 lane=options.lane,
                 urgency=options.urgency,
-                model=options.model or (None if open_model else model),
+                model=options.model or (model if named and not is_open else None),
                 by="--model" if options.model else "the request",
+                asked=model if named else None,
             ),
             tags=tags_of(request.fields.get("tags")),
             fields=request.fields,

@@ -96,6 +96,8 @@ def test_auto_leaves_the_model_to_triage(tmp_path: Path, model: str | None) -> N
     for made in (chat(model=model), anthropic(model=model)):
         assert drafts(tmp_path, made)[0].pins.model is None
     assert drafts(tmp_path, chat(), triage=True)[0].pins.model is None
+    assert drafts(tmp_path, chat(model="own"), triage=True)[0].pins.asked == "own"
+    assert drafts(tmp_path, line(EMBEDDINGS, input="x", model="own"), triage=True)[0].pins.model == "own"
     assert drafts(tmp_path, chat(), triage=True, model="big")[0].pins.model == "big"
 
 
