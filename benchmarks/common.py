@@ -47,7 +47,7 @@ def laneway(
     done = subprocess.run(
         command(*arguments, "--json"), cwd=folder, env=surroundings, capture_output=True, text=True, check=False
     )
-    if done.returncode not in allowed:
+    if done.returncode not in allowed or not done.stdout:
         raise RuntimeError(f"exit {done.returncode}: {done.stderr[-2000:]}")
     data: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return data
