@@ -28,8 +28,9 @@ LONGEST_KEY = 512
 class Records:
     """Turns records into drafts. ``columns`` grows as they are read: every name that occurred, in order."""
 
-    def __init__(self, config: Config, options: ReadOptions) -> None:
+    def __init__(self, config: Config, options: ReadOptions, what: str = "records") -> None:
         self._config = config
+        self._what = what  # they are, for messages
         self._options = options
         self._templates = Templates(config.folder)
         self._types: dict[str, PromptType] = {}
@@ -51,7 +52,7 @@ class Records:
             return self._type(options.type)
         if not config.types:
             raise InputError(
-                "records need a task type",
+                f"{self._what} need a task type",
                 hint="give a prompt template with --prompt FILE,"
                 " or define [types.NAME] in laneway.toml and give --type NAME",
             )

@@ -91,7 +91,9 @@ class TestRequests:
         assert draft.spec.type == "judge"
         assert [part["type"] for part in content(draft)] == ["file"]
 
-    @pytest.mark.parametrize(("types", "words"), [([], "need a task type"), (["a", "b"], "which task type is it")])
+    @pytest.mark.parametrize(
+        ("types", "words"), [([], "files need a task type"), (["a", "b"], "which task type is it")]
+    )
     def test_without_one_type_it_is_asked_for(self, folder: Path, types: list[str], words: str) -> None:
         (folder / "in" / "a.txt").write_text("x")
         conf = Config.model_validate({"types": {name: {"prompt": "ask.j2"} for name in types}, "folder": folder})
