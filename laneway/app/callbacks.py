@@ -41,6 +41,7 @@ class Ended:
     tags: tuple[str, ...] = ()
 
 
+Value = Callable[[Task, bytes], Any]  # from a task and its output to what ``job.result()`` returns
 Callback = Callable[[Ended], Awaitable[None] | None]
 CallbackFunction = TypeVar("CallbackFunction", bound=Callback)
 
@@ -84,7 +85,7 @@ class Callbacks:
         """A task ended in this process."""
         self._news.set()
 
-    async def begin(self, store: Store, worker: str, clock: Clock, value: Callable[[Task], Any]) -> list[Delivery]:
+    async def begin(self, store: Store, worker: str, clock: Clock, value: Value) -> list[Delivery]:
         """Before any work is done: where a callback is new, its first task is the next to end."""
         self._news = asyncio.Event()
         deliveries = []
@@ -105,7 +106,7 @@ class Delivery:
         callback: Registered,
         store: Store,
         clock: Clock,
-        value: Callable[[Task], Any],
+        value: Value,
         duty: Duty,
         news: asyncio.Event,
     ) -> None:
@@ -163,7 +164,7 @@ class Delivery:
                     task.key,
                     task.type,
                     task.state,
-                    self._value(task) if task.state is State.SUCCEEDED else None,
+                    self._value(task, task.output or b"null") if task.state is State.SUCCEEDED else None,
                     task.error,
                     task.tags,
                 )

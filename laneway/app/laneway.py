@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -22,7 +21,7 @@ from laneway.app.preparing import Preparing
 from laneway.app.python_tasks import CURRENT, PythonTasks, TaskFunction
 from laneway.app.settings import open_store, store_exists, store_url
 from laneway.clock import Clock, SystemClock
-from laneway.errors import ConflictError, LanewayError, UsageError
+from laneway.errors import ConflictError, UsageError
 from laneway.logs import Redactor
 from laneway.store.interface import Run, Store
 
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
-MAP_WINDOW = 10_000  # tasks of one map that are submitted ahead of its reader
 SUBMIT_BATCH = 500
 
 
@@ -284,6 +282,11 @@ class Laneway:
         self.poke()
         return Job(done.ids[0], key, lambda: self.board, decode)
 
+    async def job(self, ref: int | str) -> Job[Any]:
+        """A task that was submitted before, here or elsewhere, by its id or key. Raises NotFoundError."""
+        task = await self.store.find_task(str(ref))
+        return Job(task.id, task.key, lambda: self.board, lambda output: self.preparing.value(task, output))
+
     def poke(self) -> None:
         """There is new work: a worker of this process looks at once."""
         if self._poke is not None:
@@ -338,24 +341,10 @@ class Laneway:
     ) -> AsyncIterator[Any]:
         """Submit one task for each item and yield the results in the items' order, as they are there.
         ``on_error="keep"`` yields the error (TaskFailed, TaskCancelled) in its place instead of raising it."""
-        if on_error not in ("raise", "keep"):
-            raise UsageError(f"on_error={on_error!r}", hint='write on_error="raise" or on_error="keep"')
-        source = iter(items)
-        jobs: deque[Job[Any]] = deque()
-        more = True
-        while more or jobs:
-            while more and len(jobs) < MAP_WINDOW:
-                batch = [item for _, item in zip(range(SUBMIT_BATCH), source, strict=False)]
-                more = len(batch) == SUBMIT_BATCH
-                if batch:
-                    jobs.extend(await self._submit_batch(task, batch, options))
-            for _ in range(min(len(jobs), SUBMIT_BATCH)):
-                try:
-                    yield await jobs.popleft().result()
-                except LanewayError as error:
-                    if on_error == "raise" or error.kind not in ("provider", "cancelled"):
-                        raise
-                    yield error
+        from laneway.app.mapping import in_order
+
+        async for result in in_order(partial(self._submit_batch, task, options=options), items, on_error):
+            yield result
 
     async def _api_run(self) -> Run:
         if self._run is None:

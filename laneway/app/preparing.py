@@ -107,9 +107,8 @@ class Preparing:
                 hint="check what it returns in its own code, or use lw.call(…, output=Model, check=function)",
             )
 
-    def value(self, task: Task) -> Any:
-        """What ``job.result()`` returns for a task that succeeded."""
-        output = task.output or b"null"
+    def value(self, task: Task, output: bytes) -> Any:
+        """What ``job.result()`` returns for a task that succeeded with this output."""
         if task.wire is Wire.PYTHON:
             return self._python.find(task.type).decode_result(output)
         if task.type in self._config.types:

@@ -74,6 +74,10 @@ class Sync:
         letters = self.run(self._lw.within.of_items(recognise(connection), task, items, options))
         return [SyncJob(job, self) for job in letters.post()]
 
+    def job(self, ref: int | str) -> SyncJob[Any]:
+        """As ``Laneway.job``, blocking."""
+        return SyncJob(self.run(self._lw.job(ref)), self)
+
     def call(self, model: str, messages: Any, **options: Any) -> Any:
         """As ``Laneway.call``, for sync tasks."""
         from laneway.app.python_tasks import CURRENT

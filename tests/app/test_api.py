@@ -91,6 +91,20 @@ async def test_keys_make_submission_idempotent(lw: Laneway) -> None:
         await lw.submit(echo, 2, key="k")
 
 
+async def test_a_job_is_found_again_by_id_or_key(lw: Laneway) -> None:
+    @lw.task
+    async def point(x: int) -> Point:
+        return Point(x, x)
+
+    job = await lw.submit(point, 3, key="three")
+    async with lw.worker():
+        assert await (await lw.job("three")).result(10) == Point(3, 3)
+        assert await (await lw.job(job.id)).result(10) == Point(3, 3)
+    assert await asyncio.to_thread(lambda: lw.sync.job("three").status()) == await job.status()
+    with pytest.raises(NotFoundError):
+        await lw.job("four")
+
+
 async def test_without_a_worker_the_waiting_says_so_and_the_task_is_kept(lw: Laneway) -> None:
     @lw.task
     async def echo(n: int) -> int:
