@@ -77,11 +77,11 @@ async def engine(
             weights={lane: settings.weight for lane, settings in lw.config.lanes.items()},
             max_in_flight=max_in_flight,
             rng=rng,
+            has_app=lambda: bool(lw.python.names),  # a notebook defines its tasks while its worker runs
             words=without_words if lw.config.hide_content else None,
         )
         lw.python.inner = InnerCalls(lw.store, name, lw.clock, client, desks, dispatcher, rng, priced)
-        if lw.python.names:  # without any, Python tasks wait for a worker that has the app
-            executors[Wire.PYTHON] = lw.python
+        executors[Wire.PYTHON] = lw.python
         async with Worker(lw.store, name, lw.clock, desks, dispatcher, keep=lw.config.keep):
             try:
                 yield Engine(name, desks, dispatcher)

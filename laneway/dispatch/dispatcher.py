@@ -116,8 +116,10 @@ class Dispatcher:
         max_in_flight: int = MAX_IN_FLIGHT,
         rng: random.Random | None = None,
         words: Callable[[Failure], Failure] | None = None,
+        has_app: Callable[[], bool] = lambda: True,
     ) -> None:
-        """``words``: what is kept and shown of a failure; the model that is asked again hears all of it."""
+        """``words``: what is kept and shown of a failure; the model that is asked again hears all of it. ``has_app``:
+        whether there are functions here by now; without any, Python tasks are left to other workers."""
         self.store = store
         self.worker = worker
         self.clock = clock
@@ -129,6 +131,7 @@ class Dispatcher:
         self._words = words
         self._order = Order(weights)
         self._max_in_flight = max_in_flight
+        self._has_app = has_app
         self._rng = rng or random.Random()
         self._calibration = Calibration()
         self._pauses = Pauses()
@@ -366,7 +369,7 @@ class Dispatcher:
     # asking -------------------------------------------------------------------------------------------------------
     def _admit(self, model: str, size: Size, now: float) -> Admission | Blocked | None:
         if not model:
-            if Wire.PYTHON not in self._executors:
+            if not self._has_app():
                 return Blocked(None, "no_app")  # another process has the functions
             return Blocked(None, "python_slots") if self._python >= PYTHON_IN_FLIGHT else None
         return self.desks.admit(model, size, now)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from laneway import Laneway, UsageError
+from laneway.config.models import Config
 from tests.app.test_callbacks import application
 
 
@@ -43,9 +44,14 @@ async def test_blocking_calls_are_refused_on_the_workers_own_loop_and_work_on_ot
 
 
 def test_a_worker_in_the_background_until_closed(tmp_path: Path) -> None:
-    lw = application(tmp_path)
+    lw = Laneway(Config(folder=tmp_path), store=f"sqlite:///{tmp_path}/s.db", env={})
     lw.sync.start_worker()
     lw.sync.start_worker()
+
+    @lw.task
+    def halve(n: int) -> float:  # as a notebook does: later than its worker
+        return n / 2
+
     assert lw.sync.submit("halve", 4).result(10) == 2
     lw.sync.close()
     assert lw.sync.submit("halve", 6).id == 2, "opened again when it is needed"
