@@ -194,6 +194,7 @@ class NewTask:
     record: bytes | None = None  # the input's columns, JSON, for the results file
     deadline: float | None = None
     wake_at: float | None = None  # not before this time
+    dedupe_for: float | None = None  # seconds in which the same key, in any run, is the earlier task
     tags: tuple[str, ...] = ()
     team: str | None = None
 

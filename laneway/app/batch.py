@@ -131,11 +131,11 @@ class Batch:
     async def _take_in(self, run: Run, reading: Reading, catalog: Catalog) -> TakingIn:
         """Validate, route and store every task, held back. Nothing is paid yet."""
         options = self._options
-        intake = TakingIn(self._lw, reading, catalog)
+        intake = TakingIn(self._lw, reading, catalog, anew=self._options.fresh)
         for chunk in intake.chunks():
             tasks = [routed.task for routed in chunk]
             done = await self._lw.store.submit(run, tasks, self._lw.clock.now(), held=True)
-            intake.taken_in(chunk, done.duplicates, done.conflicts)
+            intake.taken_in(chunk, done.duplicates + done.shared, done.conflicts)
             self.progress.read = intake.taken
             await asyncio.sleep(0)
         if options.on_bad_input is OnBadInput.SKIP:

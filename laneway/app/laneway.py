@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
@@ -16,7 +17,7 @@ from laneway.app.callers import recognise
 from laneway.app.forks import forked, watch_forks
 from laneway.app.hidden_store import hidden_store
 from laneway.app.jobs import API_RUN, Board, Job
-from laneway.app.options import Options
+from laneway.app.options import Options, seconds
 from laneway.app.preparing import Preparing
 from laneway.app.python_tasks import CURRENT, PythonTasks, TaskFunction
 from laneway.app.settings import open_store, store_exists, store_url
@@ -93,6 +94,7 @@ class Laneway:
         urgency: str | None = None,
         max_attempts: int | None = None,
         timeout: float | None = None,
+        dedupe_for: float | str | None = None,
     ) -> Callable[[Callable[P, R]], TaskFunction[P, R]]: ...
 
     def task(
@@ -104,12 +106,16 @@ class Laneway:
         urgency: str | None = None,
         max_attempts: int | None = None,
         timeout: float | None = None,
+        dedupe_for: float | str | None = None,
     ) -> Any:
         """Make a function a task: ``@lw.task`` or ``@lw.task(lane="legal")``. Async functions run on the loop, sync
-        ones in threads. ``timeout`` in seconds. Arguments and result travel as JSON, typed by the annotations."""
+        ones in threads. ``timeout`` in seconds. Arguments and result travel as JSON, typed by the annotations.
+        ``dedupe_for`` (seconds, or ``"1h"``): the same key and arguments within that time are the earlier task, in
+        whichever run, unless it failed; after it the key is free again."""
+        within = None if dedupe_for is None else seconds(dedupe_for)
 
         def decorate(function: Callable[..., Any]) -> TaskFunction[..., Any]:
-            made = TaskFunction(name or function.__name__, function, lane, urgency, max_attempts, timeout)
+            made = TaskFunction(name or function.__name__, function, lane, urgency, max_attempts, timeout, within)
             self.python.register(made)
             return made
 
@@ -257,6 +263,7 @@ class Laneway:
         model: str | None = None,
         deadline: float | None = None,
         delay: float | None = None,
+        at: float | datetime | None = None,
         tags: Sequence[str] = (),
         team: str | None = None,
         connection: object | None = None,
@@ -264,12 +271,13 @@ class Laneway:
     ) -> Job[Any]:
         """Submit one task; durable when this returns. ``task``: a decorated function with its arguments, or the name
         of a prompt type of the config with its record's fields as keywords. ``deadline``: seconds since 1970;
-        ``delay``: seconds to wait first. The same ``key`` again returns the same task; with other arguments it raises
+        ``delay``: seconds to wait first; ``at``: the time before which it does not start (a datetime, or seconds since
+        1970). The same ``key`` again returns the same task; with other arguments it raises
         ConflictError.
 
         ``connection``: to a SQLite database of your own; the task is written in the transaction that is open there and
         exists if and only if it commits. Without an open one it is as with any other statement on that connection."""
-        options = Options(key, urgency, lane, model, deadline, delay, tuple(tags), team)
+        options = Options(key, urgency, lane, model, deadline, delay, tuple(tags), team, at)
         new, decode = self.preparing.prepare(task, args, kwargs, options)
         if connection is not None:
             return (await self.within.letters(recognise(connection), [(new, decode)])).post()[0]

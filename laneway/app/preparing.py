@@ -58,7 +58,8 @@ class Preparing:
 
     def _routed(self, patient: Any, spec: Spec, body: bytes, options: Options, now: float) -> NewTask:
         route = self._triage.assess(patient)
-        due_at = now + self._config.target_wait(route.urgency)
+        wake_at = options.wake_at(now)
+        due_at = (wake_at or now) + self._config.target_wait(route.urgency)
         return NewTask(
             body=body,
             spec=spec,
@@ -68,10 +69,16 @@ class Preparing:
             input_tokens=patient.input_tokens,
             output_tokens=patient.output_tokens,
             deadline=options.deadline,
-            wake_at=None if options.delay is None else now + options.delay,
+            wake_at=wake_at,
+            dedupe_for=self._dedupe_for(spec),
             tags=options.tags,
             team=options.team,
         )
+
+    def _dedupe_for(self, spec: Spec) -> float | None:
+        if spec.type in self._config.types:
+            return self._config.types[spec.type].dedupe_for
+        return self._python.find(spec.type).dedupe_for if spec.wire is Wire.PYTHON else None
 
     def _prompt_task(
         self, type_name: str, record: Mapping[str, Any], urgency: Urgency | None, options: Options, now: float

@@ -54,6 +54,7 @@ class TaskFunction(Generic[P, R]):
     urgency: str | None = None
     max_attempts: int | None = None
     timeout: float | None = None
+    dedupe_for: float | None = None  # seconds
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         return self.function(*args, **kwargs)

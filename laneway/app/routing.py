@@ -29,11 +29,12 @@ class Routed:
 
 
 class Routing:
-    """``models`` gathers every model of every route, fallbacks too."""
+    """``models`` gathers every model of every route, fallbacks too. ``anew``: nothing that was done before counts."""
 
-    def __init__(self, lw: Laneway, catalog: Catalog) -> None:
+    def __init__(self, lw: Laneway, catalog: Catalog, *, anew: bool = False) -> None:
         self._lw = lw
         self._catalog = catalog
+        self._anew = anew
         self.models: set[str] = set()
 
     def route(self, draft: Draft, now: float) -> Routed:
@@ -92,4 +93,9 @@ class Routing:
             record=draft.record,
             deadline=draft.deadline,
             tags=draft.tags,
+            dedupe_for=None if self._anew else self._dedupe_for(draft.spec.type),
         )
+
+    def _dedupe_for(self, type_name: str) -> float | None:
+        settings = self._lw.config.types.get(type_name)
+        return settings.dedupe_for if settings else None

@@ -33,14 +33,15 @@ class OnBadInput(StrEnum):
 class TakingIn:
     """Read ``chunks()`` to the end, report each chunk's fate with ``taken_in``, then call ``finish``."""
 
-    def __init__(self, lw: Laneway, reading: Reading, catalog: Catalog) -> None:
+    def __init__(self, lw: Laneway, reading: Reading, catalog: Catalog, *, anew: bool = False) -> None:
+        """``anew``: nothing that was done before counts."""
         self._lw = lw
         self._reading = reading
         self._catalog = catalog
         self.faults = Faults(reading.name, hide_content=lw.config.hide_content)
         self.taken = self.deduplicated = self.conflicts = 0
         self.kept: Path | None = None  # where the faults are written
-        self._routing = Routing(lw, catalog)
+        self._routing = Routing(lw, catalog, anew=anew)
         self.models = self._routing.models  # every model of every route, fallbacks too
 
     def chunks(self) -> Iterator[list[Routed]]:

@@ -79,7 +79,10 @@ class Within:
         """Raises UsageError for a connection that cannot be used, ConflictError for a key that had other arguments."""
         owned = self._store.owns(caller.driver, caller.place.path)
         given = [task.key for task, _ in prepared if task.key is not None]
-        named = [(dataclasses.replace(task, key=task.key or uuid.uuid4().hex), decode) for task, decode in prepared]
+        named = [
+            (dataclasses.replace(task, key=task.key or uuid.uuid4().hex, dedupe_for=None), decode)
+            for task, decode in prepared
+        ]
         if not owned:
             await self._relay.register(caller.place)
             known = await self._store.named(await self._open_run(), given)

@@ -44,6 +44,7 @@ class Submitted:
     kept: int = 0  # known, and ended well or still on their way
     again: int = 0  # known and failed: will be tried again
     duplicates: int = 0  # the same key and body twice in one submission
+    shared: int = 0  # done by an earlier task of another run (``dedupe_for``)
     conflicts: list[int] = field(default_factory=list)  # positions whose key came with another body before
 
 

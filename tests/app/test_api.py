@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ import laneway
 from laneway import ConflictError, Laneway, NotFoundError, NoWorker, TaskFailed, UsageError
 from laneway.config.models import Config
 from laneway.simulator.process import SimulatorProcess
-from laneway.task import State
+from laneway.task import State, WaitReason
 
 
 class Verdict(BaseModel):
@@ -242,3 +243,37 @@ def test_the_public_names() -> None:
         assert getattr(laneway, name) is not None
     with pytest.raises(AttributeError):
         laneway.nothing  # noqa: B018
+
+
+async def test_a_key_is_free_again_after_its_time_or_a_failure(lw: Laneway) -> None:
+    @lw.task(dedupe_for="1h")
+    async def once(n: int) -> int:
+        if n < 0:
+            raise ValueError("negative")
+        return n
+
+    async with lw.worker():
+        first, second = await lw.submit(once, 1, key="k"), await lw.submit(once, 1, key="k")
+        assert first.id == second.id
+        bad = await lw.submit(once, -1, key="bad")
+        with pytest.raises(TaskFailed):
+            await bad.result(10)
+        assert (await lw.submit(once, -1, key="bad")).id != bad.id
+    with pytest.raises(UsageError, match="not a duration"):
+        lw.task(dedupe_for="often")(lambda: None)
+
+
+async def test_a_scheduled_task_starts_at_its_time_and_not_before(lw: Laneway) -> None:
+    @lw.task
+    async def when() -> float:
+        return lw.clock.now()
+
+    async with lw.worker():
+        now = lw.clock.now()
+        later = await lw.submit(when, at=datetime.fromtimestamp(now + 0.4, UTC))
+        assert (await later.status()).wait_reason is WaitReason.SCHEDULED
+        passed = await lw.submit(when, at=now - 60)
+        assert await passed.result(10) < now + 0.4
+        assert now + 0.4 <= await later.result(10) < now + 5
+    with pytest.raises(UsageError, match="either at= or delay="):
+        await lw.submit(when, at=now, delay=1)

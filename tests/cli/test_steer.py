@@ -209,3 +209,24 @@ def test_failed_rows_are_printed_on_request(desk: Desk, simulate: Simulate) -> N
     assert desk.run("results", "1", "--failed").out == (desk.folder / "tasks.results.jsonl.errors.jsonl").read_text()
     plain = json.loads(desk.run("results", "1", "--failed", "--json", "--follow").out.splitlines()[0])
     assert (plain["status"], plain["error"]["class"]) == ("failed", "transient")
+
+
+def test_what_another_run_did_within_the_hour_is_not_paid_again(desk: Desk, simulate: Simulate) -> None:
+    simulator = simulate()
+    configure(desk, '[types.once]\nprompt = "ask.j2"\ndedupe_for = "1h"\n')
+    rows = [json.dumps({"id": i, "text": f"t{i}", "note": "first"}) + "\n" for i in range(10)]
+    desk.write("one.jsonl", "".join(rows[:8]))
+    desk.write("two.jsonl", "".join(rows).replace("first", "second"))
+    assert desk.run("run", "one.jsonl", "--type", "once").code == 0
+    first = {row["id"]: row["output"] for row in desk.rows("one.results.jsonl")}
+    done = desk.run("run", "two.jsonl", "--type", "once", "--json")
+    assert done.code == 0
+    assert done.json["tasks"]["succeeded"] == 10
+    assert (done.json["tasks"]["deduplicated"], done.json["calls"]) == (8, 2)
+    assert simulator.stats()["requests"] == 10
+    out = {row["id"]: row for row in desk.rows("two.results.jsonl")}
+    assert {i: row["output"] for i, row in out.items() if i < 8} == first
+    assert {row["note"] for row in out.values()} == {"second"}, "each row keeps its own columns"
+    assert [out[i]["cost_usd"] == 0 for i in range(10)] == [True] * 8 + [False] * 2
+    again = desk.run("run", "two.jsonl", "--type", "once", "--fresh", "--json")
+    assert again.json["calls"] == 10, "--fresh does all anew"

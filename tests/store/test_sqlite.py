@@ -12,7 +12,7 @@ import apsw
 import pytest
 
 from laneway.errors import StoreError
-from laneway.store.sqlite import SQLiteStore, connection, queue, reading, workers
+from laneway.store.sqlite import SQLiteStore, connection, earlier, queue, reading, sharing, workers
 from laneway.store.sqlite.runs import _KNOWN
 from laneway.task import State
 from tests.store.helpers import LEASE, NOW, claim, counts, finish, new, open_run, run_with, sound
@@ -46,6 +46,10 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (queue.NEXT_WAKE, (), "task_waiting"),
         (workers.HELD, ("w",), "task_running"),
         (_KNOWN, (1, '["7"]'), "task_identity"),
+        (f"{reading._TASK} WHERE t.key = ? ORDER BY t.id DESC LIMIT 1", ("7",), "task_key"),
+        (earlier.EARLIER, ('["7"]',), "task_key"),
+        (sharing.FOLLOWED, (), "task_twin"),
+        (sharing.ROUSE, ("[7]",), "task_twin"),
     ],
 )
 def test_hot_queries_use_their_index(large: Path, sql: str, bindings: tuple[object, ...], index: str) -> None:
@@ -54,7 +58,7 @@ def test_hot_queries_use_their_index(large: Path, sql: str, bindings: tuple[obje
     db.close()
     assert any(index in step for step in plan), plan
     assert not any(step.startswith("SCAN t") for step in plan), plan
-    if sql is not _KNOWN:
+    if sql not in (_KNOWN, earlier.EARLIER):
         assert not any("TEMP B-TREE" in step for step in plan), plan
 
 

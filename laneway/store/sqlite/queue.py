@@ -11,6 +11,7 @@ import apsw
 import orjson
 
 from laneway.store.interface import Head, Pick
+from laneway.store.sqlite import sharing
 from laneway.store.sqlite.connection import scalar
 from laneway.store.sqlite.pruning import is_pruned
 from laneway.store.sqlite.runs import requeue, to_model
@@ -22,7 +23,7 @@ HEAD = """
     SELECT due_at, input_tokens, output_tokens FROM task
     WHERE cell_id = ? AND state = 'ready' ORDER BY due_at, id LIMIT ?
 """
-DUE = "SELECT id, cell_id FROM task WHERE state = 'waiting' AND wake_at <= ? LIMIT 10000"
+DUE = "SELECT id, cell_id, twin_id FROM task WHERE state = 'waiting' AND wake_at <= ? LIMIT 10000"
 NEXT_WAKE = "SELECT wake_at FROM task WHERE state = 'waiting' AND wake_at IS NOT NULL ORDER BY wake_at LIMIT 1"
 TAKE = """
     UPDATE task SET state = 'running', worker_id = ?, fence = fence + 1
@@ -97,10 +98,12 @@ def wake(tx: Transaction, now: float) -> None:
     due = list(tx.db.execute(DUE, (now,)))
     tx.db.executemany(
         "UPDATE task SET state = 'ready', wake_at = NULL, wait_reason = NULL WHERE id = ?",
-        [(id_,) for id_, _ in due],
+        [(id_,) for id_, _, twin in due if twin is None],
     )
-    for _, cell in due:
-        tx.move(cell, State.WAITING, State.READY)
+    for _, cell, twin in due:
+        if twin is None:
+            tx.move(cell, State.WAITING, State.READY)
+    sharing.look(tx, [row for row in due if row[2] is not None], now)
 
 
 def claim(tx: Transaction, worker: str, picks: Sequence[Pick], now: float) -> list[Taken]:
@@ -211,6 +214,7 @@ def settle(tx: Transaction, worker: str, settlements: Sequence[Settlement], now:
                 "UPDATE run SET reserved = max(0, reserved - ?), spent = spent + ? WHERE id = ?",
                 (reserved, spent, run_id),
             )
+    sharing.rouse(tx, [s.task_id for s, ok in zip(settlements, accepted, strict=True) if ok])
     return accepted
 
 

@@ -352,6 +352,13 @@ def check(db: apsw.Connection) -> list[str]:
             "{} ended tasks without a result".format,
         ),
     ]
+    checks.append(
+        (
+            "SELECT count(*) FROM task f LEFT JOIN task t ON t.id = f.twin_id"
+            " WHERE f.state = 'waiting' AND f.twin_id IS NOT NULL AND (t.id IS NULL OR f.wake_at IS NULL)",
+            "{} tasks wait for an earlier one that is not there".format,
+        )
+    )
     for sql, say in checks:
         if n := scalar(db, sql):
             faults.append(say(n))

@@ -13,6 +13,7 @@ from laneway.errors import NotFoundError
 from laneway.store.interface import Run, Sealed, Submitted
 from laneway.store.keeping import answers_pruned
 from laneway.store.sqlite.connection import scalar
+from laneway.store.sqlite.earlier import Earlier, over
 from laneway.store.sqlite.pruning import pruned
 from laneway.store.sqlite.writer import Transaction
 from laneway.task import BY_HAND, NewTask, Route, State
@@ -22,21 +23,33 @@ _RUN = """
     FROM run
 """
 _TASK_COLUMNS = (
-    "id, run_id, key, generation, hash, cell_id, state, due_at, wake_at, wait_reason, input_tokens, output_tokens"
+    "id, run_id, key, generation, hash, cell_id, state, due_at, wake_at, wait_reason, input_tokens, output_tokens,"
+    " twin_id"
 )
-_INSERT_TASK = f"INSERT INTO task ({_TASK_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT_TASK = f"INSERT INTO task ({_TASK_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _INSERT_PAYLOAD = """
     INSERT INTO payload (task_id, submitted_at, deadline, spec_id, route_id, tags, team, body, record)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _KNOWN = """
     SELECT key, id, generation, hash, state, cell_id FROM task
-    WHERE run_id = ? AND key IN (SELECT value FROM json_each(?)) ORDER BY generation
+    WHERE run_id = ? AND key IN (SELECT value FROM json_each(?)) AND generation > 0 ORDER BY generation
 """
 _REQUEUE = """
     UPDATE task SET state = ?, attempts = 0, refusals = 0, losses = 0, wake_at = NULL, wait_reason = NULL,
-           result_seq = NULL, cancel_requested = 0
+           result_seq = NULL, cancel_requested = 0, twin_id = NULL
     WHERE id = ?
+"""
+_HELD = """
+    SELECT cell_id, wake_at IS NOT NULL OR twin_id IS NOT NULL, count(*) FROM task
+    WHERE id BETWEEN ? AND ? AND run_id = ? AND state = 'triaging' GROUP BY 1, 2
+"""
+_OPEN = """
+    UPDATE task SET
+        state = CASE WHEN wake_at IS NULL AND twin_id IS NULL THEN 'ready' ELSE 'waiting' END,
+        wait_reason = CASE WHEN twin_id IS NOT NULL THEN 'shared' WHEN wake_at IS NOT NULL THEN 'scheduled' END,
+        wake_at = CASE WHEN twin_id IS NOT NULL THEN 0 ELSE wake_at END
+    WHERE id BETWEEN ? AND ? AND run_id = ? AND state = 'triaging'
 """
 SEAL_CHUNK = 20_000
 
@@ -104,6 +117,7 @@ def submit(tx: Transaction, run: Run, tasks: Sequence[NewTask], now: float, held
     done = Submitted()
     places = Places(tx.db, run.id)
     known = _known(tx.db, run, tasks)
+    earlier = Earlier(tx.db, tasks, now)
     next_id = int(scalar(tx.db, "SELECT coalesce(max(id), 0) FROM task")) + 1
     rows: list[tuple[Any, ...]] = []
     payloads: list[tuple[Any, ...]] = []
@@ -112,6 +126,10 @@ def submit(tx: Transaction, run: Run, tasks: Sequence[NewTask], now: float, held
         here: _Known | None = None
         if task.key is not None and (found := known.get(task.key)):
             here = next((k for k in found if k.generation == run.generation), None)
+            if here and not held and over(tx.db, here.id, here.state, task.dedupe_for, now):
+                tx.db.execute("UPDATE task SET generation = -id WHERE id = ?", (here.id,))  # its key is free again
+                found.remove(here)
+                here = None
             if here and here.hash != digest:
                 done.conflicts.append(position)
                 done.ids.append(here.id)
@@ -123,6 +141,12 @@ def submit(tx: Transaction, run: Run, tasks: Sequence[NewTask], now: float, held
             here = next((k for k in reversed(found) if k.hash == digest), None)
         if here:
             _keep(tx, run, here, task, places, done)
+            continue
+        spec = places.document(task.spec)
+        twin = earlier.of(task, digest, spec) if task.wake_at is None or not held else None
+        done.shared += twin is not None
+        if twin is not None and not held:
+            done.ids.append(twin)
             continue
         state = State.TRIAGING if held else State.WAITING if task.wake_at is not None else State.READY
         cell = places.cell(task.route)
@@ -141,6 +165,7 @@ def submit(tx: Transaction, run: Run, tasks: Sequence[NewTask], now: float, held
                 "scheduled" if waiting else None,
                 task.input_tokens,
                 task.output_tokens,
+                twin,
             )
         )
         payloads.append(
@@ -148,7 +173,7 @@ def submit(tx: Transaction, run: Run, tasks: Sequence[NewTask], now: float, held
                 next_id,
                 now,
                 task.deadline,
-                places.document(task.spec),
+                spec,
                 places.document(task.route),
                 orjson.dumps(task.tags).decode() if task.tags else None,
                 task.team,
@@ -335,23 +360,12 @@ def held_range(db: apsw.Connection, run: Run) -> tuple[int, int] | None:
 
 
 def open_held(tx: Transaction, run: Run, low: int, high: int) -> int:
-    """Ready the held tasks with ids from ``low`` to ``high``; those with a time to wait for wait."""
+    """Ready the held tasks with ids from ``low`` to ``high``; those with a time or a twin to wait for wait."""
     opened = 0
-    for cell, state, n in list(
-        tx.db.execute(
-            "SELECT cell_id, CASE WHEN wake_at IS NULL THEN 'ready' ELSE 'waiting' END, count(*) FROM task"
-            " WHERE id BETWEEN ? AND ? AND run_id = ? AND state = 'triaging' GROUP BY 1, 2",
-            (low, high, run.id),
-        )
-    ):
-        tx.move(cell, State.TRIAGING, State(state), n)
+    for cell, waits, n in list(tx.db.execute(_HELD, (low, high, run.id))):
+        tx.move(cell, State.TRIAGING, State.WAITING if waits else State.READY, n)
         opened += n
-    tx.db.execute(
-        "UPDATE task SET state = CASE WHEN wake_at IS NULL THEN 'ready' ELSE 'waiting' END,"
-        " wait_reason = CASE WHEN wake_at IS NULL THEN NULL ELSE 'scheduled' END"
-        " WHERE id BETWEEN ? AND ? AND run_id = ? AND state = 'triaging'",
-        (low, high, run.id),
-    )
+    tx.db.execute(_OPEN, (low, high, run.id))
     return opened
 
 
