@@ -23,6 +23,7 @@ from laneway.cli import (
     simulator,
     status,
     steer,
+    submit,
     trust,
     worker,
 )
@@ -66,6 +67,7 @@ for group in (
     demo,
     status,
     show,
+    submit,
     results,
     steer,
     worker,

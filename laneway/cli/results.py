@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -56,36 +56,53 @@ async def _results(lw: Laneway, run_id: int, out: Path | None, *, follow: bool, 
     from laneway.intake.shapes import PlainRows
     from laneway.task import State
 
-    store = lw.store
     try:
         if lw.config.hide_content and out is None and sys.stdout.isatty():
             raise UsageError(
                 "hide_content is set: answers are not shown on a terminal", hint="write them to a file: -o"
             )
-        run = await store.get_run(run_id)
+        run = await lw.store.get_run(run_id)
         shape = PlainRows() if as_json else await _shape(lw, run, out)
-        row = shape.error_row if failed else shape.row
         file = sys.stdout.buffer if out is None else open_private(out, "wb")
         if not failed:
             file.write(shape.head())
-        cursor = pruned = 0
-        while True:
-            ended = not follow or await _ended(lw, run)  # asked before looking: nothing comes after that
-            while batch := await (store.failed_after if failed else store.results_after)(run, cursor, BATCH):
-                there = [one for one in batch if failed or as_json or one.state is State.SUCCEEDED]
-                file.writelines(_rows(there, row))
-                file.flush()
-                pruned += sum(one.pruned and one.state is State.SUCCEEDED for one in there)
-                cursor = batch[-1].seq
-            if ended:
-                return pruned
-            await asyncio.sleep(EVERY_S)
+        pruned = 0
+        async for batch in _batches(lw, run, follow=follow, failed=failed):
+            there = [one for one in batch if failed or as_json or one.state is State.SUCCEEDED]
+            row = shape.error_row if failed else shape.row
+            file.writelines(row(one) for one in there if not one.pruned)
+            file.flush()
+            pruned += sum(one.pruned and one.state is State.SUCCEEDED for one in there)
+        return pruned
     finally:
         await lw.close()
 
 
-def _rows(results: Iterable[Result], row: Callable[[Result], bytes]) -> Iterable[bytes]:
-    return (row(one) for one in results if not one.pruned)
+async def follow_run(lw: Laneway, run_id: int) -> int:
+    """Print a run's results in plain fields until it has ended. Returns how many failed."""
+    from laneway.intake.shapes import PlainRows
+    from laneway.task import State
+
+    shape = PlainRows()
+    failed = 0
+    async for batch in _batches(lw, await lw.store.get_run(run_id), follow=True, failed=False):
+        sys.stdout.buffer.writelines(shape.row(one) for one in batch)
+        sys.stdout.buffer.flush()
+        failed += sum(one.state is not State.SUCCEEDED for one in batch)
+    return failed
+
+
+async def _batches(lw: Laneway, run: Run, *, follow: bool, failed: bool) -> AsyncIterator[list[Result]]:
+    """What has ended, in the order of settlement; with ``follow`` until nothing more comes."""
+    cursor = 0
+    while True:
+        ended = not follow or await _ended(lw, run)  # asked before looking: nothing comes after that
+        while batch := await (lw.store.failed_after if failed else lw.store.results_after)(run, cursor, BATCH):
+            yield batch
+            cursor = batch[-1].seq
+        if ended:
+            return
+        await asyncio.sleep(EVERY_S)
 
 
 async def _ended(lw: Laneway, run: Run) -> bool:

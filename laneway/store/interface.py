@@ -254,7 +254,7 @@ class Store(Protocol):
         ...
 
     async def abandon_run(self, run: Run) -> None:
-        """Forget what an unfinished submission brought."""
+        """Forget what an unfinished submission brought; a run that had nothing before is gone."""
         ...
 
     async def end_budget(self, run_id: int) -> None:

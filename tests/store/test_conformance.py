@@ -68,6 +68,7 @@ class TestSubmitting:
         await store.submit(run, [new("a")], NOW, held=True)
         await store.abandon_run(run)
         assert await counts(store) == {}
+        assert await store.runs() == []
         await sound(store)
 
 

@@ -376,6 +376,13 @@ def abandon(tx: Transaction, run: Run) -> None:
         tx.count(cell, State.TRIAGING, -n)
     tx.db.execute(f"DELETE FROM payload WHERE task_id IN (SELECT id FROM task WHERE {held})", where)
     tx.db.execute(f"DELETE FROM task WHERE {held}", where)
+    if (
+        run.generation == 1
+        and scalar(tx.db, "SELECT id FROM task WHERE run_id = ? AND key IS NOT NULL LIMIT 1", (run.id,)) is None
+    ):
+        tx.flush()
+        tx.db.execute("DELETE FROM cell WHERE run_id = ?", (run.id,))
+        tx.db.execute("DELETE FROM run WHERE id = ?", (run.id,))
 
 
 def requeue(tx: Transaction, task_id: int, cell: int, old: State, new: State) -> None:
