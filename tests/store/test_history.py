@@ -30,6 +30,7 @@ class History(RuleBasedStateMachine):
         self.now = NOW
         self.bodies: dict[str, str] = {}  # the run as last sealed
         self.done: set[tuple[str, str]] = set()  # (key, body) answered
+        self.given: set[tuple[int, str]] = set()  # (run, key) that somebody had paid before it was submitted there
         self.held: list[Claimed] = []
         self.worker = 0
         self.do(self.store.join("w0", LEASE, self.now))
@@ -53,12 +54,25 @@ class History(RuleBasedStateMachine):
         self.do(self.store.submit(run, [new(k, b) for k, b in tasks.items()], self.now, held=True))
         self.do(self.store.abandon_run(run))
 
+    @rule(tasks=st.dictionaries(KEYS, st.sampled_from(["1", "2"]), min_size=1), data=st.data())
+    def submit_elsewhere(self, tasks: dict[str, str], data: st.DataObject) -> None:
+        if self.done:
+            tasks |= dict(data.draw(st.sets(st.sampled_from(sorted(self.done)))))
+        run = self.do(open_run(self.store, f"other {len(self.do(self.store.runs()))}"))
+        rows = [new(k, b, dedupe_for=1e9) for k, b in tasks.items()]
+        self.do(self.store.submit(run, rows, self.now, held=True))
+        self.do(self.store.seal_run(run, self.now))
+        self.do(self.store.wake(self.now))
+        self.given |= {(run.id, k) for k, b in tasks.items() if (k, b) in self.done}
+
     @rule(n=st.integers(1, 5))
     def claim(self, n: int) -> None:
         for head in self.do(self.store.peek(self.now, depth=n)):
             claimed = self.do(self.store.claim(f"w{self.worker}", [Pick(head.cell_id, n)], self.now))
             for task in claimed:
-                assert (task.key, task.body.decode()) not in self.done, "an answered task was claimed again"
+                if task.run_id == self.run.id:
+                    assert (task.key, task.body.decode()) not in self.done, "an answered task was claimed again"
+                assert (task.run_id, task.key) not in self.given, "what was paid elsewhere was claimed here"
             self.held += claimed
 
     @precondition(lambda self: self.held)
@@ -69,7 +83,7 @@ class History(RuleBasedStateMachine):
         more = {"wake_at": self.now + 5} if state is State.WAITING else {}
         (accepted,) = self.do(finish(self.store, [task], state, worker=f"w{self.worker}", **more))
         assert accepted
-        if state is State.SUCCEEDED:
+        if state is State.SUCCEEDED and task.run_id == self.run.id:
             self.done.add((task.key or "", task.body.decode()))
 
     @rule(seconds=st.sampled_from([1.0, 6.0]))
