@@ -30,7 +30,9 @@ def error_without_words(error: Mapping[str, Any]) -> dict[str, Any]:
     if code in _OURS and status is None:
         return dict(error)
     code = code if _CODE.fullmatch(code) else HIDDEN
-    return {**error, "code": code, "message": HIDDEN if status is None else f"{HIDDEN} (HTTP {status})"}
+    facts = [code] if code not in (HIDDEN, f"http_{status}") else []
+    facts += [f"HTTP {status}"] if status is not None else []
+    return {**error, "code": code, "message": f"{HIDDEN} ({', '.join(facts)})" if facts else HIDDEN}
 
 
 def reason_without_words(reason: str) -> str:

@@ -11,8 +11,11 @@ from laneway.task import Failure, FailureClass
 def test_words_go_and_what_kind_of_failure_it_was_stays() -> None:
     hidden = without_words(Failure(FailureClass.REQUEST, "context_length_exceeded", "dear diary is too long", 400, 3.0))
     assert (hidden.cls, hidden.code, hidden.status) == (FailureClass.REQUEST, "context_length_exceeded", 400)
-    assert (hidden.message, hidden.retry_after) == ("[hidden] (HTTP 400)", 3.0)
-    assert without_words(Failure(FailureClass.OUTPUT, "schema", "'dear diary' is not of type")).message == "[hidden]"
+    assert (hidden.message, hidden.retry_after) == ("[hidden] (context_length_exceeded, HTTP 400)", 3.0)
+    assert (
+        without_words(Failure(FailureClass.OUTPUT, "schema", "'dear diary' is not of type")).message
+        == "[hidden] (schema)"
+    )
 
 
 def test_our_own_words_stay_but_not_a_providers_under_the_same_code() -> None:

@@ -19,6 +19,7 @@ from laneway.providers.trust import account_needs, address, command, is_loopback
 from laneway.task import Wire
 
 LARGEST_KEY = 16_000  # characters
+MOST_NAMED = 5  # things that a refusal names
 
 log = logging.getLogger(__name__)
 
@@ -222,13 +223,17 @@ class Catalog:
 
     def _refuse_untrusted(self, name: str, settings: AccountConfig) -> None:
         """A config from somebody else must not be able to carry keys or files away."""
-        for need in account_needs(self._config, self._env, name, settings):
-            if self._trusts is not None and self._trusts(need.pairing):
-                continue
-            hint = f"if you mean it, say so once: `{command(self._config, name)}`"
-            if need.pairing.sends.startswith("variable "):
-                hint += f'; or give {need.host} a key of its own, in a variable that api_key_env = "…" names'
-            raise AuthError(f"account {name} would send {need.said} to {need.host}, {need.why}", hint=hint)
+        asked = account_needs(self._config, self._env, name, settings)
+        needs = [need for need in asked if self._trusts is None or not self._trusts(need.pairing)]
+        if not needs:
+            return
+        first, more = needs[0], len(needs) - MOST_NAMED
+        named = [need.said for need in needs[:MOST_NAMED]] + ([f"{more} more files"] if more > 0 else [])
+        hint = f"if you mean it, say so once: `{command(self._config, name)}`"
+        if first.pairing.sends.startswith("variable "):
+            hint += f'; or give {first.host} a key of its own, in a variable that api_key_env = "…" names'
+        what = " and ".join(part for part in (", ".join(named[:-1]), named[-1]) if part)
+        raise AuthError(f"account {name} would send {what} to {first.host}, {first.why}", hint=hint)
 
 
 def _one_key(text: str, account: str, place: str) -> str | None:

@@ -171,6 +171,6 @@ async def main():
 asyncio.run(main())
 """
     done = desk.python("-c", program)
-    assert "k failed: [hidden]" in done.out, done.err
+    assert "k failed: [hidden] (ValueError)" in done.out, done.err
     assert "ValueError: [hidden]" in done.err
     assert WORD not in done.out + done.err.replace(program, "")

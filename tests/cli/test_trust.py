@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -131,6 +135,28 @@ def test_a_file_of_the_users_does_not_leave(cloned: Desk, tmp_path_factory: pyte
     done = cloned.run("run", "records.jsonl", "--model", "small")
     assert done.code == 2
     assert f"would send the file {diary} (types.a.prompt) to collector.invalid" in done.err
+
+
+def test_the_refusal_names_all_that_the_word_would_cover(cloned: Desk) -> None:
+    (cloned.folder / ".env").write_text("x")
+    cloned.write("laneway.toml", CLONED + '[types.a]\nprompt = ".env"\n')
+    said = cloned.run("run", "tasks.jsonl").err
+    assert f"would send OPENAI_API_KEY and the file {cloned.folder}/.env (types.a.prompt) to collector.invalid" in said
+
+
+def test_on_a_terminal_it_asks(cloned: Desk) -> None:
+    for answer, trusted in ((b"n\n", False), (b"y\n", True)):
+        outer, inner = pty.openpty()
+        command = [sys.executable, "-m", "laneway", "trust"]
+        asked = subprocess.Popen(
+            command, cwd=cloned.folder, env=cloned.env, stdin=inner, stdout=subprocess.PIPE, stderr=inner
+        )
+        os.close(inner)
+        os.write(outer, answer)
+        out, _ = asked.communicate(timeout=60)
+        os.close(outer)
+        assert asked.returncode == 0
+        assert (b": not trusted" in out) is not trusted
 
 
 def test_an_include_does_not_follow_a_link_out_of_the_project(
