@@ -12,7 +12,7 @@ from laneway.providers.complaints import Complaint, with_complaint
 from laneway.providers.model import Model
 from laneway.task import Usage, Wire
 
-_WANTS_COMPLETION_TOKENS = re.compile(r"(^|/)(o[1-9]|gpt-5)")  # OpenAI's reasoning models refuse max_tokens
+_WANTS_COMPLETION_TOKENS = re.compile(r"(^|/)(o[1-9]|gpt-([5-9]|[12]\d)(?!\d))")  # OpenAI's from 2025 refuse max_tokens
 
 
 def finish(data: dict[str, Any], model: Model, *, complaint: Complaint | None = None) -> dict[str, Any]:

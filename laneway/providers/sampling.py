@@ -20,7 +20,9 @@ _NO_SAMPLING = re.compile(r"claude-(?:(?:opus|sonnet|haiku)-(?:4[-.][7-9]|[5-9])
 _ONE_OF_THEM = re.compile(r"claude-(?:opus|sonnet|haiku)-4[-.][1-6](?!\d)")
 _REASONING = re.compile(r"(?:^|/)(?:o[1-9]|gpt-5(?![.\w])(?!-chat))")
 _ALL = ("temperature", "top_p", "top_k")
-_NOT_TAKEN = re.compile(r"unsupported|not support|deprecated|not allowed|cannot both|only the default", re.IGNORECASE)
+_NOT_TAKEN = re.compile(
+    r"unsupported|not support|deprecated|not (allowed|permitted)|cannot both|only the default", re.IGNORECASE
+)
 
 log = logging.getLogger(__name__)
 

@@ -306,10 +306,9 @@ def test_embeddings_go_to_the_provider_that_has_them(desk: Desk, pair: Callable[
     assert all(row["response"]["body"]["data"][0]["embedding"] for row in desk.rows("tasks.results.jsonl"))
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_the_books_agree_when_much_goes_wrong(desk: Desk, pair: Callable[..., Pair], seed: int) -> None:
+def test_the_books_agree_when_much_goes_wrong(desk: Desk, pair: Callable[..., Pair]) -> None:
     """Errors, refusals and broken answers on both sides: what was answered was paid, once, whichever model it was."""
-    faults = {"error_rate": 0.1, "rate_limit_rate": 0.1, "malformed_rate": 0.2, "cached_rate": 0.4, "seed": seed}
+    faults = {"error_rate": 0.1, "rate_limit_rate": 0.1, "malformed_rate": 0.2, "cached_rate": 0.4, "seed": 1}
     sides = pair(faults, {**faults, "written_rate": 0.5})
     texts = ["the attorney wrote", "a question"]
     rows = [{"id": n, "text": f"{texts[n % 2]} {n}"} for n in range(60)]

@@ -34,11 +34,16 @@ def test_a_body_passes_but_for_model_and_params_laid_under() -> None:
     assert made == {**BODY, "model": "gpt-4o-mini", "top_p": 0.5}
 
 
-@pytest.mark.parametrize("model_id", ["o3-mini", "gpt-5.1", "openai/gpt-5"])
+@pytest.mark.parametrize("model_id", ["o3-mini", "gpt-5.1", "openai/gpt-5", "gpt-6-sol", "gpt-6.2-astra"])
 def test_models_that_want_max_completion_tokens_get_it(model_id: str) -> None:
     made = chat.finish(dict(BODY), Model("m", model_id, ()))
     assert "max_tokens" not in made
     assert made["max_completion_tokens"] == 5
+
+
+@pytest.mark.parametrize("model_id", ["gpt-4o", "gpt-4.1-mini", "gpt-35-turbo", "gpt-oss-120b", "openai/gpt-oss-20b"])
+def test_others_keep_max_tokens(model_id: str) -> None:
+    assert chat.finish(dict(BODY), Model("m", model_id, ()))["max_tokens"] == 5
 
 
 def test_a_complaint_shows_the_model_its_answer_and_the_fault() -> None:
