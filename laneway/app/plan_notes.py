@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from laneway.planning.capacity import has_limits
-from laneway.planning.estimate import Estimate, Setting
+from laneway.planning.estimate import AT_ONCE_S, FULL_MINUTE_S, Estimate, Setting
 from laneway.planning.expect import RETRIED, RETRIED_ANSWER, UNBOUNDED_ANSWER, Expectation
 from laneway.providers.model import Account
 
@@ -26,6 +26,7 @@ def notes_of(found: Estimate, setting: Setting) -> Iterator[str]:
             f" assumed {UNBOUNDED_ANSWER.low:.0f} to {UNBOUNDED_ANSWER.high:.0f} tokens on average"
         )
     yield from _without_limits(found, setting)
+    yield from _all_at_once(found, setting)
     if new:
         again = RETRIED_ANSWER if any(one.way.structured for one in new) else RETRIED
         yield f"the high figures count {again:.0%} of the calls twice, for retries and fallbacks"
@@ -42,10 +43,20 @@ def _without_history(ways: list[Expectation]) -> Iterator[str]:
         yield f"no history for {name} ({types}): {basis} {low:.2g} to {high:.2g} s a call"
 
 
+def _all_at_once(found: Estimate, setting: Setting) -> Iterator[str]:
+    name, _, limit = (found.bound_by or "").partition(": ")
+    account = _accounts(found, setting).get(name)
+    if account is not None and limit.endswith("_per_minute") and not setting.local(account):
+        seconds = AT_ONCE_S.get(account.provider, FULL_MINUTE_S)
+        yield f"the low time has {seconds:.0f} s worth of {limit} go at once, as an account that was idle may allow"
+
+
+def _accounts(found: Estimate, setting: Setting) -> dict[str, Account]:
+    models = [setting.models[one.way.model] for one in found.ways]
+    return {account.name: account for model in models for account in model.accounts}
+
+
 def _without_limits(found: Estimate, setting: Setting) -> Iterator[str]:
-    accounts: dict[str, Account] = {}
-    for one in found.ways:
-        accounts.update((account.name, account) for account in setting.models[one.way.model].accounts)
-    for name, account in sorted(accounts.items()):
+    for name, account in sorted(_accounts(found, setting).items()):
         if not has_limits(account.limits):
             yield f"no limits are known for account {name}: how many calls may run at once is found on the way"

@@ -138,3 +138,22 @@ async def test_bad_lines_are_counted_where_they_are_skipped(office: Office) -> N
 async def test_several_answers_for_each_task_count_as_so_many(office: Office) -> None:
     plan = await office.plan(read=ReadOptions(samples=3, limit=10))
     assert plan.to_do == 30
+
+
+async def test_a_hosted_accounts_idle_minute_is_in_the_low_time_and_said_so(office: Office) -> None:
+    limited = CONFIG.replace("concurrency = 4", "")
+    limited = limited.replace("[models.small]", "requests_per_minute = 60\n[models.small]")
+    office.configure(limited)
+    assert not any("go at once" in note for note in (await office.plan()).notes), "a server on this machine"
+    office.configure(limited.replace("http://127.0.0.1:9/v1", "https://api.openai.com/v1"))
+    plan = await office.plan()
+    assert 35 < plan.estimate.seconds.low < 45
+    assert any("60 s worth of requests_per_minute go at once" in note for note in plan.notes)
+
+
+async def test_a_fallback_without_a_price_is_named(office: Office) -> None:
+    own = CONFIG.replace('"gpt-4o"', '"gpt-own"') + '[defaults]\nmodel = "small"\nfallbacks = ["strong"]\n'
+    office.configure(own)
+    plan = await office.plan(read=ReadOptions(triage=True))
+    assert plan.estimate.cost is not None
+    assert any("no price is known for the fallback strong" in note for note in plan.notes)

@@ -95,6 +95,8 @@ def test_several_accounts_add_up_and_one_that_only_some_may_use_does_not() -> No
     mixed = [load(30, ("main", "second")), load(120, ("second",))]
     assert needed(mixed, two).seconds == pytest.approx(24.0, rel=1e-3), "120 through the second alone"
     assert needed(mixed, two).by == "second: requests_per_minute"
+    together = [load(150, ("main", "second")), load(60, ("second",))]
+    assert needed(together, two).seconds == pytest.approx(14.0, rel=1e-3), "all of it through both"
 
 
 def test_accounts_may_be_held_by_different_limits() -> None:
