@@ -39,6 +39,11 @@ class Caller:
 
 def recognise(connection: Any) -> Caller:
     """Raises UsageError for what is no connection to a SQLite file, ConfigError for a PostgreSQL one."""
+    if hasattr(connection, "run_sync"):
+        raise UsageError(
+            "connection= is an async one, which lw.sync cannot use",
+            hint="await lw.submit(…, connection=…) on its event loop",
+        )
     if _kind(connection).startswith(("psycopg", "asyncpg", "pg8000")):
         raise _postgres()
     if hasattr(connection, "ensure_connection") and hasattr(connection, "vendor"):

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 
 from laneway.app.callbacks import CallbackFunction, Callbacks
-from laneway.app.callers import recognise
 from laneway.app.forks import forked, watch_forks
 from laneway.app.hidden_store import hidden_store
 from laneway.app.jobs import API_RUN, Board, Job
@@ -237,10 +236,12 @@ class Laneway:
     @property
     def relay(self) -> Relay:
         """Between callers' own databases and the store."""
-        if self._relay is None:
-            from laneway.app.relay import Relay
+        from laneway.app.relay import Relay
 
-            self._relay = Relay(self.store, self.clock, self._api_run)
+        store = self.store
+        with self._opening:
+            if self._relay is None:
+                self._relay = Relay(store, self.clock, self._api_run)
         return self._relay
 
     @property
@@ -280,7 +281,7 @@ class Laneway:
         options = Options(key, urgency, lane, model, deadline, delay, tuple(tags), team, at)
         new, decode = self.preparing.prepare(task, args, kwargs, options)
         if connection is not None:
-            return (await self.within.letters(recognise(connection), [(new, decode)])).post()[0]
+            return (await self.within.submit(connection, [(new, decode)]))[0]
         run = await self._api_run()
         done = await self.store.submit(run, [new], self.clock.now())
         if done.conflicts:
@@ -306,7 +307,8 @@ class Laneway:
         """Submit one task for each item (its only argument), a few hundred in one transaction. With ``connection`` all
         of them in the caller's."""
         if (connection := options.pop("connection", None)) is not None:
-            return [*(await self.within.of_items(recognise(connection), task, items, options)).post()]
+            prepared = [self.preparing.prepare(task, (item,), {}, Options(**options)) for item in items]
+            return [*await self.within.submit(connection, prepared)]
         jobs: list[Job[Any]] = []
         batch: list[Any] = []
         for item in items:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from laneway.app import outbox
-from laneway.app.callers import Caller
+from laneway.app.callers import Caller, recognise
 from laneway.app.jobs import API_RUN, Board
 from laneway.app.options import Options
 from laneway.app.pending import Arrivals, PendingJob
@@ -64,6 +64,14 @@ class Within:
     ) -> None:
         self._store, self._clock, self._relay, self._board = store, clock, relay, board
         self._prepare, self._open_run = prepare, open_run
+
+    async def submit(self, connection: Any, prepared: Sequence[Prepared]) -> list[PendingJob[Any]]:
+        """Through a connection that belongs to the running event loop's thread; also SQLAlchemy's async ones."""
+        if hasattr(connection, "run_sync"):
+            letters = await self.letters(await connection.run_sync(recognise), prepared)
+            posted: list[PendingJob[Any]] = await connection.run_sync(lambda _: letters.post())
+            return posted
+        return (await self.letters(recognise(connection), prepared)).post()
 
     async def of_call(self, caller: Caller, task: Any, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> Letters:
         """One task. ``keywords``: all those of ``Laneway.submit``."""

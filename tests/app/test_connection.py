@@ -7,7 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import apsw
@@ -326,6 +326,16 @@ class Alchemy:
         return self.begun
 
 
+class AsyncAlchemy:
+    """The same of its async connection."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self.inner = Alchemy(db)
+
+    async def run_sync(self, work: Callable[[Alchemy], object]) -> object:
+        return work(self.inner)
+
+
 async def test_sqlalchemy_is_told_of_its_transaction(lw: Laneway, tmp_path: Path) -> None:
     db = sqlite3.connect(tmp_path / "app.db")
     alchemy = Alchemy(db)
@@ -333,6 +343,19 @@ async def test_sqlalchemy_is_told_of_its_transaction(lw: Laneway, tmp_path: Path
     assert alchemy.begun, "or its commit() would do nothing"
     db.commit()
     alchemy.begun = False
+    async with lw.worker():
+        assert await job.result(10) == 8
+    db.close()
+
+
+async def test_sqlalchemys_async_connection(lw: Laneway, tmp_path: Path) -> None:
+    db = sqlite3.connect(tmp_path / "app.db")
+    alchemy = AsyncAlchemy(db)
+    job = await lw.submit("double", 4, connection=alchemy)
+    with pytest.raises(UsageError, match="async one"):
+        await asyncio.to_thread(lw.sync.submit, "double", 5, connection=alchemy)
+    db.commit()
+    alchemy.inner.begun = False
     async with lw.worker():
         assert await job.result(10) == 8
     db.close()
