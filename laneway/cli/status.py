@@ -134,10 +134,12 @@ def status_text(data: Mapping[str, Any], now: float) -> str:
 
 
 def _run_lines(run: Mapping[str, Any], paused: bool) -> list[str]:
+    from laneway.app.jobs import API_RUN
+
     counts = ", ".join(f"{n:,} {state}" for state, n in run["tasks"].items()) or "empty"
     budget = "" if run["max_cost_usd"] is None else f" of ${run['max_cost_usd']:g}"
     said = f"run {run['run_id']}{' (paused)' if paused else ''}: {counts}; ${run['spent_usd']:.4f}{budget} spent"
-    return [said, f"    {run['out']}"]
+    return [said, f"    {'tasks submitted one by one' if run['out'] == API_RUN else run['out']}"]
 
 
 def _waiting_line(one: Mapping[str, Any], now: float) -> str:

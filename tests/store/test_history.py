@@ -75,10 +75,18 @@ class History(RuleBasedStateMachine):
                 assert (task.run_id, task.key) not in self.given, "what was paid elsewhere was claimed here"
             self.held += claimed
 
+    @rule(state=st.sampled_from([State.SUCCEEDED, State.SUCCEEDED, State.FAILED]))
+    def work(self, state: State) -> None:
+        self.claim(5)
+        for task in list(self.held):
+            self.end(task, state)
+
     @precondition(lambda self: self.held)
     @rule(data=st.data(), state=st.sampled_from([State.SUCCEEDED, State.FAILED, State.READY, State.WAITING]))
     def settle(self, data: st.DataObject, state: State) -> None:
-        task = data.draw(st.sampled_from(self.held))
+        self.end(data.draw(st.sampled_from(self.held)), state)
+
+    def end(self, task: Claimed, state: State) -> None:
         self.held.remove(task)
         more = {"wake_at": self.now + 5} if state is State.WAITING else {}
         (accepted,) = self.do(finish(self.store, [task], state, worker=f"w{self.worker}", **more))
