@@ -320,6 +320,7 @@ class Task:
     record: bytes | None
     output: bytes | None
     error: Mapping[str, Any] | None
+    twin_id: int | None = None  # the earlier task of the same key whose result it waits for or has
 
     @property
     def pruned(self) -> bool:

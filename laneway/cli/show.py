@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -63,6 +64,10 @@ def _task_json(task: Task, attempts: list[Attempt]) -> dict[str, Any]:
         "run_id": task.run_id,
         "type": task.type,
         "state": task.state.value,
+        "wait_reason": task.wait_reason.value if task.wait_reason else None,
+        "wake_at": task.wake_at,
+        "deadline": task.deadline,
+        "twin": task.twin_id,
         "model": task.model,
         "route": task.route.as_json(),
         "error": dict(task.error) if task.error else None,
@@ -89,8 +94,10 @@ def _task_text(task: Task, attempts: list[Attempt], content: str) -> str:
 
     lines = [
         f"task {task.id}" + (f"  {printable(task.key)}" if task.key else ""),
-        f"  type: {task.type}   state: {task.state.value}",
+        f"  type: {task.type}   state: {task.state.value}{_waits(task)}",
     ]
+    if task.twin_id is not None and task.state.ended:
+        lines.append(f"  its result is that of task {task.twin_id}, which had the same key (dedupe_for)")
     lines += ["triage", *(f"  {line}" for line in explain_route(task.route))]
     lines.append("attempts" if attempts else "attempts: none yet")
     for number, a in enumerate(attempts, 1):
@@ -110,6 +117,18 @@ def _task_text(task: Task, attempts: list[Attempt], content: str) -> str:
     elif task.output is not None:
         lines.append(f"answer\n  {printable(_answer(task))[:PREVIEW]}")
     return "\n".join(lines) + "\n"
+
+
+def _waits(task: Task) -> str:
+    """What a waiting task waits for."""
+    from laneway.cli.status import WAITS, ahead
+
+    if task.wait_reason is None:
+        return ""
+    if task.twin_id is not None:
+        return f" for task {task.twin_id}, which has the same key"
+    when = "" if task.wake_at is None else f", {ahead(task.wake_at, time.time())}"
+    return f" {WAITS.get(task.wait_reason, task.wait_reason)}{when}"
 
 
 def _answer(task: Task) -> str:

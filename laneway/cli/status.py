@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 RUNS = 10  # of the newest that are shown
 COLUMNS = (("ready",), ("running",), ("triaging", "waiting"), ("succeeded",), ("failed",), ("cancelled",))
 HEADS = ("ready", "running", "waiting", "done", "failed", "cancelled")
-WAITS = {"retry": "for another try", "scheduled": "for their time", "shared": "for an earlier task of the same key"}
+WAITS = {"retry": "for another try", "scheduled": "for the time set", "shared": "for an earlier task of the same key"}
 
 
 def register(app: typer.Typer) -> None:

@@ -228,5 +228,6 @@ def test_what_another_run_did_within_the_hour_is_not_paid_again(desk: Desk, simu
     assert {i: row["output"] for i, row in out.items() if i < 8} == first
     assert {row["note"] for row in out.values()} == {"second"}, "each row keeps its own columns"
     assert [out[i]["cost_usd"] == 0 for i in range(10)] == [True] * 8 + [False] * 2
+    assert "its result is that of task 1, which had the same key" in desk.run("explain", "0", "--run", "2").out
     again = desk.run("run", "two.jsonl", "--type", "once", "--fresh", "--json")
     assert again.json["calls"] == 10, "--fresh does all anew"

@@ -81,8 +81,9 @@ def test_a_scheduled_task_waits_and_starts_on_time_on_an_idle_worker(desk: Desk,
     configure(desk)
     desk.run("submit", "ask", "text=later", "--delay", "1h")
     desk.run("submit", "ask", "text=tomorrow", "--at", "2099-01-01 08:00")
+    assert "state: waiting for the time set, at " in desk.run("explain", "1").out
     status = desk.run("status")
-    assert "waiting for their time: 2, the next at " in status.out
+    assert "waiting for the time set: 2, the next at " in status.out
     with worker(desk):
         began = time.time()
         said = desk.run("submit", "ask", "text=soon", "--delay", "2s", "--wait", "--json")

@@ -18,7 +18,7 @@ from laneway.task import Attempt, FailureClass, Outcome, Route, Spec, State, Tas
 _TASK = """
     SELECT t.id, t.run_id, t.key, t.state, t.wait_reason, t.wake_at, c.model, c.lane, c.urgency, t.attempts, t.due_at,
            p.submitted_at, p.deadline, p.tags, p.team, p.body, p.record, p.spec_id, p.route_id,
-           r.settled_at, r.output, r.error, t.input_tokens, t.output_tokens
+           r.settled_at, r.output, r.error, t.input_tokens, t.output_tokens, t.twin_id
     FROM task t JOIN cell c ON c.id = t.cell_id JOIN payload p ON p.task_id = t.id
     LEFT JOIN result r ON r.seq = t.result_seq
 """
@@ -113,7 +113,7 @@ def _task(documents: Documents, row: Sequence[Any]) -> Task:
         tags,
         team,
     ) = row[:15]
-    body, record, spec, route, settled, output, error, input_tokens, output_tokens = row[15:]
+    body, record, spec, route, settled, output, error, input_tokens, output_tokens, twin = row[15:]
     return Task(
         id=id_,
         run_id=run,
@@ -140,6 +140,7 @@ def _task(documents: Documents, row: Sequence[Any]) -> Task:
         record=record,
         output=output,
         error=orjson.loads(error) if error else None,
+        twin_id=twin,
     )
 
 
