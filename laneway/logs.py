@@ -130,6 +130,11 @@ def configure(verbosity: int, *, json: bool = False, secrets: Collection[str] = 
     return redactor
 
 
+def learn_secrets(secrets: Collection[str]) -> None:
+    """Hide these too from now on, where ``configure`` was called."""
+    _configured().redactor.add(secrets)
+
+
 def hide_content() -> None:
     """From now on the words of exceptions are left out: they may quote a prompt or an answer."""
     _configured().hides_content = True

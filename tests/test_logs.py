@@ -6,12 +6,15 @@ import json
 import logging
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from laneway import Laneway
+from laneway.config.models import Config
 from laneway.logs import HIDDEN, Quoted, Redactor, configure, crash_text, hide_content
 
 CANARY = 'c4nary/"quoted"+secret'
@@ -269,3 +272,14 @@ def test_where_content_is_hidden_quoted_words_and_repeated_exceptions_are_left_o
     assert rest[0].endswith("y said [hidden]")
     assert rest[2].endswith("never retrieved")
     assert "diary" not in "".join(rest)
+
+
+def test_an_app_of_its_own_tells_the_logs_its_keys(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """The command line sets logging up; the app that a worker loads has the accounts."""
+    configure(0)
+    (tmp_path / "key").write_text(CANARY)
+    account = {"provider": "openai", "api_key_file": str(tmp_path / "key")}
+    Laneway(Config.model_validate({"accounts": {"main": account}}), env={}).catalog.account("main")
+    log.warning("it is %s", CANARY)
+    (line,) = err(capsys)
+    assert line.endswith("it is [hidden]")

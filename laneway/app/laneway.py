@@ -22,7 +22,7 @@ from laneway.app.python_tasks import CURRENT, PythonTasks, TaskFunction
 from laneway.app.settings import open_store, store_exists, store_url
 from laneway.clock import Clock, SystemClock
 from laneway.errors import ConflictError, UsageError
-from laneway.logs import Redactor
+from laneway.logs import Redactor, learn_secrets
 from laneway.store.interface import Run, Store
 
 if TYPE_CHECKING:
@@ -179,6 +179,7 @@ class Laneway:
 
     def _learn_secrets(self, secrets: set[str]) -> None:
         self.redactor.add(secrets)
+        learn_secrets(secrets)
         if self._secrets is not None:
             self._secrets(secrets)
 

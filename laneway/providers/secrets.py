@@ -58,8 +58,9 @@ def secret_headers(headers: Mapping[str, str]) -> set[str]:
 
 
 def known_secrets(env: Mapping[str, str], config: Config | None = None) -> set[str]:
-    """The values of all variables that hold keys: the providers' own, and those that the config's accounts name."""
-    names = {*well_known_keys(), *KEYS_OF_OTHERS}
+    """The values of all variables that hold keys: the providers' own, ours, and those that the config's accounts
+    name."""
+    names = {*well_known_keys(), *KEYS_OF_OTHERS, "LANEWAY_TOKEN"}
     if config is not None:
         names |= {account.api_key_env for account in config.accounts.values() if account.api_key_env}
     return {value for name in names if (value := env.get(name, "").strip())}

@@ -63,6 +63,10 @@ class Requests:
             self.waiting -= 1
         if task.state is not State.SUCCEEDED:
             raise of_task(task)
+        if task.pruned:
+            raise Refusal(
+                410, "the answer to this Idempotency-Key was pruned; use another", code="pruned", task=task_id
+            )
         return task
 
     async def _submit(self, wire: Wire, body: dict[str, Any], wishes: Wishes) -> int:

@@ -160,6 +160,9 @@ def test_wishes_by_header_and_one_task_a_key(desk: Desk, serve: Serve, simulate:
     assert (status, said["error"]["type"]) == (400, "invalid_request_error")
     explained = desk.run("explain", "one", "--json").json
     assert (explained["route"]["lane"], explained["route"]["urgency"]) == ("night", "relaxed")
+    assert desk.run("prune", "--older-than", "0s", "--json").json["tasks"] == 1
+    status, said, _ = served.ask("/chat/completions", CHAT, **wishes)
+    assert (status, said["error"]["code"]) == (410, "pruned"), "no answer is not an empty one"
 
 
 def test_what_is_refused_at_the_door(desk: Desk, serve: Serve, simulate: Simulate) -> None:
