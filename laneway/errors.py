@@ -4,6 +4,7 @@
     ├── UsageError                  usage       2     the command or call was put wrongly
     ├── ConfigError                 config      2     laneway.toml, or an environment value, is wrong
     ├── InputError                  input       2     the tasks cannot be read; nothing was paid
+    │   ├── NoPrompt                input       2     records or documents, and nothing says what to ask of them
     │   └── ConflictError           conflict    2     one key, two different bodies
     ├── NotFoundError               not_found   2     no such task, run, model, lane
     ├── AuthError                   auth        2     a key is missing or may not be sent there
@@ -54,6 +55,10 @@ class ConfigError(LanewayError):
 
 class InputError(LanewayError):
     kind = "input"
+
+
+class NoPrompt(InputError):
+    """Records or documents came without a prompt or a task type."""
 
 
 class ConflictError(InputError):

@@ -35,6 +35,7 @@ from laneway.cli.input_options import (
     UrgencyOption,
     read_options,
 )
+from laneway.cli.proposing import proposing
 
 if TYPE_CHECKING:
     from laneway.app.batch import BatchOptions
@@ -97,7 +98,8 @@ def plan(
         fresh=fresh,
         on_bad_input=OnBadInput(on_bad_input.value),
     )
-    found = run_async(_plan(lw, options))
+    with proposing(inputs, as_json):
+        found = run_async(_plan(lw, options))
     given = {
         "-o": out,
         "--type": type_,

@@ -37,6 +37,7 @@ from laneway.cli.input_options import (
     UrgencyOption,
     read_options,
 )
+from laneway.cli.proposing import proposing
 
 if TYPE_CHECKING:
     from laneway.app.batch import Batch, BatchOptions
@@ -98,7 +99,8 @@ def run(
         fresh=fresh,
         on_bad_input=OnBadInput(on_bad_input.value),
     )
-    summary = run_async(execute(lw, options, started))
+    with proposing(inputs, as_json):
+        summary = run_async(execute(lw, options, started))
     report(summary, as_json)
     raise SystemExit(summary.exit_code)
 

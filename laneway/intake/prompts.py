@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from laneway.config.faults import close_match
 from laneway.config.models import Config, TypeConfig
 from laneway.config.templates import Template, TemplateFault, Templates
 from laneway.errors import InputError
@@ -46,7 +47,11 @@ class PromptType:
         if settings is None:
             raise InputError(
                 f"there is no task type {name!r}",
-                hint=f"known types: {', '.join(config.types) or 'none'}; add [types.{name}] to laneway.toml",
+                hint=(
+                    close_match(name, config.types).removeprefix("; ")
+                    or f"known types: {', '.join(config.types) or 'none'}"
+                )
+                + f"; or add [types.{name}] to laneway.toml",
             )
         templates = templates or Templates(config.folder)
         self.name = name

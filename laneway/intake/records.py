@@ -13,7 +13,7 @@ import orjson
 
 from laneway.config.models import Config, TypeConfig
 from laneway.config.templates import Templates
-from laneway.errors import InputError
+from laneway.errors import InputError, NoPrompt
 from laneway.intake.draft import BadLine, Draft
 from laneway.intake.options import ReadOptions
 from laneway.intake.prompts import PromptType, Rendered
@@ -48,13 +48,13 @@ class Records:
             path = options.prompt if options.prompt.is_absolute() else Path.cwd() / options.prompt
             settings = config.types.get(options.type or "", TypeConfig()).model_copy(update={"prompt": path})
             return PromptType(config, options.type or options.prompt.stem, settings, self._templates)
-        if options.type is not None:
+        if options.type is not None and config.types:
             return self._type(options.type)
         if not config.types:
-            raise InputError(
-                f"{self._what} need a task type",
-                hint="give a prompt template with --prompt FILE,"
-                " or define [types.NAME] in laneway.toml and give --type NAME",
+            unknown = f"there is no task type {options.type!r}, and none at all" if options.type else ""
+            raise NoPrompt(
+                unknown or f"{self._what} need a task type",
+                hint="give --type NAME, or a prompt template with --prompt FILE, or let `laneway init` write both",
             )
         return None
 
@@ -106,7 +106,8 @@ class Records:
             return str(named)
         if len(self._config.types) == 1:
             return next(iter(self._config.types))
-        raise InputError("no task type: give the record a `type` column, or the command --type")
+        names = ", ".join(self._config.types)
+        raise InputError(f"no task type: give the record a `type` column, or the command --type ({names})")
 
     def _key(self, kind: PromptType, record: Mapping[str, Any], rendered: Rendered) -> str:
         names = (kind.key_field,) if kind.key_field else KEY_FIELDS
