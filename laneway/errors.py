@@ -5,6 +5,7 @@
     ├── ConfigError                 config      2     laneway.toml, or an environment value, is wrong
     ├── InputError                  input       2     the tasks cannot be read; nothing was paid
     │   ├── NoPrompt                input       2     records or documents, and nothing says what to ask of them
+    │   ├── NoModel                 input       2     nothing says which model is to be used
     │   └── ConflictError           conflict    2     one key, two different bodies
     ├── NotFoundError               not_found   2     no such task, run, model, lane
     ├── AuthError                   auth        2     a key is missing or may not be sent there
@@ -59,6 +60,10 @@ class InputError(LanewayError):
 
 class NoPrompt(InputError):
     """Records or documents came without a prompt or a task type."""
+
+
+class NoModel(InputError):
+    """Neither the task nor the config names a model."""
 
 
 class ConflictError(InputError):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from laneway.app.price_lines import price_lines
 from laneway.app.routing import Routed, Routing
-from laneway.errors import BudgetError, ConflictError, InputError
+from laneway.errors import BudgetError, ConflictError, InputError, NoModel
 from laneway.intake.draft import BadLine, Draft
 from laneway.intake.faults import Faults
 from laneway.intake.reading import Reading
@@ -39,7 +39,8 @@ class TakingIn:
         self._reading = reading
         self._catalog = catalog
         self.faults = Faults(reading.name, hide_content=lw.config.hide_content)
-        self.taken = self.deduplicated = self.conflicts = 0
+        self.taken = self.deduplicated = self.conflicts = self._without_model = 0
+        self._no_model: NoModel | None = None
         self.kept: Path | None = None  # where the faults are written
         self._routing = Routing(lw, catalog, anew=anew)
         self.models = self._routing.models  # every model of every route, fallbacks too
@@ -88,6 +89,8 @@ class TakingIn:
     def finish(self, on_bad_input: OnBadInput) -> None:
         """Raises InputError or ConflictError for what cannot be used, ConfigError or AuthError for a model that cannot
         be called."""
+        if self._no_model is not None and self._without_model == self.faults.count and not self.taken:
+            raise self._no_model  # no line is to blame
         if self.faults.count and on_bad_input is OnBadInput.STOP:
             raise self._bad_input()
         if not self.taken:
@@ -124,4 +127,6 @@ class TakingIn:
                 routed.append(self._routing.route(draft, now))
             except InputError as error:
                 self.faults.add(draft.bad(error.message))
+                if isinstance(error, NoModel):
+                    self._without_model, self._no_model = self._without_model + 1, error
         return routed

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from laneway.cli import completing
 from laneway.errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,14 +30,31 @@ InputArguments = Annotated[
     ),
 ]
 OutOption = Annotated[Path | None, typer.Option("-o", "--out", help="Results: .jsonl or .csv.", show_default=False)]
-TypeOption = Annotated[str | None, typer.Option("--type", help="The records' task type.", show_default=False)]
+TypeOption = Annotated[
+    str | None,
+    typer.Option("--type", help="The records' task type.", autocompletion=completing.types, show_default=False),
+]
 PromptOption = Annotated[
     Path | None, typer.Option("--prompt", help="A Jinja2 template as the prompt.", show_default=False)
 ]
-ModelOption = Annotated[str | None, typer.Option("--model", help="Use this model for every task.", show_default=False)]
-LaneOption = Annotated[str | None, typer.Option("--lane", help="Put every task into this lane.", show_default=False)]
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model", help="Use this model for every task.", autocompletion=completing.models, show_default=False
+    ),
+]
+LaneOption = Annotated[
+    str | None,
+    typer.Option("--lane", help="Put every task into this lane.", autocompletion=completing.lanes, show_default=False),
+]
 UrgencyOption = Annotated[
-    str | None, typer.Option("--urgency", help="immediate, urgent, standard, relaxed.", show_default=False)
+    str | None,
+    typer.Option(
+        "--urgency",
+        help="immediate, urgent, standard, relaxed.",
+        autocompletion=completing.urgencies,
+        show_default=False,
+    ),
 ]
 TriageOption = Annotated[bool, typer.Option("--triage", help="Let triage choose models that the input names.")]
 ConcurrencyOption = Annotated[

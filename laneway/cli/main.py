@@ -11,6 +11,7 @@ from typing import NoReturn
 import typer
 
 from laneway.cli import (
+    config,
     demo,
     doctor,
     init,
@@ -40,6 +41,8 @@ app = typer.Typer(
     add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain help starts in half the time
+    epilog="Your shell completes commands and the names in your config after `laneway --install-completion`"
+    " (bash, zsh, fish, PowerShell) and in every new shell from then on.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -64,6 +67,7 @@ for group in (
     plan,
     init,
     doctor,
+    config,
     demo,
     status,
     show,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from laneway.cli import completing
 from laneway.cli.common import ConfigOption, JsonOption, StoreOption, VerboseOption, application, print_json, run_async
 from laneway.errors import UsageError
 
@@ -138,9 +139,15 @@ def retry(
 
 def set_(
     tasks: TasksArgument = None,
-    urgency: Annotated[str | None, typer.Option(help="A name or alias.", show_default=False)] = None,
-    lane: Annotated[str | None, typer.Option(help="The lane to go to.", show_default=False)] = None,
-    model: Annotated[str | None, typer.Option(help="The model to ask.", show_default=False)] = None,
+    urgency: Annotated[
+        str | None, typer.Option(help="A name or alias.", autocompletion=completing.urgencies, show_default=False)
+    ] = None,
+    lane: Annotated[
+        str | None, typer.Option(help="The lane to go to.", autocompletion=completing.lanes, show_default=False)
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="The model to ask.", autocompletion=completing.models, show_default=False)
+    ] = None,
     deadline: Annotated[
         str | None, typer.Option(help='18:30, "2026-12-01 18:30", or 2h from now.', show_default=False)
     ] = None,

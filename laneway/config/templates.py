@@ -75,7 +75,7 @@ class Templates:
             raise ConfigError(f"{where}, line {error.lineno}: {error.message}", hint="mend the template") from None
         except (RecursionError, MemoryError, OverflowError):
             raise ConfigError(f"{file}: too deeply nested or too large", hint="make the template simpler") from None
-        return Template(name, compiled, frozenset(mentions))
+        return Template(name, compiled, frozenset(mentions), blank=not text.strip())
 
     def _compile_included(self, text: str, seen: set[str]) -> set[str]:
         """The fields that a text and what it includes ask for. A mistake in an included file is found now, not when the
@@ -98,8 +98,11 @@ class Template:
     """One prompt. In it a record's fields are variables; ``record`` is all of them (``{{ record["Customer name"] }}``),
     unless a field has that name."""
 
-    def __init__(self, name: str, compiled: jinja2.Template, mentions: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self, name: str, compiled: jinja2.Template, mentions: frozenset[str] = frozenset(), *, blank: bool = False
+    ) -> None:
         self.name = name
+        self.blank = blank
         self.mentions = mentions  # the fields that it asks for
         self._compiled = compiled
 

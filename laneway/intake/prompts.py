@@ -11,7 +11,7 @@ import orjson
 from laneway.config.faults import close_match
 from laneway.config.models import Config, TypeConfig
 from laneway.config.templates import Template, TemplateFault, Templates
-from laneway.errors import InputError
+from laneway.errors import ConfigError, InputError
 from laneway.intake.asked import Asked
 from laneway.task import Spec, Wire
 from laneway.triage.tokens import estimate_chat
@@ -47,16 +47,18 @@ class PromptType:
         if settings is None:
             raise InputError(
                 f"there is no task type {name!r}",
-                hint=(
-                    close_match(name, config.types).removeprefix("; ")
-                    or f"known types: {', '.join(config.types) or 'none'}"
-                )
+                hint=(close_match(name, config.types)[2:-1] or f"known types: {', '.join(config.types) or 'none'}")
                 + f"; or add [types.{name}] to laneway.toml",
             )
         templates = templates or Templates(config.folder)
         self.name = name
         self.key_field = settings.key
         self._prompt = templates.load(settings.prompt) if settings.prompt else None
+        if self._prompt is not None and self._prompt.blank:
+            raise ConfigError(
+                f"the prompt {self._prompt.name} is empty",
+                hint="say in it what is to be done; {{ name }} stands for the column called name",
+            )
         self._system = templates.load(settings.system) if settings.system else None
         self._mentions_text = any(one.mentions & {"text", "record"} for one in (self._prompt, self._system) if one)
         self._max_tokens = settings.max_output_tokens
@@ -104,7 +106,10 @@ class PromptType:
 
     def _user(self, prompt: Template | None, record: Mapping[str, Any]) -> str:
         if prompt is not None:
-            return prompt.render(record)
+            said = prompt.render(record)
+            if not said.strip():
+                raise TemplateFault(f"{prompt.name}: the prompt comes out empty")
+            return said
         for name in TEXT_FIELDS:
             if isinstance(record.get(name), str) and record[name]:
                 return str(record[name])

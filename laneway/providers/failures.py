@@ -30,6 +30,7 @@ _FILTER = re.compile(
     r"content[_ ](filter|policy|management)|responsibleai|safety (system|policy)|flagged", re.IGNORECASE
 )
 _OF_THE_REQUEST = re.compile(r"context|invalid_|image|policy", re.IGNORECASE)  # also codes of a failed response
+_NO_PATH = re.compile(r"invalid url|(unknown|unrecognized) request url|no route|cannot post", re.IGNORECASE)
 _BAD_KEY = re.compile(r"api[ _-]?key (is )?(not valid|invalid|missing|expired)|invalid api[ _-]?key", re.IGNORECASE)
 _KEY = re.compile(r"(sk|gsk|xai|pk|key)-[A-Za-z0-9_\-]{6,}|Bearer\s+\S+|AIza[\w\-]{10,}", re.IGNORECASE)
 
@@ -42,20 +43,15 @@ def classify(
     said = _parse(body)
     code, kind, message = _words(said, body, status)
     if status == 200:
-        return _in_a_200(wire, said, code, kind, message, headers, now)
+        return _in_a_200(wire, said, code, kind, message, headers, now, page=body.lstrip()[:1] == b"<")
     wait = retry_after(headers, now)
 
     def failure(cls: FailureClass, name: str = "", *, refused: bool = False, outage: bool = False) -> Failure:
         return Failure(cls, name or code or kind or f"http_{status}", message, status, wait, refused, outage)
 
     text = f"{code} {kind} {message}"
-    if 300 <= status < 400:
-        return Failure(
-            FailureClass.REQUEST,
-            "redirect",
-            f"the endpoint redirects to {clean(headers.get('location', 'elsewhere'))}; base_url is probably wrong",
-            status,
-        )
+    if astray := _astray(wire, status, headers, said, message):
+        return Failure(FailureClass.ACCOUNT, "wrong_address", astray, status)
     match status:
         case 401 | 402:
             return failure(FailureClass.ACCOUNT)
@@ -86,11 +82,31 @@ def classify(
     return failure(FailureClass.REQUEST)
 
 
+def _astray(wire: Wire, status: int, headers: Mapping[str, str], said: Any, message: str) -> str:
+    """Why calls arrive where there is no API: then no task is to blame, and the next one would fare no better. "" where
+    they arrive. (Servers without JSON, FastAPI's "Not Found", OpenAI's "Invalid URL (POST /chat/completions)".)"""
+    if 300 <= status < 400:
+        return f"the endpoint redirects to {clean(headers.get('location', 'elsewhere'))}; base_url is probably wrong"
+    if status not in (404, 405) or wire not in (Wire.CHAT, Wire.MESSAGES):
+        return ""
+    bare = (
+        isinstance(said, Mapping)
+        and said.keys() == {"detail"}
+        and said["detail"] in ("Not Found", "Method Not Allowed")
+    )
+    if bare or not isinstance(said, Mapping | list) or _NO_PATH.search(message):
+        return f"nothing takes calls at this base_url, which mostly ends with /v1 ({status}: {message[:100]})"
+    return ""
+
+
 def _in_a_200(
-    wire: Wire, said: Any, code: str, kind: str, message: str, headers: Mapping[str, str], now: float
+    wire: Wire, said: Any, code: str, kind: str, message: str, headers: Mapping[str, str], now: float, *, page: bool
 ) -> Failure | None:
     """A 200 may still carry an error, or nothing that can be used."""
     if not isinstance(said, Mapping):
+        if page:
+            told = f"a web page comes instead of answers ({message}): base_url is wrong, or a proxy wants a login"
+            return Failure(FailureClass.TRANSIENT, "web_page", told, 200, outage=True)
         return Failure(FailureClass.TRANSIENT, "bad_response", "the answer is not JSON", 200)
     if said.get("error") or said.get("type") == "error":
         wait = retry_after(headers, now)

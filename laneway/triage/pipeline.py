@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from laneway.config.models import Config
-from laneway.errors import InputError
+from laneway.errors import InputError, NoModel
 from laneway.providers.formats import known_as
 from laneway.task import Route, Urgency
 from laneway.triage.conditions import BUILT_IN, field_getter
@@ -223,9 +223,10 @@ class Triage:
 
     def _no_model(self, patient: Patient, chart: _Chart) -> InputError:
         if not chart.refused:
-            return InputError(
+            return NoModel(
                 "nothing says which model to use",
-                hint='set model = "…" under [defaults] in laneway.toml, or give --model',
+                hint='give one with --model, or set model = "…" under [defaults] in laneway.toml;'
+                " `laneway init` writes a config",
             )
         reasons = "; ".join(f"{model}: {why}" for model, why in chart.refused.items())
         able = [model for model in self._config.models if self._cannot(model, patient) is None]

@@ -54,6 +54,10 @@ def endpoint(status: int, body: bytes, only: str = "", **headers: str) -> Iterat
             self.end_headers()
             self.wfile.write(body)
 
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.do_GET()
+
         def log_message(self, *_: Any) -> None:
             pass
 

@@ -106,8 +106,32 @@ def test_only_a_true_429_is_a_refusal_and_only_the_provider_being_down_an_outage
 def test_a_redirect_says_what_is_probably_wrong() -> None:
     failure = classify(CHAT, 301, {"location": "https://example.com/login"}, b"", NOW)
     assert failure is not None
-    assert failure.cls is REQUEST
+    assert failure.cls is ACCOUNT
     assert "base_url" in failure.message
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (404, b"404 page not found"),
+        (404, b"<html><title>404 Not Found</title></html>"),
+        (404, b'{"detail":"Not Found"}'),
+        (405, b"Method Not Allowed"),
+        (404, b'{"error":{"message":"Invalid URL (POST /chat/completions)","type":"invalid_request_error"}}'),
+    ],
+)
+def test_a_wrong_base_url_blames_no_task(status: int, body: bytes) -> None:
+    failure = classify(CHAT, status, {}, body, NOW)
+    assert failure is not None
+    assert (failure.cls, failure.code) == (ACCOUNT, "wrong_address")
+    assert "/v1" in failure.message
+
+
+def test_a_page_in_a_200_is_an_outage() -> None:
+    failure = classify(CHAT, 200, {}, b"<html><title>Sign in</title></html>", NOW)
+    assert failure is not None
+    assert (failure.cls, failure.outage) == (TRANSIENT, True)
+    assert "proxy" in failure.message
 
 
 def test_an_answer_is_no_failure() -> None:

@@ -25,6 +25,7 @@ from laneway.setup.doctor.endpoints import Answer, ask, examine_clock, examine_e
 from laneway.setup.doctor.findings import Finding, ok, problem, warning
 from laneway.setup.doctor.limits import examine_limits, told_by
 from laneway.setup.doctor.place import examine_modes, examine_place
+from laneway.setup.soundness import check_meaning
 from laneway.store.interface import Store
 from laneway.version import VERSION
 
@@ -115,21 +116,11 @@ def _config(question: Question, found: list[Finding]) -> Config:
         if table
     )  # fmt: skip
     found.append(ok("config", f"{', '.join(map(str, config.sources))}: {counted or 'empty'}"))
-    found += _meaning(config)
-    return config
-
-
-def _meaning(config: Config) -> Iterator[Finding]:
-    """What loading alone does not look at: rules, templates, schemas."""
-    from laneway.intake.prompts import PromptType
-    from laneway.triage.pipeline import Triage
-
     try:
-        Triage(config, models=tuple(config.models) or None)
-        for name in config.types:
-            PromptType(config, name)
+        check_meaning(config)
     except LanewayError as error:
-        yield problem("config", error.message, error.hint)
+        found.append(problem("config", error.message, error.hint))
+    return config
 
 
 def _accounts(config: Config, catalog: Catalog, env: Mapping[str, str], found: list[Finding]) -> list[_Use]:
