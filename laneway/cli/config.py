@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def register(app: typer.Typer) -> None:
     group = typer.Typer(
         name="config",
-        help="The settings in force, where they come from, and whether they are sound.",
+        help="Settings in force: what, where from, and whether sound.",
         no_args_is_help=True,
         rich_markup_mode=None,
     )

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
-import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -34,10 +32,10 @@ def doctor(
     as_json: JsonOption = False,
     verbose: VerboseOption = 0,
 ) -> None:
-    """Check config, keys, endpoints, limits, store and clock, and name the next step.
+    """Check keys, endpoints, limits and store; name the next step.
 
-    Costs nothing unless --call is given: endpoints are only asked for their list of models. Exit code 1 when
-    something will not work.
+    Also looks at the config, the clock and the disk. Costs nothing unless --call is given: endpoints are only asked
+    for their list of models. Exit code 1 when something will not work.
     """
     from laneway.logs import configure
     from laneway.setup.doctor.examine import Question, examine
@@ -55,31 +53,19 @@ def doctor(
 
 
 def _text(found: Sequence[Finding], problems: int, warnings: int) -> str:
-    terminal = sys.stdout.isatty()
-    width = shutil.get_terminal_size().columns if terminal else 10_000
+    from laneway.cli.layout import beside
+
+    coloured = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     lines = []
     for finding in found:
-        label = f"{finding.status.value:<{LABEL}}"
-        if terminal and "NO_COLOR" not in os.environ:
-            label = f"\x1b[{_COLOURS[finding.status.value]}m{label}\x1b[0m"
-        lines.append(label + _wrapped(f"{finding.check}: {finding.said}", width))
+        label = finding.status.value
+        line = beside(label, f"{finding.check}: {finding.said}", LABEL)
+        lines.append(f"\x1b[{_COLOURS[label]}m{label}\x1b[0m{line.removeprefix(label)}" if coloured else line)
         if finding.next:
-            lines.append(" " * LABEL + _wrapped(f"→ {finding.next}", width))
+            lines.append(beside("", f"→ {finding.next}", LABEL))
     if problems or warnings:
         parts = [f"{n} {word}{'s' if n > 1 else ''}" for n, word in ((problems, "problem"), (warnings, "warning")) if n]
         lines += ["", ", ".join(parts)]
     else:
         lines += ["", "all is well"]
     return "\n".join(lines) + "\n"
-
-
-def _wrapped(text: str, width: int) -> str:
-    """Wrapped behind the label, without breaking paths and commands apart."""
-    filled = textwrap.wrap(
-        "".join(char if char.isprintable() else " " for char in text),
-        max(30, width - LABEL - 1),
-        subsequent_indent=" " * LABEL + "  ",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-    return "\n".join(filled)

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from laneway.setup.starting import Outcome, Surroundings
 
 
+LABEL = 7  # characters of "found" and "wrote", with a gap
+
+
 def register(app: typer.Typer) -> None:
     app.command("init")(init)
 
@@ -36,17 +39,15 @@ def init(
     from laneway.setup import starting
 
     around = starting.look_around(data, env=os.environ, cwd=Path.cwd())
-    first = None
-    proposed = starting.proposal(around)
-    if not (yes or as_json) and sys.stdin.isatty() and sys.stderr.isatty():
-        first = _ask_provider(around)
-        proposed = starting.proposal(around, first)
+    ask = not (yes or as_json) and sys.stdin.isatty() and sys.stderr.isatty()
+    proposed = starting.proposal(around, _ask_provider(around) if ask else None)
+    if ask:
         _ask_consent(proposed, force)
     done = starting.carry_out(proposed, around, env=os.environ, cwd=Path.cwd(), force=force)
     if as_json:
         print_json(_json(proposed, done))
     else:
-        sys.stdout.write(_text(proposed, done))
+        sys.stdout.write(_text(proposed, done, told=ask))
 
 
 def _ask_provider(around: Surroundings) -> str | None:
@@ -61,8 +62,10 @@ def _ask_provider(around: Surroundings) -> str | None:
 
 def _ask_consent(proposed: Proposal, force: bool) -> None:
     there = [file.path for file in proposed.files if force or not Path(file.path).exists()]
+    from laneway.cli.layout import beside
+
     for line in proposed.found:
-        sys.stderr.write(f"found {line}\n")
+        sys.stderr.write(beside("found", line, LABEL) + "\n")
     if there and not typer.confirm(f"Write {', '.join(there)}?", default=True, err=True):
         raise typer.Abort
 
@@ -77,12 +80,12 @@ def _json(proposed: Proposal, done: Outcome) -> dict[str, Any]:
     }
 
 
-def _text(proposed: Proposal, done: Outcome) -> str:
-    lines = [f"found    {line}" for line in proposed.found]
-    lines += [f"wrote    {path}" for path in done.written]
-    lines += [f"kept     {path}, which was there already" for path in done.kept]
-    commands = [command_name(step.command) for step in done.steps]
-    width = max(map(len, commands))
-    lines += ["", "Next:"]
-    lines += [f"  {command:<{width}}  {step.why}" for command, step in zip(commands, done.steps, strict=True)]
+def _text(proposed: Proposal, done: Outcome, *, told: bool) -> str:
+    """``told``: what was found has been said already."""
+    from laneway.cli.layout import beside, commands
+
+    lines = [] if told else [beside("found", line, LABEL) for line in proposed.found]
+    lines += [beside("wrote", path, LABEL) for path in done.written]
+    lines += [beside("kept", f"{path}, which was there already", LABEL) for path in done.kept]
+    lines += ["", "Next:", *commands([(command_name(step.command), step.why) for step in done.steps])]
     return "\n".join(lines) + "\n"

@@ -112,11 +112,17 @@ def _run(as_json: bool) -> None:
     except Exception as error:  # noqa: BLE001 - what nobody expected leaves through ``crash``
         if not isinstance(error, Refused):
             crash(error, as_json)
-        message = getattr(error, "format_message", lambda: "")().replace("\n", " ")
-        if not message or type(error).__name__ == "NoArgsIsHelpError":  # the help was printed already
+        message = getattr(error, "format_message", lambda: "")()
+        if type(error).__name__ == "NoArgsIsHelpError":  # a group without a command: its message is the help
+            sys.stderr.write(f"{message}\n")
             raise SystemExit(2) from None
         context = getattr(error, "ctx", None)
-        fail(UsageError(message, hint=f"see `{context.command_path if context else 'laneway'} --help`"), as_json)
+        fail(
+            UsageError(
+                message.replace("\n", " "), hint=f"see `{context.command_path if context else 'laneway'} --help`"
+            ),
+            as_json,
+        )
 
 
 if __name__ == "__main__":

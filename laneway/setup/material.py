@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -51,7 +52,8 @@ class Material:
 def type_name(path: Path) -> str:
     """A task type's name from a file's or folder's: ``Claims 2026.csv`` → ``claims_2026``."""
     stem = path.stem if path.suffix.casefold() in (*TABLES, *DOCUMENTS) else path.absolute().name
-    plain = "".join(char if char.isascii() and char.isalnum() else "_" for char in stem.casefold())
+    letters = (char for char in unicodedata.normalize("NFKD", stem.casefold()) if not unicodedata.combining(char))
+    plain = "".join(char if char.isascii() and char.isalnum() else "_" for char in letters)
     return "_".join(part for part in plain.split("_") if part) or "documents"
 
 

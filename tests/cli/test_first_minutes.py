@@ -46,6 +46,13 @@ def test_mistakes(bare: Desk, arguments: str, said: str, next_: str) -> None:
     assert next_ in done.json["error"]["hint"]
 
 
+@pytest.mark.parametrize(("arguments", "command"), [((), "simulator"), (("config",), "check")])
+def test_without_a_command_the_help_is_shown(bare: Desk, arguments: tuple[str, ...], command: str) -> None:
+    done = bare.run(*arguments)
+    assert done.code == 2
+    assert f"\n  {command} " in done.err
+
+
 def test_no_key(bare: Desk) -> None:
     prepare(bare)
     done = bare.run("run", "c.csv", "--type", "review", "--model", "small")

@@ -57,7 +57,7 @@ def test_names_of_types() -> None:
         return of_rows(argument, [{"a": "1"}]).name
 
     assert name("Claims 2026 (final).csv") == "claims_2026_final"
-    assert name("/data/Übersicht.csv") == "bersicht"
+    assert name("/data/Übersicht.csv") == "ubersicht"
     assert name("!!!.csv") == "documents"
 
 
