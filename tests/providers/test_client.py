@@ -218,8 +218,8 @@ async def test_what_can_go_wrong_is_a_failure_and_never_raises(ask: Callable[...
         "cut": (FailureClass.TRANSIENT, "connection"),
         "slow": (FailureClass.TRANSIENT, "timeout"),
         "half": (FailureClass.TRANSIENT, "connection"),
-        "moved": (FailureClass.REQUEST, "redirect"),
-        "html": (FailureClass.TRANSIENT, "bad_response"),
+        "moved": (FailureClass.ACCOUNT, "wrong_address"),
+        "html": (FailureClass.TRANSIENT, "web_page"),
         "wrong": (FailureClass.ACCOUNT, "invalid_api_key"),
     }
     assert CANARY not in str(found)
