@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -56,3 +57,25 @@ def test_a_run_goes_on_when_one_of_the_keys_is_refused(two_keys: Desk, simulate:
     assert simulator.stats()["by_key"]["sk-second-2222"]["completed"] == 200
     assert "account first is paused: Incorrect API key provided.; its work goes to second" in done.err
     assert simulator.stats()["unauthorized"] <= 20, "the refused key is not tried again"
+
+
+def test_accounts_of_two_formats_share_what_both_can_carry(two_keys: Desk, simulate: Simulate) -> None:
+    simulator = simulate(key=["sk-first-1111", "sk-second-2222"])
+    two_keys.env |= {
+        "LANEWAY_ACCOUNTS__SECOND__PROVIDER": "anthropic",
+        "LANEWAY_ACCOUNTS__SECOND__BASE_URL": simulator.url,
+        "LANEWAY_ACCOUNTS__FIRST__WEIGHT": "1",
+    }
+    done = two_keys.run("run", "tasks.jsonl", "--concurrency", "16", "--json")
+    assert done.code == 0, done.err
+    by_key = simulator.stats()["by_key"]
+    assert by_key["sk-first-1111"]["completed"] == pytest.approx(100, abs=10)
+    assert done.json["tokens"]["input"] == simulator.stats()["input_tokens"]
+    assert all(row["response"]["body"]["choices"] for row in two_keys.rows("tasks.results.jsonl"))
+
+    tools = [{"type": "function", "function": {"name": "f"}}]
+    two_keys.batch("tools.jsonl", 1, model="small", tools=tools)
+    done = two_keys.run("run", "tools.jsonl", "--json")
+    assert done.code == 2
+    said = json.loads(done.out)["error"]["message"]
+    assert "the field 'tools' cannot be carried over into Anthropic Messages (account second)" in said
