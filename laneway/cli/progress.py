@@ -4,8 +4,10 @@ state."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import logging
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -30,10 +32,27 @@ async def shown(batch: Batch) -> AsyncIterator[None]:
     console = Console(stderr=True)
     with Live(Text("reading"), console=console, refresh_per_second=1 / EVERY_S, transient=True) as live:
         watching = asyncio.create_task(_watch(batch, live))
-        try:
-            yield
-        finally:
-            watching.cancel()
+        with _warnings_above():
+            try:
+                yield
+            finally:
+                watching.cancel()
+
+
+@contextmanager
+def _warnings_above() -> Iterator[None]:
+    """What is logged meanwhile goes through the display, which puts it above itself; else it would draw over it."""
+    moved = [
+        (handler, handler.setStream(sys.stderr))  # the display's own, which it has put there
+        for handler in logging.getLogger("laneway").handlers
+        if isinstance(handler, logging.StreamHandler)
+    ]
+    try:
+        yield
+    finally:
+        for handler, stream in moved:
+            if stream is not None:
+                handler.setStream(stream)
 
 
 async def _watch(batch: Batch, live: Live) -> None:
@@ -61,11 +80,11 @@ async def picture(batch: Batch) -> Group:
     left = (total - ended) * ran / (ended - progress.ended_before) if ended > progress.ended_before else None
     head = Text(f"{_bar(ended / total if total else 0)} {ended:,} of {total:,}   {duration(ran)}")
     head.append(f"   {money(run.spent)} so far")
-    if left is not None and progress.phase == "running":
-        head.append(f"   about {duration(left)} left")
     held = {str(pause) for pause in await batch.store.pauses() if pause.since is not None}
     if f"run {run.id}" in held:
         head.append(f"   paused: laneway resume run {run.id}", style="yellow")
+    elif left is not None and progress.phase == "running" and not (held and progress.engine.dispatcher.in_flight == 0):
+        head.append(f"   about {duration(left)} left")
     return Group(head, _lanes(lanes, held), _accounts(batch, now))
 
 
