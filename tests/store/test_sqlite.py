@@ -9,11 +9,13 @@ import sys
 from pathlib import Path
 
 import apsw
+import orjson
 import pytest
 
 from laneway.errors import StoreError
-from laneway.store.sqlite import SQLiteStore, connection, earlier, queue, reading, sharing, workers
+from laneway.store.sqlite import SQLiteStore, connection, earlier, queue, reading, sharing, steering, workers
 from laneway.store.sqlite.runs import _KNOWN
+from laneway.store.steering import Change, Selector
 from laneway.task import State
 from tests.store.helpers import LEASE, NOW, claim, counts, finish, new, open_run, run_with, sound
 
@@ -48,6 +50,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (_KNOWN, (1, '["7"]'), "task_identity"),
         (f"{reading._TASK} WHERE t.key = ? ORDER BY t.id DESC LIMIT 1", ("7",), "task_key"),
         (earlier.EARLIER, ('["7"]',), "task_key"),
+        (f"SELECT t.id {steering.CHOSEN} AND t.key = ?", ("7",), "task_key"),
         (sharing.FOLLOWED, (), "task_twin"),
         (sharing.ROUSE, ("[7]",), "task_twin"),
     ],
@@ -110,6 +113,32 @@ async def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
     db.close()
     with pytest.raises(StoreError, match="newer Laneway"):
         SQLiteStore(path)
+
+
+async def test_a_store_of_the_first_schema_is_brought_up_to_date_with_what_it_holds(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    db = apsw.Connection(str(path))
+    db.execute(connection.migrations()[0][1])
+    db.pragma("user_version", 1)
+    db.execute("""
+        INSERT INTO run (id, identity, generation, sealed, created_at, first_seq, cursor, offset, info)
+        VALUES (1, 'out', 1, 1, 0, 0, 0, 0, '{}');
+        INSERT INTO cell (id, run_id, model, lane, urgency, ready) VALUES (1, 1, 'small', 'general', 2, 1);
+        INSERT INTO task (id, run_id, key, generation, hash, cell_id, state, due_at)
+        VALUES (1, 1, 'a', 1, x'00', 1, 'ready', 0);
+    """)
+    for number, thing in ((1, new("a").spec), (2, new("a").route)):
+        db.execute("INSERT INTO document (id, content) VALUES (?, ?)", (number, orjson.dumps(thing.as_json())))
+    db.execute("INSERT INTO payload (task_id, submitted_at, spec_id, route_id, body) VALUES (1, 0, 1, 2, x'7b7d')")
+    db.close()
+    store = SQLiteStore(path)
+    assert await store.adjust(await store.select(Selector(keys=("a",))), Change(lane="legal"), NOW) == 1
+    await store.join("w", LEASE, NOW)
+    (task,) = await claim(store)
+    assert (task.key, task.lane) == ("a", "legal")
+    await finish(store, [task])
+    await sound(store)
+    await store.close()
 
 
 def test_somebody_elses_database_is_refused(tmp_path: Path) -> None:
