@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-WAYS = ("answer", "bad request", "gone wrong", "error in a 200", "redirect", "page", "not as asked for")
+WAYS = ("answer", "bad request", "gone wrong", "error in a 200", "page", "not as asked for")
 
 
 class _Echo(BaseHTTPRequestHandler):
@@ -27,14 +27,14 @@ class _Echo(BaseHTTPRequestHandler):
         way = next((way for way in WAYS if way in prompt), "answer")
         if self.path.startswith("/refused"):
             self._say(401, {"error": {"message": said, "code": "invalid_api_key"}})
+        elif self.path.startswith("/redirecting"):
+            self._say(302, {}, location=f"http://127.0.0.1:1/?leak={key}")
         elif way == "answer":
             self._say(200, _answer(said))
         elif way == "not as asked for":
             self._say(200, _answer(json.dumps({"risk": said})))
         elif way == "error in a 200":
             self._say(200, {"error": {"message": said, "code": key, "type": "invalid_request_error"}})
-        elif way == "redirect":
-            self._say(302, {}, location=f"http://127.0.0.1:1/?leak={key}")
         elif way == "page":
             self._send(502, f"<html><body>{said}</body></html>".encode(), "text/html")
         else:

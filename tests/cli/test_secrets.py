@@ -83,6 +83,7 @@ def test_the_key_turns_up_nowhere(desk: Desk, provider: str, way: str) -> None:
     assert plain.json["tasks"]["succeeded"] == 2, plain.out
     assert "[hidden]" in (desk.folder / "plain.jsonl").read_text()
     others = [desk.run("explain", WAYS[1], "-vv"), desk.run("explain", WAYS[2], "--json"), desk.run("status", "--json")]
+    others += [desk.run("config", "show", "--origin", "--all"), desk.run("config", "show", "--all", "--json")]
     assert "[hidden]" in others[0].out
     nowhere(desk, *(f"{done.out}{done.err}" for done in (shown, plain, *others)))
 
@@ -135,8 +136,9 @@ def test_a_worker_and_its_tasks_do_not_tell_it(desk: Desk, provider: str) -> Non
     nowhere(desk, client.out, client.err, out, err, argv)
 
 
-def test_a_refused_key_pauses_its_account_without_naming_it(desk: Desk, provider: str) -> None:
-    work_in(desk, provider.replace("/v1", "/refused/v1"), "own variable")
+@pytest.mark.parametrize("place", ["refused", "redirecting"])
+def test_an_account_is_paused_without_naming_its_key(desk: Desk, provider: str, place: str) -> None:
+    work_in(desk, provider.replace("/v1", f"/{place}/v1"), "own variable")
     desk.batch("tasks.jsonl", 1, model="small")
     done = desk.run("run", "tasks.jsonl", "-vv", "--json")
     assert done.code == 3
