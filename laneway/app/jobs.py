@@ -156,3 +156,11 @@ def plain(output: bytes) -> Any:
     import orjson
 
     return orjson.loads(output)
+
+
+def call_soon(loop: asyncio.AbstractEventLoop, work: Callable[[], None]) -> None:
+    """On that loop, from whichever thread."""
+    if loop is asyncio._get_running_loop():
+        work()
+    else:
+        loop.call_soon_threadsafe(work)

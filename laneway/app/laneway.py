@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 from laneway.app.callbacks import CallbackFunction, Callbacks
 from laneway.app.forks import forked, watch_forks
 from laneway.app.hidden_store import hidden_store
-from laneway.app.jobs import API_RUN, Board, Job
+from laneway.app.jobs import API_RUN, Board, Job, call_soon
 from laneway.app.options import Options, seconds
 from laneway.app.preparing import Preparing
 from laneway.app.python_tasks import CURRENT, PythonTasks, TaskFunction
@@ -379,7 +379,7 @@ class Laneway:
             self.callbacks.poke()
 
         async with engine(self, ended=announce) as running, side_work(self, running.worker):
-            self._poke = partial(_call_soon, loop, running.dispatcher.poke)
+            self._poke = partial(call_soon, loop, running.dispatcher.poke)
             self.loop = loop
             work = loop.create_task(running.dispatcher.run())
             try:
@@ -429,7 +429,7 @@ class Laneway:
             return
         for loop, board in self._boards.items():
             if not loop.is_closed():
-                _call_soon(loop, board.close)
+                call_soon(loop, board.close)
         self._boards = {}
         self.python.close()
         if self._relay is not None:
@@ -444,11 +444,3 @@ class Laneway:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
-
-
-def _call_soon(loop: asyncio.AbstractEventLoop, work: Callable[[], None]) -> None:
-    """On that loop, from whichever thread."""
-    if loop is asyncio._get_running_loop():
-        work()
-    else:
-        loop.call_soon_threadsafe(work)
