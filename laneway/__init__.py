@@ -24,8 +24,8 @@ from laneway.errors import (
 from laneway.version import VERSION
 
 if TYPE_CHECKING:
-    from laneway.app.callbacks import Ended
     from laneway.app.laneway import Laneway
+    from laneway.app.python.callbacks import Ended
 
 __version__ = VERSION
 
@@ -58,7 +58,7 @@ def __getattr__(name: str) -> Any:
 
         return Laneway
     if name == "Ended":
-        from laneway.app.callbacks import Ended
+        from laneway.app.python.callbacks import Ended
 
         return Ended
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

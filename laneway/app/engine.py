@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from laneway.app.inner_calls import InnerCalls
+from laneway.app.python.inner_calls import InnerCalls
 from laneway.dispatch.calls import ModelCalls
 from laneway.dispatch.desks import Desks
 from laneway.dispatch.dispatcher import MAX_IN_FLIGHT, Dispatcher, Execute, Scope
@@ -20,9 +20,9 @@ from laneway.dispatch.heart import new_worker_id
 from laneway.dispatch.worker import Worker
 from laneway.hiding import without_words
 from laneway.intake.asked import find_function
+from laneway.providers.answers.validate import OutputCheck
 from laneway.providers.client import Client
 from laneway.providers.secrets import known_secrets
-from laneway.providers.validate import OutputCheck
 from laneway.store.interface import Store
 from laneway.task import Claimed, Settlement, Wire
 

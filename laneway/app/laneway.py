@@ -12,13 +12,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 
-from laneway.app.callbacks import CallbackFunction, Callbacks
 from laneway.app.forks import forked, watch_forks
 from laneway.app.hidden_store import hidden_store
 from laneway.app.jobs import API_RUN, Board, Job, call_soon
 from laneway.app.options import Options, seconds
 from laneway.app.preparing import Preparing
-from laneway.app.python_tasks import CURRENT, PythonTasks, TaskFunction
+from laneway.app.python.callbacks import CallbackFunction, Callbacks
+from laneway.app.python.tasks import CURRENT, PythonTasks, TaskFunction
 from laneway.app.settings import open_store, store_exists, store_url
 from laneway.clock import Clock, SystemClock
 from laneway.errors import ConflictError, UsageError
@@ -26,9 +26,9 @@ from laneway.logs import Redactor, learn_secrets
 from laneway.store.interface import Run, Store
 
 if TYPE_CHECKING:
-    from laneway.app.relay import Relay
+    from laneway.app.outbox.relay import Relay
+    from laneway.app.outbox.within import Within
     from laneway.app.sync import Sync
-    from laneway.app.within import Within
     from laneway.config.models import Config
     from laneway.config.trusted import TrustBook
     from laneway.providers.catalog import Catalog
@@ -237,7 +237,7 @@ class Laneway:
     @property
     def relay(self) -> Relay:
         """Between callers' own databases and the store."""
-        from laneway.app.relay import Relay
+        from laneway.app.outbox.relay import Relay
 
         store = self.store
         with self._opening:
@@ -338,7 +338,7 @@ class Laneway:
     @property
     def within(self) -> Within:
         """Submitting inside callers' own transactions."""
-        from laneway.app.within import Within
+        from laneway.app.outbox.within import Within
 
         return Within(self.store, self.clock, self.relay, lambda: self.board, self.preparing.prepare, self._api_run)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from laneway.app.options import Options
-from laneway.app.python_tasks import PythonTasks
+from laneway.app.python.tasks import PythonTasks
 from laneway.errors import ConfigError
 from laneway.task import NewTask, Spec, Task, Urgency, Wire
 
@@ -85,7 +85,7 @@ class Preparing:
     ) -> NewTask:
         import orjson
 
-        from laneway.providers.checks import needs_code
+        from laneway.providers.answers.checks import needs_code
         from laneway.triage.patient import Patient, Pins
 
         prompt = self._prompt(type_name)

@@ -13,7 +13,7 @@ import orjson
 
 from laneway.app.jobs import API_RUN, Job
 from laneway.app.options import Options
-from laneway.app.taking_in import CHUNK, OnBadInput, TakingIn
+from laneway.app.runs.taking_in import CHUNK, OnBadInput, TakingIn
 from laneway.errors import ConflictError, InputError, UsageError
 from laneway.intake.kind import Kind
 from laneway.intake.options import ReadOptions
@@ -191,6 +191,6 @@ def is_python(lw: Laneway, name: str) -> bool:
 
 def shown(value: Any, wire: Wire) -> Any:
     """A result as JSON can carry it."""
-    from laneway.app.python_tasks import to_json
+    from laneway.app.python.tasks import to_json
 
     return orjson.loads(to_json(value, wire.value))

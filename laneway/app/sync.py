@@ -8,8 +8,8 @@ from collections.abc import Coroutine, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from laneway.app.callers import recognise
 from laneway.app.jobs import Job
+from laneway.app.outbox.callers import recognise
 from laneway.errors import UsageError
 from laneway.task import Task
 
@@ -80,7 +80,7 @@ class Sync:
 
     def call(self, model: str, messages: Any, **options: Any) -> Any:
         """As ``Laneway.call``, for sync tasks."""
-        from laneway.app.python_tasks import CURRENT
+        from laneway.app.python.tasks import CURRENT
 
         context = CURRENT.get()
 

@@ -41,8 +41,8 @@ def demo(
     and to change.
     """
     started = process_started()
-    from laneway.app.batch import BatchOptions
     from laneway.app.laneway import Laneway
+    from laneway.app.runs.batch import BatchOptions
     from laneway.cli.run import execute, report
     from laneway.config.load import load
     from laneway.logs import configure

@@ -38,9 +38,9 @@ from laneway.cli.input_options import (
 from laneway.cli.proposing import proposing
 
 if TYPE_CHECKING:
-    from laneway.app.batch import BatchOptions
     from laneway.app.laneway import Laneway
-    from laneway.app.plan import Plan
+    from laneway.app.runs.batch import BatchOptions
+    from laneway.app.runs.plan import Plan
 
 
 def register(app: typer.Typer) -> None:
@@ -73,8 +73,8 @@ def plan(
 
     Takes the options of `laneway run`. Ranges get narrower with every run: earlier calls say what the next ones take.
     """
-    from laneway.app.batch import BatchOptions
-    from laneway.app.taking_in import OnBadInput
+    from laneway.app.runs.batch import BatchOptions
+    from laneway.app.runs.taking_in import OnBadInput
 
     lw = application(config, store, verbose)
     read = read_options(
@@ -127,7 +127,7 @@ def plan(
 
 
 async def _plan(lw: Laneway, options: BatchOptions) -> Plan:
-    from laneway.app.plan import Planner
+    from laneway.app.runs.plan import Planner
 
     try:
         return await Planner(lw, options).plan()

@@ -6,7 +6,7 @@ import io
 import sys
 from typing import TYPE_CHECKING, Any
 
-from laneway.app.plan import Plan
+from laneway.app.runs.plan import Plan
 from laneway.cli.report import ROWS, duration, money
 from laneway.planning.expect import Expectation
 from laneway.planning.ranges import Range, total

@@ -20,7 +20,7 @@ from laneway.cli.report import duration, money
 from laneway.task import State
 
 if TYPE_CHECKING:
-    from laneway.app.batch import Batch
+    from laneway.app.runs.batch import Batch
 
 EVERY_S = 0.25
 BAR = 24  # characters

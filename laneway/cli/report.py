@@ -6,7 +6,7 @@ import io
 import sys
 from typing import TYPE_CHECKING
 
-from laneway.app.summary import Summary
+from laneway.app.runs.summary import Summary
 from laneway.dispatch.dispatcher import StopReason
 from laneway.store.interface import GroupFigures
 from laneway.task import Outcome

@@ -40,9 +40,9 @@ from laneway.cli.input_options import (
 from laneway.cli.proposing import proposing
 
 if TYPE_CHECKING:
-    from laneway.app.batch import Batch, BatchOptions
     from laneway.app.laneway import Laneway
-    from laneway.app.summary import Summary
+    from laneway.app.runs.batch import Batch, BatchOptions
+    from laneway.app.runs.summary import Summary
 
 
 def register(app: typer.Typer) -> None:
@@ -74,8 +74,8 @@ def run(
     The same command again goes on where it stopped: finished tasks are kept, failed ones tried again.
     """
     started = process_started()
-    from laneway.app.batch import BatchOptions
-    from laneway.app.taking_in import OnBadInput
+    from laneway.app.runs.batch import BatchOptions
+    from laneway.app.runs.taking_in import OnBadInput
 
     lw = application(config, store, verbose)
     read = read_options(
@@ -107,7 +107,7 @@ def run(
 
 async def execute(lw: Laneway, options: BatchOptions, started: float) -> Summary:
     """Run a batch with signals and, on a terminal, a display."""
-    from laneway.app.batch import Batch
+    from laneway.app.runs.batch import Batch
 
     batch = Batch(lw, options, process_started=started)
     loop = asyncio.get_running_loop()

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 
 from laneway.dispatch.desk import Admission
 from laneway.dispatch.desks import Desks
+from laneway.providers.answers.complaints import Complaint, shown_to
 from laneway.providers.chat import answer_text
-from laneway.providers.complaints import Complaint, shown_to
 from laneway.providers.model import Account, Model, Reply
 from laneway.task import Claimed, Failure, Spec
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from typing import assert_never
 
-from laneway.providers.complaints import TRUNCATED, Complaint
+from laneway.providers.answers.complaints import TRUNCATED, Complaint
 from laneway.providers.model import Model, Reply
 from laneway.task import Claimed, Failure, FailureClass, Outcome, Settlement, State, Usage
 

@@ -12,10 +12,10 @@ import orjson
 from laneway.config.code import is_reference, load_object
 from laneway.config.models import CheckConfig, Config, TypeConfig
 from laneway.errors import ConfigError
+from laneway.providers.answers.reading import Unusable
+from laneway.providers.answers.schemas import BadSchema, Validator
+from laneway.providers.answers.validate import Answers
 from laneway.providers.chat import answer_text
-from laneway.providers.reading import Unusable
-from laneway.providers.schemas import BadSchema, Validator
-from laneway.providers.validate import Answers
 from laneway.task import Wire
 
 LARGEST_SCHEMA = 1_000_000  # bytes

@@ -14,9 +14,9 @@ from typing import Any, Protocol
 import orjson
 
 from laneway.intake.kind import Kind
+from laneway.providers.answers.reading import Unusable
+from laneway.providers.answers.validate import Answers
 from laneway.providers.chat import answer_text
-from laneway.providers.reading import Unusable
-from laneway.providers.validate import Answers
 from laneway.store.interface import Result
 from laneway.task import State, Wire
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from laneway.providers.complaints import Complaint, with_complaint
+from laneway.providers.answers.complaints import Complaint, with_complaint
 from laneway.providers.model import Model
 from laneway.task import Usage, Wire
 

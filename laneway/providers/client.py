@@ -17,7 +17,8 @@ import orjson
 from laneway.clock import Clock
 from laneway.errors import InputError
 from laneway.providers import chat, embeddings, messages, responses
-from laneway.providers.complaints import Complaint
+from laneway.providers.answers.complaints import Complaint
+from laneway.providers.answers.structured import Asked, Learnt, is_asked, take_schema
 from laneway.providers.failures import classify, connection_failed, timed_out
 from laneway.providers.formats import carrier, formats_of
 from laneway.providers.headers import observe
@@ -25,7 +26,6 @@ from laneway.providers.model import Account, Model, Reply
 from laneway.providers.presets import Preset, presets
 from laneway.providers.sampling import Sampling
 from laneway.providers.secrets import Secrets, secret_headers
-from laneway.providers.structured import Asked, Learnt, is_asked, take_schema
 from laneway.providers.translate import FORMATS, translate, translate_answer
 from laneway.providers.trust import is_loopback
 from laneway.task import Failure, FailureClass, Spec, Usage, Wire

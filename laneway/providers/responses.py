@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from laneway.providers.complaints import Complaint, with_complaint
+from laneway.providers.answers.complaints import Complaint, with_complaint
 from laneway.providers.model import Model
 from laneway.task import Usage
 

@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from laneway.providers.structured import Asked
+from laneway.providers.answers.structured import Asked
 from laneway.task import Failure, Wire
 
 _NO_SAMPLING = re.compile(r"claude-(?:(?:opus|sonnet|haiku)-(?:4[-.][7-9]|[5-9])(?!\d)|fable|mythos)")

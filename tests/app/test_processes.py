@@ -12,7 +12,7 @@ import pytest
 
 from laneway import Laneway, UsageError
 from laneway.config.models import Config
-from tests.app.test_callbacks import application
+from tests.app.python.test_callbacks import application
 
 
 def test_many_threads_and_event_loops_share_one_application(tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ FORKS = """
 import os, sys, signal
 from pathlib import Path
 from laneway import UsageError
-from tests.app.test_callbacks import application
+from tests.app.python.test_callbacks import application
 
 lw = application(Path(sys.argv[1]))
 
@@ -103,7 +103,7 @@ def test_forked_children_open_their_own_or_are_refused(tmp_path: Path) -> None:
 ORPHAN = """
 import os, signal, sys, time
 from pathlib import Path
-from tests.app.test_callbacks import application
+from tests.app.python.test_callbacks import application
 
 lw = application(Path(sys.argv[1]))
 lw.sync.start_worker()

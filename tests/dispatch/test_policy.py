@@ -15,7 +15,7 @@ from laneway.dispatch.desk import Admission, Blocked, Desk
 from laneway.dispatch.limits import Limiter, Size
 from laneway.dispatch.order import Order, Plan
 from laneway.dispatch.retry import FREE_TRIES, decide, delay_s
-from laneway.providers.complaints import Complaint
+from laneway.providers.answers.complaints import Complaint
 from laneway.providers.model import Account, Limits, Model, Observed, Reply
 from laneway.store.interface import Head
 from laneway.task import Claimed, Failure, FailureClass, Outcome, Route, Spec, State, Urgency, Usage, Wire

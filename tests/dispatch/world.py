@@ -15,9 +15,9 @@ from laneway.dispatch.desk import Desk
 from laneway.dispatch.desks import Desks
 from laneway.dispatch.dispatcher import Dispatcher, Scope, Stop
 from laneway.errors import ConfigError
-from laneway.providers.complaints import Complaint
+from laneway.providers.answers.complaints import Complaint
+from laneway.providers.answers.validate import OutputCheck
 from laneway.providers.model import Account, Limits, Model, Reply
-from laneway.providers.validate import OutputCheck
 from laneway.store.interface import Run
 from laneway.store.sqlite import SQLiteStore
 from laneway.task import Claimed, Failure, FailureClass, NewTask, Route, Spec, Urgency, Usage, Wire

@@ -8,9 +8,9 @@ import orjson
 import pytest
 
 from laneway.providers import chat, messages
-from laneway.providers.complaints import Complaint
+from laneway.providers.answers.complaints import Complaint
+from laneway.providers.answers.validate import OutputCheck
 from laneway.providers.model import Model
-from laneway.providers.validate import OutputCheck
 from laneway.task import FailureClass, Spec, Usage, Wire
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"], "additionalProperties": False}

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from laneway.providers.structured import strict_terms
+from laneway.providers.answers.structured import strict_terms
 from laneway.providers.translate.fields import IMAGE_TYPES, foreign_field, is_web_url, media_type, named
 
 _CARRIED = frozenset(

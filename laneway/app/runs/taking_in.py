@@ -8,8 +8,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from laneway.app.price_lines import price_lines
 from laneway.app.routing import Routed, Routing
+from laneway.app.runs.price_lines import price_lines
 from laneway.errors import BudgetError, ConflictError, InputError, NoModel
 from laneway.intake.draft import BadLine, Draft
 from laneway.intake.faults import Faults

@@ -24,7 +24,7 @@ from laneway.providers.model import Reply
 from laneway.task import Claimed, Failure, FailureClass, Usage
 
 if TYPE_CHECKING:
-    from laneway.app.inner_calls import InnerCalls
+    from laneway.app.python.inner_calls import InnerCalls
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from laneway.app.batch import BatchOptions
 from laneway.app.laneway import Laneway
-from laneway.app.plan import Plan, Planner
-from laneway.app.taking_in import OnBadInput
+from laneway.app.runs.batch import BatchOptions
+from laneway.app.runs.plan import Plan, Planner
+from laneway.app.runs.taking_in import OnBadInput
 from laneway.config.load import load
 from laneway.errors import BudgetError
 from laneway.intake.options import ReadOptions

@@ -11,9 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
-from laneway.app.callers import Place
 from laneway.app.duty import Duty
-from laneway.app.outbox import Away, OutboxFile, Row, conflict, from_text
+from laneway.app.outbox.callers import Place
+from laneway.app.outbox.table import Away, OutboxFile, Row, conflict, from_text
 from laneway.clock import Clock
 from laneway.errors import StoreError
 from laneway.logs import Quoted

@@ -8,11 +8,11 @@ from typing import Any
 import orjson
 
 from laneway.errors import UsageError
+from laneway.providers.answers.checks import Answer, function_check, validation_words
+from laneway.providers.answers.reading import Unusable
+from laneway.providers.answers.schemas import BadSchema
+from laneway.providers.answers.validate import Answers
 from laneway.providers.chat import answer_text
-from laneway.providers.checks import Answer, function_check, validation_words
-from laneway.providers.reading import Unusable
-from laneway.providers.schemas import BadSchema
-from laneway.providers.validate import Answers
 from laneway.task import Wire
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from laneway.providers.complaints import LONGEST_ANSWER, Complaint, shown_to
+from laneway.providers.answers.complaints import LONGEST_ANSWER, Complaint, shown_to
 
 
 def test_it_survives_the_store_and_counts_for_each_model() -> None:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import orjson
 
-from laneway.app.callers import SQLITE3, Caller, Place
+from laneway.app.outbox.callers import SQLITE3, Caller, Place
 from laneway.errors import ConflictError
 from laneway.task import NewTask, Route, Spec
 

@@ -8,16 +8,16 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from laneway.app import outbox
-from laneway.app.callers import Caller, recognise
 from laneway.app.jobs import API_RUN, Board
 from laneway.app.options import Options
-from laneway.app.pending import Arrivals, PendingJob
+from laneway.app.outbox import table as outbox
+from laneway.app.outbox.callers import Caller, recognise
+from laneway.app.outbox.pending import Arrivals, PendingJob
 from laneway.store.interface import Run, Store
 from laneway.task import NewTask
 
 if TYPE_CHECKING:
-    from laneway.app.relay import Relay
+    from laneway.app.outbox.relay import Relay
     from laneway.clock import Clock
 
 Prepared = tuple[NewTask, Callable[[bytes], Any]]

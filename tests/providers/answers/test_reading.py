@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from laneway.providers.reading import Unusable, read
-from laneway.providers.schemas import Validator
+from laneway.providers.answers.reading import Unusable, read
+from laneway.providers.answers.schemas import Validator
 
 SCHEMA = {
     "type": "object",

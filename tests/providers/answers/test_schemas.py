@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from laneway.config.patterns import BadPattern, finder
-from laneway.providers.schemas import BadSchema, Validator
+from laneway.providers.answers.schemas import BadSchema, Validator
 
 
 def test_a_fault_says_where_and_what() -> None:

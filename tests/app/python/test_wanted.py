@@ -12,11 +12,11 @@ import pytest
 from pydantic import BaseModel, field_validator
 
 from laneway import ConfigError, Laneway, TaskFailed, UsageError
-from laneway.app.wanted import Wanted
+from laneway.app.python.wanted import Wanted
 from laneway.config.load import load
-from laneway.providers.checks import CheckBroken
-from laneway.providers.reading import Unusable
-from laneway.providers.validate import Answers
+from laneway.providers.answers.checks import CheckBroken
+from laneway.providers.answers.reading import Unusable
+from laneway.providers.answers.validate import Answers
 from laneway.simulator.process import SimulatorProcess
 
 CONFIG = """

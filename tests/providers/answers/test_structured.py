@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from laneway.providers.structured import (
+from laneway.providers.answers.structured import (
     Asked,
     Learnt,
     Mode,

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from laneway.app.engine import Engine, engine
+from laneway.app.runs.summary import Summary
+from laneway.app.runs.taking_in import OnBadInput, TakingIn
 from laneway.app.steering import pauses_of
-from laneway.app.summary import Summary
-from laneway.app.taking_in import OnBadInput, TakingIn
 from laneway.dispatch.dispatcher import MAX_IN_FLIGHT, Scope, Stop, StopReason
 from laneway.errors import Interrupted
 from laneway.intake.options import ReadOptions

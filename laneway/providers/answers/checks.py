@@ -10,8 +10,8 @@ from typing import Any
 import orjson
 
 from laneway.config.patterns import finder
-from laneway.providers.reading import Unusable, read
-from laneway.providers.schemas import Validator
+from laneway.providers.answers.reading import Unusable, read
+from laneway.providers.answers.schemas import Validator
 from laneway.providers.text import shortened
 
 LONGEST_FAULT = 500  # characters that a function may say

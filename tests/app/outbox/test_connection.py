@@ -14,7 +14,7 @@ import apsw
 import pytest
 
 from laneway import ConfigError, ConflictError, Laneway, NotFoundError, UsageError, WaitTimeout
-from laneway.app.callers import Place
+from laneway.app.outbox.callers import Place
 from laneway.config.models import Config
 from laneway.store.interface import Run
 from laneway.task import State
@@ -107,7 +107,7 @@ async def test_another_process_worker_finds_the_outbox(lw: Laneway, app_db: Data
     await lw.submit("double", 3, connection=app_db)
     app_db.execute("COMMIT")
     app_db.close()
-    worker = "import sys; from tests.app.test_connection import work; work(sys.argv[1])"
+    worker = "import sys; from tests.app.outbox.test_connection import work; work(sys.argv[1])"
     await asyncio.to_thread(subprocess.run, [sys.executable, "-c", worker, str(tmp_path)], check=True, timeout=30)
     assert ran(tmp_path) == [3]
 
@@ -130,7 +130,7 @@ def work(folder: str) -> None:
 KILLED = """
 import asyncio, os, signal, sqlite3, sys
 from pathlib import Path
-from tests.app.test_connection import application
+from tests.app.outbox.test_connection import application
 
 async def main():
     lw = application(Path(sys.argv[1]))

@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from laneway.app.callers import Caller
 from laneway.app.jobs import API_RUN, NO_WORKER_S, Board, Job
-from laneway.app.outbox import Away, conflict
+from laneway.app.outbox.callers import Caller
+from laneway.app.outbox.table import Away, conflict
 from laneway.errors import NotFoundError, UsageError, WaitTimeout
 
 if TYPE_CHECKING:
-    from laneway.app.relay import Relay
+    from laneway.app.outbox.relay import Relay
     from laneway.clock import Clock
     from laneway.store.interface import Store
     from laneway.task import Task

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from laneway.app.batch import BatchOptions, open_input
-from laneway.app.plan_notes import notes_of
-from laneway.app.taking_in import TakingIn
+from laneway.app.runs.batch import BatchOptions, open_input
+from laneway.app.runs.plan_notes import notes_of
+from laneway.app.runs.taking_in import TakingIn
 from laneway.dispatch.dispatcher import MAX_IN_FLIGHT
 from laneway.errors import LanewayError
 from laneway.intake.results import check_out, run_identity

@@ -12,12 +12,12 @@ import orjson
 
 from laneway.errors import LanewayError
 from laneway.logs import Quoted
+from laneway.providers.answers.checks import Answer, Check, CheckBroken, Find, compile_checks, needs_code
+from laneway.providers.answers.complaints import TRUNCATED
+from laneway.providers.answers.reading import Unusable, read, read_exact
+from laneway.providers.answers.schemas import BadSchema, Validator
+from laneway.providers.answers.structured import own_schema
 from laneway.providers.chat import answer_text, was_cut
-from laneway.providers.checks import Answer, Check, CheckBroken, Find, compile_checks, needs_code
-from laneway.providers.complaints import TRUNCATED
-from laneway.providers.reading import Unusable, read, read_exact
-from laneway.providers.schemas import BadSchema, Validator
-from laneway.providers.structured import own_schema
 from laneway.task import Failure, FailureClass, Spec, Wire
 
 log = logging.getLogger(__name__)

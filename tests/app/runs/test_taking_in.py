@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from laneway import Laneway
-from laneway.app.taking_in import CHUNK, CHUNK_BYTES, TakingIn
+from laneway.app.runs.taking_in import CHUNK, CHUNK_BYTES, TakingIn
 from laneway.config.models import Config
 from laneway.intake.draft import Draft
 from laneway.intake.kind import Kind

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from laneway.app.wanted import Wanted
+from laneway.app.python.wanted import Wanted
 from laneway.clock import Clock
 from laneway.dispatch.calls import Caller
 from laneway.dispatch.desk import Admission
@@ -19,12 +19,12 @@ from laneway.dispatch.desks import Desks
 from laneway.dispatch.dispatcher import Dispatcher
 from laneway.dispatch.retry import FREE_TRIES, delay_s
 from laneway.errors import ProviderError
+from laneway.providers.answers.checks import CheckBroken
+from laneway.providers.answers.complaints import Complaint
+from laneway.providers.answers.reading import Unusable
+from laneway.providers.answers.validate import Answers
 from laneway.providers.chat import answer_text
-from laneway.providers.checks import CheckBroken
-from laneway.providers.complaints import Complaint
 from laneway.providers.model import Model, Reply
-from laneway.providers.reading import Unusable
-from laneway.providers.validate import Answers
 from laneway.store.interface import Store
 from laneway.task import Attempt, Claimed, Failure, FailureClass, Outcome, Spec, Wire
 from laneway.triage.tokens import estimate_chat

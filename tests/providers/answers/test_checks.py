@@ -11,7 +11,7 @@ from pydantic import BaseModel, field_validator
 
 from laneway.config.code import load_object
 from laneway.errors import ConfigError
-from laneway.providers.validate import OutputCheck
+from laneway.providers.answers.validate import OutputCheck
 from laneway.task import Failure, FailureClass, Spec, Wire
 
 SCHEMA = {"type": "object", "properties": {"total": {"type": "number"}}, "required": ["total"]}

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from laneway import Ended, Laneway, UsageError
-from laneway.app import callbacks
+from laneway.app.python import callbacks
 from laneway.config.models import Config
 from laneway.task import State
 
@@ -168,7 +168,7 @@ async def test_a_result_that_was_pruned_untold_is_skipped_and_not_told_as_nothin
 KILLED = """
 import asyncio, os, signal, sys
 from pathlib import Path
-from tests.app.test_callbacks import application
+from tests.app.python.test_callbacks import application
 
 async def main():
     lw = application(Path(sys.argv[1]))

@@ -1,0 +1,1 @@
+"""Tasks that are Python functions: running them, their own model calls, callbacks of their ends."""

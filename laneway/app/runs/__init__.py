@@ -1,0 +1,1 @@
+"""The main job: a file of tasks, planned and run."""
