@@ -143,6 +143,27 @@ class TestRunningAgain:
         assert second.id != first.id
         assert await counts(store, second) == {State.READY: 1}
 
+    async def test_fresh_leaves_nothing_of_the_replaced_run_to_be_done(self, store: Store) -> None:
+        first = await run_with(store, [new("a"), new("b"), new("c"), new("d", wake_at=NOW + 100)])
+        await store.join("w", LEASE, NOW)
+        done, _ = await claim(store, n=2)
+        await finish(store, [done])
+        second = await run_with(store, [new("a")], fresh=True)
+        assert [head.run_id for head in await store.peek(NOW, depth=9)] == [second.id]
+        assert await counts(store, first) == {State.SUCCEEDED: 1}
+        assert await store.check() == []
+
+    async def test_a_fresh_submission_given_up_leaves_the_run_as_it_was(self, store: Store) -> None:
+        first = await run_with(store, [new("a"), new("b")])
+        await store.join("w", LEASE, NOW)
+        await finish(store, await claim(store, n=1))
+        fresh = await open_run(store, fresh=True)
+        await store.submit(fresh, [new("a"), new("c")], NOW, held=True)
+        await store.abandon_run(fresh)
+        again = await run_with(store, [new("a"), new("b")])
+        assert again.id == first.id
+        assert await counts(store, again) == {State.SUCCEEDED: 1, State.READY: 1}
+
     async def test_tasks_that_wait_take_the_new_route(self, store: Store) -> None:
         await run_with(store, [new("a")])
         elsewhere = Route("legal", Urgency.URGENT, "strong")

@@ -51,6 +51,7 @@ _OPEN = """
         wake_at = CASE WHEN twin_id IS NOT NULL THEN 0 ELSE wake_at END
     WHERE id BETWEEN ? AND ? AND run_id = ? AND state = 'triaging'
 """
+_REPLACED = "SELECT id FROM run WHERE identity = ?1 || ' (replaced ' || id || ')'"  # by `fresh`
 SEAL_CHUNK = 20_000
 
 
@@ -306,24 +307,10 @@ def seal(tx: Transaction, run: Run) -> Sealed:
     """Drop what the submission did not name, take back what it named again, and ready what had failed."""
     db = tx.db
     shelf = cell_id(db, run.id, "", "", 0, shelf=1)
-    dropped = rewrite = 0
-    for id_, cell, state in list(
-        db.execute(
-            "SELECT id, cell_id, state FROM task"
-            " WHERE run_id = ? AND key IS NOT NULL AND generation < ? AND cell_id <> ?",
-            (run.id, run.generation, shelf),
-        )
-    ):
-        old = State(state)
-        new = old if old.ended or old is State.RUNNING else State.CANCELLED
-        db.execute(
-            "UPDATE task SET cell_id = ?, state = ?, cancel_requested = ? WHERE id = ?",
-            (shelf, new.value, int(old is State.RUNNING), id_),
-        )
-        tx.count(cell, old, -1)
-        tx.count(shelf, new, 1)
-        dropped += 1
-        rewrite += old is State.SUCCEEDED
+    left = _drop(tx, shelf, "run_id = ? AND key IS NOT NULL AND generation < ?", (run.id, run.generation))
+    dropped, rewrite = len(left), left.count(State.SUCCEEDED)
+    if run.generation == 1:
+        _end_replaced(tx, run)
     for id_, cell, state in list(_of_submission(db, run, "cell_id = ?", (shelf,))):
         route_id = scalar(db, "SELECT route_id FROM payload WHERE task_id = ?", (id_,))
         content = scalar(db, "SELECT content FROM document WHERE id = ?", (route_id,))
@@ -340,6 +327,30 @@ def seal(tx: Transaction, run: Run) -> Sealed:
     if rewrite:
         db.execute("UPDATE run SET cursor = first_seq, offset = 0 WHERE id = ?", (run.id,))
     return Sealed(opened=0, dropped=dropped, rewrite=bool(rewrite))
+
+
+def _drop(tx: Transaction, shelf: int, where: str, bindings: tuple[Any, ...]) -> list[State]:
+    """Let tasks leave their run: what waits is cancelled, what runs is asked to. Their states before."""
+    sql = f"SELECT id, cell_id, state FROM task WHERE {where} AND cell_id <> ?"
+    states = []
+    for id_, cell, state in list(tx.db.execute(sql, (*bindings, shelf))):
+        old = State(state)
+        new = old if old.ended or old is State.RUNNING else State.CANCELLED
+        tx.db.execute(
+            "UPDATE task SET cell_id = ?, state = ?, cancel_requested = ? WHERE id = ?",
+            (shelf, new.value, int(old is State.RUNNING), id_),
+        )
+        tx.count(cell, old, -1)
+        tx.count(shelf, new, 1)
+        states.append(old)
+    return states
+
+
+def _end_replaced(tx: Transaction, run: Run) -> None:
+    """What a run that this one replaces had still to do would be paid beside this one's."""
+    for (id_,) in list(tx.db.execute(_REPLACED, (run.identity,))):
+        shelf = cell_id(tx.db, id_, "", "", 0, shelf=1)
+        _drop(tx, shelf, "run_id = ? AND state IN ('triaging', 'ready', 'running', 'waiting')", (id_,))
 
 
 def _of_submission(
@@ -383,6 +394,8 @@ def abandon(tx: Transaction, run: Run) -> None:
         tx.flush()
         tx.db.execute("DELETE FROM cell WHERE run_id = ?", (run.id,))
         tx.db.execute("DELETE FROM run WHERE id = ?", (run.id,))
+        replaced = f"UPDATE run SET identity = ?1 WHERE id = (SELECT max(id) FROM ({_REPLACED}))"
+        tx.db.execute(replaced, (run.identity,))  # with what was paid for in it
 
 
 def requeue(tx: Transaction, task_id: int, cell: int, old: State, new: State) -> None:
