@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 from laneway.app.forks import forked, watch_forks
 from laneway.app.hidden_store import hidden_store
 from laneway.app.jobs import API_RUN, Board, Job, call_soon
-from laneway.app.options import Options, seconds
+from laneway.app.options import Options, of_each, seconds
 from laneway.app.preparing import Preparing
 from laneway.app.python.callbacks import CallbackFunction, Callbacks
 from laneway.app.python.tasks import CURRENT, PythonTasks, TaskFunction
@@ -308,7 +308,7 @@ class Laneway:
         """Submit one task for each item (its only argument), a few hundred in one transaction. With ``connection`` all
         of them in the caller's."""
         if (connection := options.pop("connection", None)) is not None:
-            prepared = [self.preparing.prepare(task, (item,), {}, Options(**options)) for item in items]
+            prepared = [self.preparing.prepare(task, (item,), {}, of_each(options)) for item in items]
             return [*await self.within.submit(connection, prepared)]
         jobs: list[Job[Any]] = []
         batch: list[Any] = []
@@ -322,7 +322,7 @@ class Laneway:
     async def _submit_batch(
         self, task: TaskFunction[..., Any] | str, items: Sequence[Any], options: Mapping[str, Any]
     ) -> list[Job[Any]]:
-        prepared = [self.preparing.prepare(task, (item,), {}, Options(**options)) for item in items]
+        prepared = [self.preparing.prepare(task, (item,), {}, of_each(options)) for item in items]
         run = await self._api_run()
         done = await self.store.submit(run, [new for new, _ in prepared], self.clock.now())
         self.poke()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from laneway.errors import UsageError
 
@@ -35,6 +36,13 @@ class Options:
         """When it may start, in seconds since 1970; None: at once."""
         when = self.at if self.delay is None else now + self.delay
         return None if when is None or when <= now else when
+
+
+def of_each(options: Mapping[str, Any]) -> Options:
+    """The same for many tasks at once. Raises UsageError for a key: it names one task."""
+    if options.get("key") is not None:
+        raise UsageError("key= names one task, and here are many", hint="submit each with a key of its own")
+    return Options(**options)
 
 
 def seconds(duration: float | str) -> float:

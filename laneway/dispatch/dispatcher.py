@@ -232,10 +232,11 @@ class Dispatcher:
         plan.blocked.update(held)
         started = await self._claim(plan, now) if plan.picks else 0
         self.watch.blocked(self._binding(heads, plan), now)
-        if plan.picks and not started and self._scope.budget and not self._in_flight:
-            self.drain(Stop(StopReason.BUDGET, "the budget is used up"))
-        elif not started and not self._in_flight and not self._settler.pending:
-            await self._consider_ending(heads, plan, now)
+        if not started and not self._in_flight and not self._settler.pending:
+            if plan.picks and self._scope.budget:
+                self.drain(Stop(StopReason.BUDGET, "the budget is used up"))
+            else:
+                await self._consider_ending(heads, plan, now)
         if plan.picks and started == 0:
             return now + POLL_S
         if started and plan.size >= PEEK_DEPTH:
@@ -268,6 +269,8 @@ class Dispatcher:
             if isinstance(answer, Admission):
                 caller.granted.set_result(answer)
                 self._callers.remove(caller)
+            elif self._stop is not None and (answer.held or answer.by == "paused"):
+                caller.granted.cancel()  # it might never go on: its task goes back to the queue
             else:
                 again = _earliest(again, answer.until)
         return again

@@ -147,6 +147,11 @@ async def test_submitting_what_cannot_be(lw: Laneway) -> None:
         await lw.submit("unknown")
     with pytest.raises(UsageError, match="outside a task"):
         await lw.call("small", "hi")
+    with pytest.raises(UsageError, match="key= names one task"):
+        await lw.submit_many(echo, [1, 2], key="k")
+    with pytest.raises(UsageError, match="key= names one task"):
+        async for _ in lw.map(echo, [1, 2], key="k"):
+            pass
 
 
 async def test_a_delayed_task_waits_and_a_cancelled_one_says_so(lw: Laneway) -> None:
@@ -211,6 +216,32 @@ async def test_a_tasks_own_calls_are_admitted_retried_and_recorded(tmp_path: Pat
     assert len(ledger) == stats["requests"] > 20
     assert sum(a.usage.output_tokens for a in ledger if a.usage) == stats["output_tokens"]
     await lw.close()
+
+
+async def test_a_tasks_own_call_goes_to_another_account_when_one_is_refused(tmp_path: Path) -> None:
+    with SimulatorProcess(latency=0.01, key=["good"]) as simulator:
+        accounts = {
+            name: {"provider": "openai", "base_url": simulator.url, "api_key_env": name.upper()}
+            for name in ("bad", "good")
+        }
+        models = {
+            "small": {"accounts": ["bad", "good"], "id": "gpt-4o-mini"},
+            "lost": {"account": "bad", "id": "gpt-4o-mini"},
+        }
+        config = Config.model_validate({"accounts": accounts, "models": models, "folder": tmp_path})
+        lw = Laneway(config, store=f"sqlite:///{tmp_path}/s.db", env={"BAD": "bad", "GOOD": "good"})
+
+        @lw.task
+        async def ask(model: str) -> str:
+            return str(await lw.call(model, "hi"))
+
+        async with asyncio.timeout(30), lw.worker():
+            assert "simulated" in (await (await lw.submit(ask, "small")).result(10)).lower()
+            waits = await lw.submit(ask, "lost")
+            while (await waits.status()).state is not State.RUNNING:
+                await asyncio.sleep(0.01)
+        assert (await waits.status()).state is State.READY, "the worker ended without it, and it is not lost"
+        await lw.close()
 
 
 async def test_a_prompt_type_is_submitted_by_its_name(tmp_path: Path, simulator: SimulatorProcess) -> None:

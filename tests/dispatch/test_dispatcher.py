@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -138,6 +139,24 @@ def test_the_budget_is_never_passed_by_more_than_what_is_in_flight() -> None:
         assert world.desk().in_flight == 0, "what was not claimed was handed back"
 
     in_world([task(str(i)) for i in range(50)], then, max_cost=0.0015)
+
+
+def test_the_budget_is_not_used_up_while_an_answer_waits_to_be_written() -> None:
+    """An answer costs less than was reserved for it; that is known once it is settled."""
+
+    async def slowly(world: World) -> None:
+        settle = world.store.settle
+
+        async def later(*arguments: Any) -> list[bool]:
+            await asyncio.sleep(0.1)
+            return await settle(*arguments)
+
+        world.store.settle = later  # type: ignore[method-assign, assignment]
+
+    def then(world: World, stop: Stop) -> None:
+        assert stop.reason is StopReason.DONE
+
+    in_world([task(str(i), output_tokens=5000) for i in range(10)], then, before=slowly, max_cost=0.0069)
 
 
 def test_lane_concurrency_holds() -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from laneway.app.jobs import API_RUN, Board
-from laneway.app.options import Options
+from laneway.app.options import Options, of_each
 from laneway.app.outbox import table as outbox
 from laneway.app.outbox.callers import Caller, recognise
 from laneway.app.outbox.pending import Arrivals, PendingJob
@@ -81,7 +81,7 @@ class Within:
 
     async def of_items(self, caller: Caller, task: Any, items: Iterable[Any], options: Mapping[str, Any]) -> Letters:
         """One task for each item."""
-        return await self.letters(caller, [self._prepare(task, (item,), {}, Options(**options)) for item in items])
+        return await self.letters(caller, [self._prepare(task, (item,), {}, of_each(options)) for item in items])
 
     async def letters(self, caller: Caller, prepared: Sequence[Prepared]) -> Letters:
         """Raises UsageError for a connection that cannot be used, ConflictError for a key that had other arguments."""

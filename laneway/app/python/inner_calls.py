@@ -90,14 +90,15 @@ class InnerCalls:
         sizes: tuple[int, int],
         wanted: Wanted,
     ) -> Reply:
-        tries = free = 0
+        tries = free = asked = 0
         complaint: Complaint | None = None
         while True:
             admission = await self._dispatcher.admission(model_name, *sizes, task)
             await self._prices.wait()
             model = self._desks.model(model_name)
             assert model is not None, "a call is admitted for a model that is known"
-            reply = await self._one(task, number * 1000 + tries + free, model, spec, body, admission, complaint, wanted)
+            reply = await self._one(task, number * 1000 + asked, model, spec, body, admission, complaint, wanted)
+            asked += 1
             failure = reply.failure
             if failure is None:
                 return reply
