@@ -231,15 +231,18 @@ async def test_a_tasks_own_call_goes_to_another_account_when_one_is_refused(tmp_
         config = Config.model_validate({"accounts": accounts, "models": models, "folder": tmp_path})
         lw = Laneway(config, store=f"sqlite:///{tmp_path}/s.db", env={"BAD": "bad", "GOOD": "good"})
 
+        began = asyncio.Event()
+
         @lw.task
         async def ask(model: str) -> str:
+            began.set()
             return str(await lw.call(model, "hi"))
 
         async with asyncio.timeout(30), lw.worker():
             assert "simulated" in (await (await lw.submit(ask, "small")).result(10)).lower()
+            began.clear()
             waits = await lw.submit(ask, "lost")
-            while (await waits.status()).state is not State.RUNNING:
-                await asyncio.sleep(0.01)
+            await began.wait()
         assert (await waits.status()).state is State.READY, "the worker ended without it, and it is not lost"
         await lw.close()
 

@@ -73,6 +73,9 @@ class Relay:
             except StoreError as error:
                 log.warning("outbox: %s", error.message)
                 await asyncio.sleep(1.0)
+            except Exception:
+                log.exception("outbox: internal error")  # one bad row must not end it for everybody
+                await asyncio.sleep(1.0)
             await asyncio.sleep(POLL_S)
 
     async def carry(self, place: Place) -> None:
@@ -130,7 +133,7 @@ class Relay:
             try:
                 tasks.append(from_text(row.task))
                 readable.append(row)
-            except (ValueError, KeyError, TypeError) as error:
+            except (ValueError, LookupError, TypeError, AttributeError) as error:
                 faults[row] = f"cannot be read: {error}"
         done = await self._store.submit(await self._api_run(), tasks, self._clock.now())
         for at in done.conflicts:

@@ -213,6 +213,19 @@ async def test_a_conflict_that_shows_only_later_is_kept_with_its_reason(
     assert "is left there" in caplog.text
 
 
+@pytest.mark.parametrize("text", ['"x"', "[]", '{"version": 1}', '{"version": 1, "body": 3, "spec": 4}', "{"])
+async def test_a_row_that_nobody_can_read_holds_up_no_other(lw: Laneway, tmp_path: Path, text: str) -> None:
+    db = sqlite3.connect(tmp_path / "app.db", check_same_thread=False)
+    await lw.submit("double", 1, key="damaged", connection=db)
+    db.execute("UPDATE laneway_outbox SET task = ?", (text,))
+    job = await lw.submit("double", 2, connection=db)
+    db.commit()
+    async with lw.worker():
+        assert await job.result(10) == 4
+    assert [key for (key,) in db.execute("SELECT key FROM laneway_outbox WHERE fault IS NOT NULL")] == ["damaged"]
+    db.close()
+
+
 async def test_the_application_may_hold_its_database_without_holding_up_the_worker(lw: Laneway, tmp_path: Path) -> None:
     db = sqlite3.connect(tmp_path / "app.db", check_same_thread=False)
     job = await lw.submit("double", 1, connection=db)
