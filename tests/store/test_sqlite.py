@@ -141,6 +141,36 @@ async def test_a_store_of_the_first_schema_is_brought_up_to_date_with_what_it_ho
     await store.close()
 
 
+@pytest.mark.parametrize("known", [False, True], ids=["new", "of the first schema"])
+def test_several_processes_may_open_a_store_at_the_same_moment(tmp_path: Path, known: bool) -> None:
+    path = tmp_path / "s.db"
+    if known:
+        db = connection.connect(path)
+        db.execute(connection.migrations()[0][1])
+        db.pragma("user_version", 1)
+        db.close()
+    program = (
+        "import sys, pathlib; from laneway.store.sqlite import SQLiteStore; print(flush=True); sys.stdin.readline();"
+        " SQLiteStore(pathlib.Path(sys.argv[1]))"
+    )
+    others = [
+        subprocess.Popen(
+            [sys.executable, "-c", program, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(4)
+    ]
+    for other in others:
+        assert other.stdout is not None
+        other.stdout.readline()
+    for other in others:
+        assert other.stdin is not None
+        other.stdin.write("\n")
+        other.stdin.flush()
+    for other in others:
+        other.communicate()
+    assert [other.returncode for other in others] == [0] * 4
+
+
 def test_somebody_elses_database_is_refused(tmp_path: Path) -> None:
     db = apsw.Connection(str(tmp_path / "s.db"))
     db.execute("CREATE TABLE songs (id)")

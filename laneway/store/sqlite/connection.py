@@ -15,6 +15,7 @@ import apsw
 
 from laneway.errors import StoreError
 from laneway.files import open_private
+from laneway.store.sqlite.locks import FileLock
 
 BUSY_TIMEOUT_MS = 10_000
 
@@ -58,10 +59,23 @@ def sqlite_errors(path: Path) -> Iterator[None]:
         ) from e
 
 
+def connect_first(path: Path) -> apsw.Connection:
+    """A connection to a store that is made or brought up to date by this. Who comes at the same moment waits: SQLite
+    itself turns away those who switch a new file to WAL together."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    turn = FileLock(path.with_name(path.name + "-turn"))
+    try:
+        with turn.held():
+            db = connect(path)
+            migrate(db, path)
+    finally:
+        turn.close()
+    return db
+
+
 def connect(path: Path) -> apsw.Connection:
     """A connection with the settings every connection has. New files are readable by their owner only."""
     if not path.exists():
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         open_private(path, "ab").close()
     db = apsw.Connection(str(path))
     db.set_busy_timeout(BUSY_TIMEOUT_MS)
@@ -107,6 +121,7 @@ def migrate(db: apsw.Connection, path: Path) -> None:
             f"the store {path} was written by a newer Laneway (schema {version}, this one knows {newest})",
             hint="upgrade Laneway, or name another store with --store",
         )
+    db.transaction_mode = "IMMEDIATE"  # a worker of the version before may be writing
     for number, script in scripts:
         if number <= version:
             continue

@@ -30,7 +30,7 @@ from laneway.store.interface import (
 )
 from laneway.store.keeping import Pruned
 from laneway.store.sqlite import past, pruning, queue, reading, runs, steering, workers
-from laneway.store.sqlite.connection import connect, is_same_file, migrate, scalar, sqlite_errors, warn_if_shared
+from laneway.store.sqlite.connection import connect, connect_first, is_same_file, scalar, sqlite_errors, warn_if_shared
 from laneway.store.sqlite.locks import LifeSigns
 from laneway.store.sqlite.writer import Transaction, Writer
 from laneway.store.steering import Change, Extent, Pause, PauseKind, Selector, Waiting
@@ -49,9 +49,8 @@ class SQLiteStore:
     def __init__(self, path: Path, *, inline: bool = False) -> None:
         self.path = path
         with sqlite_errors(path):
-            writing = connect(path)
+            writing = connect_first(path)
             warn_if_shared(path)
-            migrate(writing, path)
             self._short = connect(path)
             self._long = self._short if inline else connect(path)
         self._writing = writing
