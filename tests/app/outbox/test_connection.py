@@ -7,7 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import apsw
@@ -312,63 +312,39 @@ def test_blocking_on_the_callers_own_thread(tmp_path: Path) -> None:
     db.close()
 
 
-class Alchemy:
-    """What is used of an SQLAlchemy connection; ``begun`` as its autobegin."""
+async def test_sqlalchemy_connections_and_sessions(lw: Laneway, tmp_path: Path) -> None:
+    from sqlalchemy import create_engine, text
+    from sqlalchemy.orm import Session
 
-    class dialect:  # noqa: N801
-        name = "sqlite"
-
-    closed = False
-
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self.db, self.begun = db, False
-
-    def exec_driver_sql(self, sql: str, values: tuple[object, ...]) -> object:
-        self.begun = True
-        rows = self.db.execute(sql, values)
-
-        class Result:
-            returns_rows = rows.description is not None
-
-            def __iter__(self) -> object:
-                return iter(rows)
-
-        return Result()
-
-    def in_transaction(self) -> bool:
-        return self.begun
-
-
-class AsyncAlchemy:
-    """The same of its async connection."""
-
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self.inner = Alchemy(db)
-
-    async def run_sync(self, work: Callable[[Alchemy], object]) -> object:
-        return work(self.inner)
-
-
-async def test_sqlalchemy_is_told_of_its_transaction(lw: Laneway, tmp_path: Path) -> None:
-    db = sqlite3.connect(tmp_path / "app.db")
-    alchemy = Alchemy(db)
-    job = await lw.submit("double", 4, connection=alchemy)
-    assert alchemy.begun, "or its commit() would do nothing"
-    db.commit()
-    alchemy.begun = False
+    engine = create_engine(f"sqlite:///{tmp_path / 'app.db'}")
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE orders (id INTEGER)"))
+        kept = await lw.submit("double", 4, connection=connection)
+    with Session(engine) as session:
+        session.execute(text("INSERT INTO orders VALUES (1)"))
+        gone = await lw.submit("double", 5, connection=session)
+        session.rollback()
+        session.execute(text("INSERT INTO orders VALUES (2)"))
+        also = await lw.submit("double", 6, connection=session)
+        session.commit()
+    with engine.connect() as connection:
+        alone = await lw.submit("double", 7, connection=connection)
+        connection.commit()  # knows of the transaction that the submission itself began
     async with lw.worker():
-        assert await job.result(10) == 8
-    db.close()
+        assert [await job.result(10) for job in (kept, also, alone)] == [8, 12, 14]
+        with pytest.raises(NotFoundError, match="rolled back"):
+            await gone.result(10)
+    engine.dispose()
 
 
 async def test_sqlalchemys_async_connection(lw: Laneway, tmp_path: Path) -> None:
-    db = sqlite3.connect(tmp_path / "app.db")
-    alchemy = AsyncAlchemy(db)
-    job = await lw.submit("double", 4, connection=alchemy)
-    with pytest.raises(UsageError, match="async one"):
-        await asyncio.to_thread(lw.sync.submit, "double", 5, connection=alchemy)
-    db.commit()
-    alchemy.inner.begun = False
+    from sqlalchemy.ext.asyncio import create_async_engine
+
+    engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path / 'app.db'}")
+    async with engine.begin() as connection:
+        job = await lw.submit("double", 4, connection=connection)
+        with pytest.raises(UsageError, match="async one"):
+            await asyncio.to_thread(lw.sync.submit, "double", 5, connection=connection)
     async with lw.worker():
         assert await job.result(10) == 8
-    db.close()
+    await engine.dispose()
