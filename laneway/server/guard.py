@@ -72,7 +72,18 @@ class Guard:
         if refusal is None:
             await self._app(scope, receive, send)
         else:
+            await self._pass_over(receive)
             await _answer(send, refusal)
+
+    async def _pass_over(self, receive: Receive) -> None:
+        """Read what is still on its way: a client that is cut off while it sends never sees the answer. Within bounds,
+        and nothing of it is kept."""
+        left = 2 * self._largest
+        while left > 0:
+            message = await receive()
+            if message["type"] != "http.request" or not message.get("more_body"):
+                return
+            left -= len(message.get("body", b""))
 
     def _refused(self, path: str, headers: MutableMapping[str, str]) -> Refusal | None:
         hosts = self._access.hosts
