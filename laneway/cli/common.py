@@ -53,7 +53,8 @@ def application(config: list[Path] | None, store: str | None, verbose: int) -> L
 
 
 def run_async(work: Coroutine[Any, Any, T]) -> T:
-    """Run a command's coroutine on the fastest loop there is."""
+    """Run a command's coroutine on the fastest loop there is. Raises KeyboardInterrupt for Ctrl-C and SIGTERM, once the
+    coroutine has closed what it opened; commands that finish their work first handle both themselves."""
     import asyncio
 
     gc.freeze()
@@ -63,7 +64,20 @@ def run_async(work: Coroutine[Any, Any, T]) -> T:
     import uvloop
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(work)
+        try:
+            return runner.run(_until_terminated(work))
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt from None
+
+
+async def _until_terminated(work: Coroutine[Any, Any, T]) -> T:
+    import asyncio
+    import signal
+
+    task = asyncio.current_task()
+    assert task is not None, "this is one"
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await work
 
 
 def print_json(data: Any) -> None:

@@ -102,7 +102,7 @@ def main() -> NoReturn:
 
 def _run(as_json: bool) -> None:
     try:
-        app(prog_name="laneway", standalone_mode=False)
+        code = app(prog_name="laneway", standalone_mode=False)
     except LanewayError as error:
         fail(error, as_json)
     except (KeyboardInterrupt, typer.Abort):
@@ -123,6 +123,9 @@ def _run(as_json: bool) -> None:
             ),
             as_json,
         )
+    else:
+        if isinstance(code, int):  # typer returns 130 for Ctrl-C
+            raise SystemExit(code)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
+
 from laneway.simulator.process import SimulatorProcess
 from tests.conftest import Desk
 
@@ -198,6 +200,30 @@ def test_results_are_followed_from_another_process_until_the_run_has_ended(desk:
     again = desk.run("results", "1", "-o", "again.csv")
     assert again.code == 0
     assert (desk.folder / "again.csv").read_text() == (desk.folder / "out.csv").read_text()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_who_follows_may_leave_with_what_has_come(desk: Desk, simulate: Simulate, number: signal.Signals) -> None:
+    simulate()
+    configure(desk)
+    desk.write("in.csv", "id,text\n" + "".join(f"{i},t{i}\n" for i in range(3)))
+    desk.run("submit", "ask", "--file", "in.csv")
+    desk.run("set", "--where", "key=2", "--lane", "legal")
+    desk.run("pause", "lane", "legal")
+    with worker(desk):
+        following = desk.start("results", "1", "--follow")
+        assert following.stdout is not None
+        came = [following.stdout.readline() for _ in range(2)]
+        following.send_signal(number)
+        rest, err = following.communicate(timeout=20)
+    assert (following.returncode, rest, err) == (130, "", "")
+    assert sorted(json.loads(row)["id"] for row in came) == ["0", "1"]
+    waits = desk.start("submit", "ask", "text=a", "--lane", "legal", "--wait")
+    until(lambda: desk.run("status", "--json").json["lanes"]["legal"].get("ready") == 2)
+    waits.send_signal(number)
+    waits.communicate(timeout=20)
+    assert waits.returncode == 130
+    assert desk.run("status", "--json").json["lanes"]["legal"] == {"ready": 2}, "its task stays"
 
 
 def test_failed_rows_are_printed_on_request(desk: Desk, simulate: Simulate) -> None:
