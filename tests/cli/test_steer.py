@@ -237,6 +237,42 @@ def test_failed_rows_are_printed_on_request(desk: Desk, simulate: Simulate) -> N
     assert (plain["status"], plain["error"]["class"]) == ("failed", "transient")
 
 
+def test_a_model_whose_provider_cannot_carry_the_request_is_refused(desk: Desk) -> None:
+    desk.env["ANTHROPIC_API_KEY"] = "sk-ant-test"
+    claude = '[accounts.other]\nprovider = "anthropic"\n[models.claude]\naccount = "other"\nid = "claude-haiku-5-5"\n'
+    local = '[accounts.desk]\nprovider = "ollama"\n[models.text]\naccount = "desk"\nid = "q"\ninputs = ["text"]\n'
+    configure(desk, claude + local)
+    chat = {"model": "small", "messages": [{"role": "user", "content": "hello"}]}
+    picture = [{"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}]
+    lines = {
+        "plain": ("/v1/chat/completions", chat),
+        "two": ("/v1/chat/completions", {**chat, "n": 2}),
+        "seen": ("/v1/chat/completions", {**chat, "messages": [{"role": "user", "content": picture}]}),
+        "vector": ("/v1/embeddings", {"model": "small", "input": "hello"}),
+    }
+    rows = [{"custom_id": key, "method": "POST", "url": url, "body": body} for key, (url, body) in lines.items()]
+    desk.write("tasks.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    desk.run("pause", "lane", "general")
+    running = desk.start("run", "tasks.jsonl")
+    try:
+        until(lambda: desk.run("status", "--json").json["lanes"].get("general", {}).get("ready") == 4)
+        refused = {
+            ("two", "claude"): "two: the field 'n' cannot be carried over",
+            ("vector", "claude"): "vector: a request for OpenAI Embeddings",
+            ("seen", "text"): "seen: it takes no images",
+        }
+        for (key, model), why in refused.items():
+            error = desk.run("set", key, "--model", model, "--json").json["error"]
+            assert (error["kind"], why in error["message"]) == ("input", True), error["message"]
+        assert desk.run("set", "run", "1", "--model", "claude", "--json").code == 2
+        assert json.loads(desk.run("explain", "plain", "--json").out)["route"]["model"] == "small"
+        for key, model in (("plain", "claude"), ("seen", "claude"), ("vector", "strong")):
+            assert desk.run("set", key, "--model", model).code == 0, (key, model)
+    finally:
+        running.kill()
+        running.communicate()
+
+
 def test_what_another_run_did_within_the_hour_is_not_paid_again(desk: Desk, simulate: Simulate) -> None:
     simulator = simulate()
     configure(desk, '[types.once]\nprompt = "ask.j2"\ndedupe_for = "1h"\n')
