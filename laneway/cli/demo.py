@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import sys
 from importlib import resources
 from pathlib import Path
@@ -13,16 +12,6 @@ from typing import Annotated
 import typer
 
 from laneway.cli.common import JsonOption, VerboseOption, command_name, process_started, run_async
-
-LOCAL_SERVERS = {"Ollama": 11434, "vLLM": 8000, "LM Studio": 1234}
-KEYS = (
-    "OPENAI_API_KEY",
-    "ANTHROPIC_API_KEY",
-    "GROQ_API_KEY",
-    "OPENROUTER_API_KEY",
-    "MISTRAL_API_KEY",
-    "GEMINI_API_KEY",
-)
 
 
 def register(app: typer.Typer) -> None:
@@ -81,20 +70,16 @@ def _words(folder: Path) -> str:
         "The answers in this demo are simulated: a practice provider on this machine makes them up.",
         f"The tasks, prompts and rules are real files in {folder}/.",
     ]
-    if found := _real_providers():
+    if found := run_async(_real_providers()):
         lines.append(f"Found: {', '.join(found)}. {folder}/README.md says how to run the same tasks there.")
     return "\n".join(lines) + "\n\n"
 
 
-def _real_providers() -> list[str]:
+async def _real_providers() -> list[str]:
     """Keys in the environment and model servers on this machine that could be used instead."""
-    found = [name for name in KEYS if os.environ.get(name)]
-    for name, port in LOCAL_SERVERS.items():
-        with socket.socket() as probe:
-            probe.settimeout(0.05)
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                found.append(f"something on port {port} ({name}?)")
-    return found
+    from laneway.setup.surroundings import on_this_machine, with_keys
+
+    return [one.told for one in (*with_keys(os.environ), *await on_this_machine(os.environ))]
 
 
 def _next_steps(folder: Path) -> str:

@@ -364,8 +364,11 @@ class TestRefusals:
 
 def test_the_demo_runs_without_a_key_and_says_that_it_is_simulated(desk: Desk) -> None:
     del desk.env["OPENAI_API_KEY"]
+    desk.env["DEEPSEEK_API_KEY"] = "sk-never-shown"
     done = desk.run("demo", "--latency", "0.01", "--json")
     assert done.code == 0, done.err
+    assert "DeepSeek (DEEPSEEK_API_KEY)" in done.err
+    assert "sk-never-shown" not in done.err
     assert done.json["tasks"]["succeeded"] == done.json["tasks"]["total"] >= 300
     assert "simulated" in done.err
     assert len(done.json["by_lane"]) >= 4
