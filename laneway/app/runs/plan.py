@@ -110,6 +110,7 @@ class Planner:
         self._lw = lw
         self._options = options
         self._done = 0
+        self._sparable = 0  # to be done, unless another run has done the same within ``dedupe_for``
         self._seen: dict[int, int] = {}  # of every key its body, both hashed
 
     async def plan(self) -> Plan:
@@ -121,7 +122,7 @@ class Planner:
         with contextlib.closing(reading):
             run = await store.find_run(run_identity(out, lw.config)) if store else None
             check_out(out, known=run is not None, fresh=options.fresh, touch=False)
-            intake = TakingIn(lw, reading, catalog)
+            intake = TakingIn(lw, reading, catalog, anew=options.fresh)
             demand = await self._demand(intake, store, None if options.fresh else run)
         intake.finish(options.on_bad_input)
         if options.max_cost is not None:
@@ -139,7 +140,7 @@ class Planner:
             estimate=found,
             strongest=self._strongest(found, intake.models, catalog),
             max_cost=options.max_cost,
-            notes=(*notes_of(found, setting), *await self._obstacles(found, catalog, store)),
+            notes=(*notes_of(found, setting), *await self._circumstances(found, catalog, store)),
         )
 
     # what is to be done -------------------------------------------------------------------------------------------
@@ -161,6 +162,7 @@ class Planner:
                     self._done += 1
                 else:
                     demand.add(one.task)
+                    self._sparable += one.task.dedupe_for is not None
             intake.taken_in(chunk, duplicates, conflicts)
         return demand
 
@@ -211,11 +213,16 @@ class Planner:
                     priced.append((cost.high, model))
         return max(priced, key=lambda one: one[0])[1] if priced and found.ways else None
 
-    async def _obstacles(self, found: Estimate, catalog: Catalog, store: Store | None) -> list[str]:
-        """What would keep the run from starting or from ending."""
+    async def _circumstances(self, found: Estimate, catalog: Catalog, store: Store | None) -> list[str]:
+        """What would keep the run from starting or from ending, or spare it work."""
         said = [f"{why}; the run needs it" for why in catalog.without_key]
         if store is None:
             return said
+        if self._sparable:
+            said.append(
+                f"{self._sparable:,} tasks have dedupe_for: those that another run did within that time cost nothing,"
+                " yet all are counted here"
+            )
         accounts = {account.name for one in found.ways for account in catalog.model(one.way.model).accounts}
         lanes = {one.way.lane for one in found.ways}
         for pause in await store.pauses():

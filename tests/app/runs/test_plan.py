@@ -95,6 +95,21 @@ async def test_a_paused_lane_is_told(office: Office) -> None:
     ]
 
 
+async def test_tasks_that_another_run_may_spare_are_told(office: Office) -> None:
+    def told(plan: Plan) -> list[str]:
+        return [note for note in plan.notes if "dedupe_for" in note]
+
+    office.configure(CONFIG + '[types.chat]\ndedupe_for = "1h"\n')
+    assert not told(await office.plan()), "there is no other run"
+    async with office.laneway() as lw:
+        await lw.store.runs(1)
+    plan = await office.plan()
+    assert plan.to_do == 100
+    (note,) = told(plan)
+    assert note.startswith("100 tasks have dedupe_for: those that another run did within that time cost nothing")
+    assert not told(await office.plan(fresh=True)), "then all are done"
+
+
 async def test_the_strongest_is_the_dearest_of_the_config(office: Office) -> None:
     plan = await office.plan()
     assert plan.strongest is not None
