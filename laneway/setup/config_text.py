@@ -112,6 +112,8 @@ def _models(plan: Plan) -> Iterator[str]:
         if model.free:
             yield _set("input_price = 0", "USD per million tokens")
             yield "output_price = 0"
+        if plan.practice_url and any(one.shape is Shape.DOCUMENTS for one in plan.material):
+            yield _set('inputs = ["text", "image", "pdf"]', "what it takes")
 
 
 def _types(plan: Plan) -> Iterator[str]:

@@ -52,6 +52,19 @@ def test_with_nothing_at_all_the_printed_commands_work(bare: Desk) -> None:
         provider.communicate()
 
 
+def test_a_folder_with_a_pdf_runs_on_the_practice_provider(bare: Desk, simulate: Simulate) -> None:
+    from pypdf import PdfWriter
+
+    simulator = simulate()
+    (bare.folder / "claims").mkdir()
+    pages = PdfWriter()
+    pages.add_blank_page(300, 300)  # a scan: no text could be taken out of it
+    pages.write(bare.folder / "claims" / "scan.pdf")
+    assert bare.run("init", "claims").code == 0
+    bare.env["LANEWAY_ACCOUNTS__PRACTICE__BASE_URL"] = simulator.url
+    assert bare.run("run", "claims", "--type", "claims").code == 0
+
+
 def test_a_table_becomes_a_type_whose_prompt_fits_its_columns(bare: Desk, simulate: Simulate) -> None:
     simulate()
     bare.env["OPENAI_API_KEY"] = "sk-canary-0001"
