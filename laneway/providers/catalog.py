@@ -145,13 +145,7 @@ class Catalog:
         return self._accounts[provider]
 
     def _make_account(self, name: str, settings: AccountConfig) -> Account:
-        preset = self._presets.get(settings.provider)
-        if preset is None:
-            raise ConfigError(
-                f"account {name}: there is no provider {settings.provider!r}",
-                hint=_known("providers", settings.provider, self._presets)
-                + '; any OpenAI-compatible endpoint works with provider = "openai-compatible" and a base_url',
-            )
+        preset = preset_of(name, settings, self._presets)
         base_url = self._base_url(name, settings, preset)
         key = self._key(name, settings, preset, base_url)
         self._refuse_untrusted(name, settings)
@@ -242,6 +236,18 @@ def _one_key(text: str, account: str, place: str) -> str | None:
     if len(key) > LARGEST_KEY or not key.isascii() or any(char.isspace() or not char.isprintable() for char in key):
         raise AuthError(f"account {account}: what {place} holds is no key", hint="a key is one word; check the place")
     return key or None
+
+
+def preset_of(account: str, settings: AccountConfig, known: Mapping[str, Preset]) -> Preset:
+    """Raises ConfigError for a provider that is not known."""
+    preset = known.get(settings.provider)
+    if preset is None:
+        raise ConfigError(
+            f"account {account}: there is no provider {settings.provider!r}",
+            hint=_known("providers", settings.provider, known)
+            + '; any OpenAI-compatible endpoint works with provider = "openai-compatible" and a base_url',
+        )
+    return preset
 
 
 def _known(what: str, name: str, known: Iterable[str]) -> str:

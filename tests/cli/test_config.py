@@ -91,6 +91,9 @@ def test_check_and_path(bare: Desk) -> None:
     assert "p.j2, line 1" in done.json["error"]["message"]
     bare.write("p.j2", "{{ text }}")
     assert bare.run("config", "check").out == f"{path}: sound\n"
+    bare.write("laneway.toml", '[accounts.a]\nprovider = "opnai"\n')
+    done = bare.run("config", "check")
+    assert (done.code, "did you mean 'openai'?" in done.err) == (2, True)
 
 
 def test_without_a_config_nothing_is_set(bare: Desk) -> None:
