@@ -16,7 +16,7 @@ import laneway
 from laneway import ConflictError, Laneway, NotFoundError, NoWorker, TaskFailed, UsageError
 from laneway.config.models import Config
 from laneway.simulator.process import SimulatorProcess
-from laneway.task import State, WaitReason
+from laneway.task import Outcome, State, WaitReason
 
 
 class Verdict(BaseModel):
@@ -216,6 +216,23 @@ async def test_a_tasks_own_calls_are_admitted_retried_and_recorded(tmp_path: Pat
     assert len(ledger) == stats["requests"] > 20
     assert sum(a.usage.output_tokens for a in ledger if a.usage) == stats["output_tokens"]
     await lw.close()
+
+
+async def test_a_call_that_a_tasks_time_limit_breaks_off_is_closed_in_the_books(tmp_path: Path) -> None:
+    with SimulatorProcess(latency=0.01, hang_nth=1) as simulator:
+        lw = with_models(tmp_path, simulator.url)
+
+        @lw.task(timeout=0.3)
+        async def ask(text: str) -> str:
+            return str(await lw.call("small", text))
+
+        async with lw.worker():
+            job = await lw.submit(ask, "hi")
+            with pytest.raises(TaskFailed, match="within its timeout"):
+                await job.result(10)
+        call = next(a for a in await lw.store.attempts(job.id) if a.call > 0)
+        assert (call.outcome, call.cost) == (Outcome.CANCELLED, None)
+        await lw.close()
 
 
 async def test_a_tasks_own_call_goes_to_another_account_when_one_is_refused(tmp_path: Path) -> None:

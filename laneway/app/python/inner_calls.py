@@ -161,8 +161,10 @@ class InnerCalls:
             reply = await self._caller.call(
                 account, model, spec, body, timeout=spec.timeout or model.timeout, complaint=complaint
             )
-        except BaseException:
+        except BaseException:  # the task's time is up, or its worker breaks off: whether it is charged is not known
             admission.desk.abort(admission)
+            broken = dataclasses.replace(opened, outcome=Outcome.CANCELLED, latency=self._clock.now() - started)
+            await self._store.record_call(self._worker, broken, task.run_id)
             raise
         if reply.output is not None and (fault := _fault(wanted, reply.output)):
             said = answer_text(spec.wire, reply.output)
