@@ -107,11 +107,13 @@ from tests.app.python.test_callbacks import application
 
 lw = application(Path(sys.argv[1]))
 lw.sync.start_worker()
+there, here = os.pipe()
 if os.fork() == 0:
     print("child", flush=True)
-    time.sleep(20)
+    os.write(here, b".")
+    time.sleep(20)  # outlives its parent
     os._exit(0)
-time.sleep(0.2)
+os.read(there, 1)
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
