@@ -15,7 +15,8 @@ import orjson
 from laneway.app.python.inner_calls import InnerCalls
 from laneway.dispatch.calls import ModelCalls
 from laneway.dispatch.desks import Desks
-from laneway.dispatch.dispatcher import MAX_IN_FLIGHT, Dispatcher, Execute, Scope
+from laneway.dispatch.dispatcher import MAX_IN_FLIGHT, Dispatcher, Execute
+from laneway.dispatch.ending import Scope
 from laneway.dispatch.heart import new_worker_id
 from laneway.dispatch.worker import Worker
 from laneway.hiding import without_words

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from laneway.app.runs.summary import Summary
-from laneway.dispatch.dispatcher import StopReason
+from laneway.dispatch.ending import StopReason
 from laneway.store.interface import GroupFigures
 from laneway.task import Outcome
 

@@ -7,96 +7,33 @@ import logging
 import random
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from dataclasses import replace
 
 from laneway.clock import Clock
 from laneway.dispatch.calibration import Calibration
+from laneway.dispatch.callers import Callers
 from laneway.dispatch.desk import Admission, Blocked
 from laneway.dispatch.desks import Desks
+from laneway.dispatch.ending import Ending, Scope, Stop, StopReason
+from laneway.dispatch.flights import Flight, Flights
 from laneway.dispatch.limits import Size
 from laneway.dispatch.order import Order, Plan
-from laneway.dispatch.pauses import EVERY_S, Pauses, how_to_resume
+from laneway.dispatch.pauses import EVERY_S, Pauses
 from laneway.dispatch.retry import decide
 from laneway.dispatch.settler import Settled, Settler
-from laneway.errors import NotFoundError, StoreError
+from laneway.dispatch.watch import Watch, binding
+from laneway.errors import StoreError
 from laneway.providers.model import Reply
-from laneway.store.interface import Head, Pick, Store
-from laneway.task import Claimed, Failure, Settlement, State, Urgency, Wire
+from laneway.store.interface import Pick, Store
+from laneway.task import Claimed, Failure, Settlement, Wire
 
 MAX_IN_FLIGHT = 2000
 PYTHON_IN_FLIGHT = 200
 PEEK_DEPTH = 500
 POLL_S = 0.02  # how soon work that another process brought is seen
-NEVER_ANSWERED_PATIENCE_S = 15.0  # a provider that never answered at all
-OUTAGE_PATIENCE_S = 600.0  # one that did
 
 log = logging.getLogger(__name__)
 Execute = Callable[[Claimed, Admission | None], Awaitable[Reply]]
-
-
-class StopReason(StrEnum):
-    DONE = "done"
-    BUDGET = "budget"
-    ACCOUNT = "account"
-    UNREACHABLE = "unreachable"
-    INTERRUPTED = "interrupted"
-    STORE = "store"
-
-
-@dataclass(slots=True)
-class Stop:
-    """Why the loop ended, in a word and in a sentence."""
-
-    reason: StopReason
-    message: str = ""
-
-
-@dataclass(slots=True)
-class Scope:
-    """What a dispatcher works on: everything in the store, or one run until it is done."""
-
-    run_id: int | None = None
-    budget: bool = False  # the run has a budget: claims may come back short
-
-
-@dataclass(slots=True)
-class _InFlight:
-    task: Claimed
-    admission: Admission | None
-    call: asyncio.Task[None] | None = None
-
-
-class _Caller:
-    """A running task that waits to make a call of its own."""
-
-    def __init__(
-        self, urgency: Urgency, due_at: float, model: str, input_tokens: int, output_tokens: int, lane: str
-    ) -> None:
-        self.rank = (urgency, due_at)
-        self.model = model
-        self.sizes = (input_tokens, output_tokens)
-        self.lane = lane
-        self.granted: asyncio.Future[Admission] = asyncio.get_running_loop().create_future()
-
-
-@dataclass(slots=True)
-class Watch:
-    """What the loop was waiting for, for the summary: seconds by the limit that held work back."""
-
-    bound: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
-    _since: float | None = None
-    _by: str = ""
-
-    def blocked(self, by: str, now: float) -> None:
-        if self._since is not None and self._by:
-            self.bound[self._by] += max(0.0, now - self._since)
-        self._since, self._by = now, by
-
-    def total(self, now: float) -> dict[str, float]:
-        """Seconds by limit, up to now."""
-        self.blocked("", now)
-        return dict(self.bound)
 
 
 class Dispatcher:
@@ -137,13 +74,11 @@ class Dispatcher:
         self._pauses = Pauses()
         desks.held = self._pauses.account
         self._pauses_at = 0.0  # when to look at them next
-        self._said = ""  # which pause was reported last
         self._settler = Settler(store, worker, clock, self._settled)
-        self._in_flight: dict[int, _InFlight] = {}
-        self._by_lane: Counter[str] = Counter()
-        self._python = 0
-        self._callers: list[_Caller] = []
+        self._flights = Flights()
         self._wake = asyncio.Event()
+        self._callers = Callers(desks, self._calibration.size, self._wake.set)
+        self._ending = Ending(store, desks, self._scope)
         self._stop: Stop | None = None
 
     # what others may do -------------------------------------------------------------------------------------------
@@ -160,25 +95,13 @@ class Dispatcher:
     def abort(self) -> None:
         """Break off what is in flight. Those tasks go back to the queue, their attempts are lost."""
         self.drain()
-        for flight in self._in_flight.values():
+        for flight in self._flights:
             if flight.call is not None:
                 flight.call.cancel()
 
     async def admission(self, model: str, input_tokens: int, output_tokens: int, task: Claimed) -> Admission:
-        """Wait until a call that a running task makes itself may start. Such calls go before new tasks: their task
-        holds a slot already."""
-        caller = _Caller(task.urgency, task.submitted_at, model, input_tokens, output_tokens, task.lane)
-        self._callers.append(caller)
-        self._wake.set()
-        try:
-            return await caller.granted
-        except asyncio.CancelledError:
-            if caller.granted.done() and not caller.granted.cancelled():
-                caller.granted.result().desk.release(caller.granted.result())
-            raise
-        finally:
-            if caller in self._callers:
-                self._callers.remove(caller)
+        """Wait until a call that a running task makes itself may start."""
+        return await self._callers.admission(model, input_tokens, output_tokens, task)
 
     def to_be_kept(self, reply: Reply) -> Reply:
         """A reply with those words of its failure that may be kept and shown."""
@@ -188,10 +111,10 @@ class Dispatcher:
 
     @property
     def in_flight(self) -> int:
-        return len(self._in_flight)
+        return len(self._flights)
 
     def in_flight_by_lane(self) -> Mapping[str, int]:
-        return self._by_lane
+        return self._flights.by_lane
 
     # the loop -----------------------------------------------------------------------------------------------------
     async def run(self) -> Stop:
@@ -204,7 +127,7 @@ class Dispatcher:
                 wait_until = None
             if self._settler.failed is not None:
                 self.drain(Stop(StopReason.STORE, self._settler.failed.message))
-            if self._stop is not None and not self._in_flight:
+            if self._stop is not None and not self._flights:
                 await self._settler.drained()
                 if self._settler.failed is not None:
                     return Stop(StopReason.STORE, self._settler.failed.message)
@@ -214,12 +137,13 @@ class Dispatcher:
     async def _round(self) -> float | None:
         """One look at the queue. Returns when to look again at the latest (None: when something happens)."""
         await self._obey_pauses()
-        callers_at = await self._serve_callers() if self._callers else None
+        stopping = self._stop is not None
+        callers_at = await self._callers.serve(self.clock.now(), stopping=stopping) if self._callers else None
         if self._stop is not None:
             return callers_at
         now = self.clock.now()
         wake_at = _earliest(await self.store.wake(now), callers_at)
-        free = self._max_in_flight - len(self._in_flight)
+        free = self._max_in_flight - len(self._flights)
         if free <= 0:
             self.watch.blocked("concurrency", now)
             return None
@@ -231,12 +155,11 @@ class Dispatcher:
         plan = self._order.plan(going, free, self._lane_slots, self._admit, self._calibration.size, now)
         plan.blocked.update(held)
         started = await self._claim(plan, now) if plan.picks else 0
-        self.watch.blocked(self._binding(heads, plan), now)
-        if not started and not self._in_flight and not self._settler.pending:
-            if plan.picks and self._scope.budget:
-                self.drain(Stop(StopReason.BUDGET, "the budget is used up"))
-            else:
-                await self._consider_ending(heads, plan, now)
+        self.watch.blocked(binding(heads, plan), now)
+        if not started and not self._flights and not self._settler.pending:
+            stop = await self._ending.consider(heads, plan, now)
+            if stop is not None:
+                self.drain(stop)
         if plan.picks and started == 0:
             return now + POLL_S
         if started and plan.size >= PEEK_DEPTH:
@@ -254,26 +177,6 @@ class Dispatcher:
             log.info(sentence)
         for account in resumed:
             self.desks.forgive(account)
-
-    async def _serve_callers(self) -> float | None:
-        """Admit calls of running tasks, the most urgent first. Returns when a blocked one may be asked again."""
-        now = self.clock.now()
-        await self.desks.prepare({(caller.model, caller.lane) for caller in self._callers}, now)
-        again: float | None = None
-        for caller in sorted(self._callers, key=lambda caller: caller.rank):
-            if self.desks.model(caller.model) is None:
-                caller.granted.set_exception(NotFoundError(f"there is no model {caller.model!r}"))
-                self._callers.remove(caller)
-                continue
-            answer = self.desks.admit(caller.model, self._calibration.size(caller.model, *caller.sizes), now)
-            if isinstance(answer, Admission):
-                caller.granted.set_result(answer)
-                self._callers.remove(caller)
-            elif self._stop is not None and (answer.held or answer.by == "paused"):
-                caller.granted.cancel()  # it might never go on: its task goes back to the queue
-            else:
-                again = _earliest(again, answer.until)
-        return again
 
     async def _claim(self, plan: Plan, now: float) -> int:
         waiting: dict[tuple[int, str], list[Admission]] = defaultdict(list)
@@ -307,12 +210,11 @@ class Dispatcher:
                 admission.desk.release(admission)
 
     def _start(self, task: Claimed, admission: Admission | None) -> None:
-        flight = self._in_flight[task.id] = _InFlight(task, admission)
-        self._by_lane[task.lane] += 1
-        self._python += not task.model
+        flight = Flight(task, admission)
+        self._flights.add(flight)
         flight.call = asyncio.get_running_loop().create_task(self._perform(flight))
 
-    async def _perform(self, flight: _InFlight) -> None:
+    async def _perform(self, flight: Flight) -> None:
         task, admission = flight.task, flight.admission
         try:
             reply = await self._executors[task.spec.wire](task, admission)
@@ -338,9 +240,7 @@ class Dispatcher:
             if admission is not None:
                 admission.desk.abort(admission)
         finally:
-            del self._in_flight[task.id]
-            self._by_lane[task.lane] -= 1
-            self._python -= not task.model
+            self._flights.remove(flight)
             self._wake.set()
 
     def _learn(self, admission: Admission, reply: Reply, now: float, *, model: str, first_try: bool) -> None:
@@ -374,55 +274,12 @@ class Dispatcher:
         if not model:
             if not self._has_app():
                 return Blocked(None, "no_app")  # another process has the functions
-            return Blocked(None, "python_slots") if self._python >= PYTHON_IN_FLIGHT else None
+            return Blocked(None, "python_slots") if self._flights.python >= PYTHON_IN_FLIGHT else None
         return self.desks.admit(model, size, now)
 
     def _lane_slots(self, lane: str) -> int | None:
         slots = self.desks.lane_slots(lane)
-        return None if slots is None else slots - self._by_lane[lane]
-
-    def _binding(self, heads: list[Head], plan: Plan) -> str:
-        """What holds back the most urgent work that is held back ("" when nothing is)."""
-        held = [head for head in heads if head.cell_id in plan.blocked]
-        if not held:
-            return ""
-        first = min(held, key=lambda head: head.urgency)
-        return plan.blocked[first.cell_id].by
-
-    async def _consider_ending(self, heads: list[Head], plan: Plan, now: float) -> None:
-        """Nothing runs and nothing could be started: is the work done, or can it not go on?"""
-        if self._scope.run_id is None:
-            return
-        left = await self._left()
-        if not left:
-            self.drain(Stop(StopReason.DONE))
-        blocked = list(plan.blocked.values())
-        if not blocked or plan.picks:
-            return
-        if not left[State.WAITING] and all(one.held or one.by == "paused" for one in blocked):
-            if all(one.held for one in blocked):
-                self._say_paused(blocked)  # a person's decision: the run waits for the next one
-            else:
-                self.drain(Stop(StopReason.ACCOUNT, self.desks.pauses()))
-        elif unreachable := self.desks.unreachable(
-            (head.model for head in heads if not plan.blocked[head.cell_id].held),
-            now,
-            NEVER_ANSWERED_PATIENCE_S,
-            OUTAGE_PATIENCE_S,
-        ):
-            self.drain(Stop(StopReason.UNREACHABLE, unreachable))
-
-    def _say_paused(self, blocked: list[Blocked]) -> None:
-        if (said := how_to_resume(blocked)) != self._said:
-            log.warning("everything that is left waits: %s", said)
-            self._said = said
-
-    async def _left(self) -> Counter[State]:
-        """How many of the scope's tasks have not ended, by state."""
-        left: Counter[State] = Counter()
-        for cell in await self.store.tally(self._scope.run_id):
-            left.update({state: n for state, n in cell.counts.items() if n and not state.ended})
-        return left
+        return None if slots is None else slots - self._flights.by_lane[lane]
 
 
 def _earliest(*times: float | None) -> float | None:

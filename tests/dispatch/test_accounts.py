@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from laneway.dispatch.choice import HALF_LIFE_S, Choice, Health
 from laneway.dispatch.desk import Admission, Desk
-from laneway.dispatch.dispatcher import Stop, StopReason
+from laneway.dispatch.ending import Stop, StopReason
 from laneway.dispatch.limits import Size
 from laneway.providers.model import Account, Limits
 from laneway.task import Failure, FailureClass, State, Wire

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from laneway.dispatch.dispatcher import Stop, StopReason
+from laneway.dispatch.ending import Stop, StopReason
 from laneway.providers.model import Limits
 from laneway.task import Failure, FailureClass, Outcome, Spec, State, Urgency, Wire
 from tests.dispatch.world import DOWN, World, in_world, task

@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from laneway.dispatch.dispatcher import Stop, StopReason
+from laneway.dispatch.ending import Stop, StopReason
 from laneway.dispatch.pauses import Pauses
 from laneway.providers.model import Limits
 from laneway.store.steering import Pause, PauseKind

@@ -13,7 +13,8 @@ from laneway.clock import Clock
 from laneway.dispatch.calls import ModelCalls
 from laneway.dispatch.desk import Desk
 from laneway.dispatch.desks import Desks
-from laneway.dispatch.dispatcher import Dispatcher, Scope, Stop
+from laneway.dispatch.dispatcher import Dispatcher
+from laneway.dispatch.ending import Scope, Stop
 from laneway.errors import ConfigError
 from laneway.providers.answers.complaints import Complaint
 from laneway.providers.answers.validate import OutputCheck

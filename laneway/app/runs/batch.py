@@ -16,7 +16,8 @@ from laneway.app.engine import Engine, engine
 from laneway.app.runs.summary import Summary
 from laneway.app.runs.taking_in import OnBadInput, TakingIn
 from laneway.app.steering import pauses_of
-from laneway.dispatch.dispatcher import MAX_IN_FLIGHT, Scope, Stop, StopReason
+from laneway.dispatch.dispatcher import MAX_IN_FLIGHT
+from laneway.dispatch.ending import Scope, Stop, StopReason
 from laneway.errors import Interrupted
 from laneway.intake.options import ReadOptions
 from laneway.intake.reading import Reading, open_reading

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from laneway.dispatch.dispatcher import Stop, StopReason
+from laneway.dispatch.ending import Stop, StopReason
 from laneway.intake.draft import BadLine
 from laneway.store.interface import FailureGroup, GroupFigures, RunFigures
 from laneway.task import Outcome, State

@@ -1,0 +1,89 @@
+"""When a run's loop ends, and how it says why."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from laneway.dispatch.desk import Blocked
+from laneway.dispatch.desks import Desks
+from laneway.dispatch.order import Plan
+from laneway.dispatch.pauses import how_to_resume
+from laneway.store.interface import Head, Store
+from laneway.task import State
+
+NEVER_ANSWERED_PATIENCE_S = 15.0  # a provider that never answered at all
+OUTAGE_PATIENCE_S = 600.0  # one that did
+
+log = logging.getLogger(__name__)
+
+
+class StopReason(StrEnum):
+    DONE = "done"
+    BUDGET = "budget"
+    ACCOUNT = "account"
+    UNREACHABLE = "unreachable"
+    INTERRUPTED = "interrupted"
+    STORE = "store"
+
+
+@dataclass(slots=True)
+class Stop:
+    """Why the loop ended, in a word and in a sentence."""
+
+    reason: StopReason
+    message: str = ""
+
+
+@dataclass(slots=True)
+class Scope:
+    """What a dispatcher works on: everything in the store, or one run until it is done."""
+
+    run_id: int | None = None
+    budget: bool = False  # the run has a budget: claims may come back short
+
+
+class Ending:
+    """Asked when nothing runs and nothing could be started."""
+
+    def __init__(self, store: Store, desks: Desks, scope: Scope) -> None:
+        self._store = store
+        self._desks = desks
+        self._scope = scope
+        self._said = ""  # which pause was reported last
+
+    async def consider(self, heads: Sequence[Head], plan: Plan, now: float) -> Stop | None:
+        """Is the work done, or can it not go on? A worker without a run of its own never ends."""
+        if plan.picks and self._scope.budget:
+            return Stop(StopReason.BUDGET, "the budget is used up")
+        if self._scope.run_id is None:
+            return None
+        left = await self._left(self._scope.run_id)
+        if not left:
+            return Stop(StopReason.DONE)
+        blocked = list(plan.blocked.values())
+        if not blocked or plan.picks:
+            return None
+        if not left[State.WAITING] and all(one.held or one.by == "paused" for one in blocked):
+            if not all(one.held for one in blocked):
+                return Stop(StopReason.ACCOUNT, self._desks.pauses())
+            self._say_paused(blocked)  # a person's decision: the run waits for the next one
+            return None
+        models = (head.model for head in heads if not plan.blocked[head.cell_id].held)
+        away = self._desks.unreachable(models, now, NEVER_ANSWERED_PATIENCE_S, OUTAGE_PATIENCE_S)
+        return Stop(StopReason.UNREACHABLE, away) if away else None
+
+    def _say_paused(self, blocked: list[Blocked]) -> None:
+        if (said := how_to_resume(blocked)) != self._said:
+            log.warning("everything that is left waits: %s", said)
+            self._said = said
+
+    async def _left(self, run_id: int) -> Counter[State]:
+        """How many of the run's tasks have not ended, by state."""
+        left: Counter[State] = Counter()
+        for cell in await self._store.tally(run_id):
+            left.update({state: n for state, n in cell.counts.items() if n and not state.ended})
+        return left

@@ -1,0 +1,47 @@
+"""What is in flight: the claimed tasks whose calls have not ended."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from laneway.dispatch.desk import Admission
+from laneway.task import Claimed
+
+
+@dataclass(slots=True)
+class Flight:
+    task: Claimed
+    admission: Admission | None  # None: a Python task, which asks for each of its own calls
+    call: asyncio.Task[None] | None = None
+
+
+class Flights:
+    """Counted by lane, and Python tasks for themselves."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[int, Flight] = {}
+        self._by_lane: Counter[str] = Counter()
+        self.python = 0
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def __iter__(self) -> Iterator[Flight]:
+        return iter(list(self._by_id.values()))
+
+    @property
+    def by_lane(self) -> Counter[str]:
+        return self._by_lane
+
+    def add(self, flight: Flight) -> None:
+        self._by_id[flight.task.id] = flight
+        self._by_lane[flight.task.lane] += 1
+        self.python += not flight.task.model
+
+    def remove(self, flight: Flight) -> None:
+        del self._by_id[flight.task.id]
+        self._by_lane[flight.task.lane] -= 1
+        self.python -= not flight.task.model
