@@ -214,5 +214,13 @@ def timed_out(seconds: float) -> Failure:
 
 def connection_failed(error: BaseException) -> Failure:
     """No answer because of the connection: refused, cut, reset, not resolved."""
-    words = clean(str(error)) or type(error).__name__
+    words = clean(_plain(error)) or type(error).__name__
     return Failure(FailureClass.TRANSIENT, "connection", f"the connection failed: {words}", outage=True)
+
+
+def _plain(error: BaseException) -> str:
+    """``nothing listens at 127.0.0.1:8090``, where the HTTP library speaks of ssl:default and Errno 111."""
+    cause = getattr(error, "os_error", None)
+    if isinstance(cause, ConnectionRefusedError):
+        return f"nothing listens at {getattr(error, 'host', '')}:{getattr(error, 'port', '')}"
+    return str(error).replace(" ssl:default", "")

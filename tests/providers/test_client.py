@@ -231,6 +231,7 @@ async def test_nobody_there(ask: Callable[..., Awaitable[Reply]]) -> None:
         reply = await client.call(account, Model("m", "m", (account,)), Spec("chat", Wire.CHAT), BODY, timeout=5)
     assert reply.failure is not None
     assert (reply.failure.code, reply.failure.outage) == ("connection", True)
+    assert reply.failure.message == "the connection failed: nothing listens at 127.0.0.1:1"
 
 
 def test_proxies_of_the_environment_are_honoured_but_not_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ def notes_of(found: Estimate, setting: Setting) -> Iterator[str]:
     yield from _without_history(new)
     if unbounded := sum(one.tasks for one in new if not one.way.bounded):
         yield (
-            f"{unbounded:,} requests do not say how long an answer may be:"
+            f"how long an answer may be is not said in {unbounded:,} of the requests:"
             f" assumed {UNBOUNDED_ANSWER.low:.0f} to {UNBOUNDED_ANSWER.high:.0f} tokens on average"
         )
     yield from _without_limits(found, setting)
