@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from laneway.clock import Clock
 from laneway.dispatch.choice import Choice
 from laneway.dispatch.desk import Admission, Blocked, Desk
 from laneway.dispatch.heart import LEASE_S
 from laneway.dispatch.limits import Size
+from laneway.dispatch.order import Place
 from laneway.dispatch.pauses import held_by
 from laneway.errors import LanewayError
 from laneway.providers.model import Model
@@ -45,6 +46,8 @@ class Desks:
         self._unknown: dict[str, str] = {}
         self.held: Callable[[str], bool] = lambda account: False  # somebody paused the account by hand
         self._ready: set[str] = set()  # models whose accounts' desks are open
+        self._places: dict[str, Place] = {}
+        self._awaited: dict[str, Blocked] = {}  # by account: what somebody waits for who goes before all asked later
 
     def __iter__(self) -> Iterator[Desk]:
         return iter(self._desks.values())
@@ -73,6 +76,7 @@ class Desks:
                     self._desks[account.name] = desk
                     await self._renew_desk(desk, now)
             self._ready.add(model_name)
+            self._places.clear()
 
     async def renew(self, now: float) -> None:
         """Renew all parts, and keep what was learnt. Call every few seconds, well within a lease."""
@@ -103,26 +107,46 @@ class Desks:
         """A prepared model, with its prices as known by now."""
         return self._find_model(name) if name in self._ready else None
 
+    def place(self, model_name: str) -> Place:
+        """The accounts that a model draws on, and all that are connected with them through other models."""
+        if not self._places:
+            self._places = places({name: [a.name for a in self._find_model(name).accounts] for name in self._ready})
+        return self._places.get(model_name) or Place(model_name, model_name)
+
+    def new_round(self) -> None:
+        """From here on everybody asks anew, who goes first asking first."""
+        self._awaited.clear()
+
     def admit(self, model_name: str, size: Size, now: float) -> Admission | Blocked:
-        """A start on one of the model's accounts: the first that admits, in the order that ``choice`` gives."""
+        """A start on one of the model's accounts: the first that admits, in the order that ``choice`` gives. Who has to
+        wait for a rate has it kept for him until the next round: else many small calls would never let a large one
+        go, however urgent."""
         model = self.model(model_name)
         if model is None:
             return Blocked(None, f"model {model_name}")
         blocked: Blocked | None = None
+        account = ""
         desks = [self._desks[account.name] for account in model.accounts]
         order = self._choice.order(model_name, desks, now)
         for at, (desk, _) in enumerate(order):
             paused = self.held(desk.name)
-            answer = held_by(PauseKind.ACCOUNT, desk.name) if paused else desk.admit(size, now)
+            answer = held_by(PauseKind.ACCOUNT, desk.name) if paused else self._after_others(desk, size, now)
             if isinstance(answer, Admission):
                 self._choice.started(model_name, order, at)
                 return answer
-            if answer.by != "paused" and not answer.held:
-                answer = Blocked(answer.until, f"{desk.name}: {answer.by}")
             if blocked is None or _soonness(answer) < _soonness(blocked):
-                blocked = answer
+                blocked, account = answer, desk.name
         assert blocked is not None
-        return blocked
+        if blocked.by == "paused" or blocked.held:
+            return blocked
+        self._awaited.setdefault(account, blocked)
+        return Blocked(blocked.until, f"{account}: {blocked.by}")
+
+    def _after_others(self, desk: Desk, size: Size, now: float) -> Admission | Blocked:
+        awaited = self._awaited.get(desk.name)
+        if awaited is not None and desk.limiter.takes(awaited.by, size):
+            return awaited
+        return desk.admit(size, now)
 
     def others(self, model_name: str, desk: Desk) -> list[str]:
         """The model's other accounts that are not paused."""
@@ -150,6 +174,17 @@ class Desks:
                 return ""
         words = [f"account {d.name} ({d.account.base_url}) does not answer: {d.last_failure}" for d in able]
         return "; ".join([*words, *filter(None, [self.pauses()])]) if able else ""
+
+
+def places(accounts: Mapping[str, Sequence[str]]) -> dict[str, Place]:
+    """By model, of each model's accounts."""
+    pool: dict[str, set[str]] = {}
+    for names in accounts.values():
+        together = set(names).union(*(pool.get(name, ()) for name in names))
+        pool.update(dict.fromkeys(together, together))
+    return {
+        model: Place("+".join(sorted(names)), "+".join(sorted(pool[names[0]]))) for model, names in accounts.items()
+    }
 
 
 def _soonness(blocked: Blocked) -> tuple[int, float]:

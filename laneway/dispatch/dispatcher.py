@@ -66,7 +66,7 @@ class Dispatcher:
         self._scope = scope or Scope()
         self._announce = announce
         self._words = words
-        self._order = Order(weights)
+        self._order = Order(weights, desks.place)
         self._max_in_flight = max_in_flight
         self._has_app = has_app
         self._rng = rng or random.Random()
@@ -137,6 +137,7 @@ class Dispatcher:
     async def _round(self) -> float | None:
         """One look at the queue. Returns when to look again at the latest (None: when something happens)."""
         await self._obey_pauses()
+        self.desks.new_round()
         stopping = self._stop is not None
         callers_at = await self._callers.serve(self.clock.now(), stopping=stopping) if self._callers else None
         if self._stop is not None:
@@ -162,7 +163,7 @@ class Dispatcher:
                 self.drain(stop)
         if plan.picks and started == 0:
             return now + POLL_S
-        if started and plan.size >= PEEK_DEPTH:
+        if plan.cut:
             self._wake.set()
         return _earliest(wake_at, plan.wait_until)
 

@@ -138,6 +138,11 @@ class Limiter:
                 latest, by = at, name
         return latest, by
 
+    def takes(self, name: str, size: Size) -> bool:
+        """Whether a call of this size takes anything of the limit of this name."""
+        found = self._buckets.get(name)
+        return found is not None and size.of(found[0].kind, self._charges_max) > 0
+
     def take(self, size: Size, now: float) -> None:
         for limit, bucket in self._buckets.values():
             bucket.refill(now)

@@ -1,24 +1,32 @@
-"""Who goes next. Pure policy: heads of queue cells in, picks out.
+"""Who goes next. Pure policy: heads of queue cells in, picks out. The rules and their reasons: design/urgency.md.
 
-Strict order of urgency with a floor for the classes below; within a class the lanes take turns by weight; within a lane
-the earliest due goes first, whichever model it waits for. A task past its due time counts one class higher, never as
-``immediate``. A cell whose model has no account that admits now is passed over: it blocks nobody.
+A *queue* is what waits for one model in one lane with one urgency, of all runs, the earliest due first. Queues whose
+models share accounts make a pool, and have their turns there; so what one account has to do takes nothing from another.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from heapq import heapify, heappop, heapreplace
+from typing import NamedTuple
 
 from laneway.dispatch.desk import Admission, Blocked
 from laneway.dispatch.limits import Size
+from laneway.dispatch.turns import Turns
 from laneway.store.interface import Head
 from laneway.task import Urgency
 
-FLOOR = 0.05  # of the starts, for classes below one that could take them all
 Admit = Callable[[str, Size, float], Admission | Blocked | None]  # (model, size, now); None: needs no account
 Measure = Callable[[str, int, int], Size]  # (model, input tokens, output tokens)
+
+
+class Place(NamedTuple):
+    """What a model's calls draw on."""
+
+    accounts: str  # its own accounts
+    pool: str  # those and all that are connected with them through other models
 
 
 @dataclass(slots=True)
@@ -30,46 +38,73 @@ class Plan:
     wait_until: float | None = None  # when the next blocked cell may be asked again
     size: int = 0  # how many in all
     blocked: dict[int, Blocked] = field(default_factory=dict)  # why a cell with ready tasks gives no more
+    cut: bool = False  # a cell has more than was looked at, so who comes after it is not known: look again at once
 
 
-class _Cell:
-    """A head being consumed."""
+class Queue:
+    """The ready tasks of one model, lane and urgency, being planned."""
 
-    __slots__ = ("head", "next")
+    __slots__ = ("_heap", "due_at", "key", "lane", "level", "model", "share", "urgency")
 
-    def __init__(self, head: Head) -> None:
-        self.head = head
-        self.next = 0
+    def __init__(self, heads: Sequence[Head], share: str, now: float) -> None:
+        first = heads[0]
+        self.model, self.lane, self.urgency = first.model, first.lane, first.urgency
+        self.key = (first.model, first.lane, first.urgency)
+        self.share = (share, first.lane)  # who takes turns: a lane, for the models of the same accounts
+        self._heap = [(head.sizes[0][0], head.cell_id, 0, head) for head in heads]
+        heapify(self._heap)
+        self._look(now)
+
+    def _look(self, now: float) -> None:
+        self.due_at = self._heap[0][0]
+        rises = self.due_at < now and self.urgency > Urgency.URGENT  # never to immediate
+        self.level = 2 * self.urgency - rises
 
     @property
-    def due_at(self) -> float:
-        return self.head.sizes[self.next][0]
+    def head(self) -> Head:
+        return self._heap[0][3]
 
     @property
-    def exhausted(self) -> bool:
-        return self.next >= len(self.head.sizes)
+    def size(self) -> tuple[int, int]:
+        """Input and output tokens of the next task."""
+        _, _, at, head = self._heap[0]
+        return head.sizes[at][1:]
 
-    def rank(self, now: float) -> int:
-        """The class this cell's next task counts in."""
-        urgency = self.head.urgency
-        if urgency > Urgency.URGENT and self.due_at < now:
-            return urgency - 1
-        return int(urgency)
+    def __bool__(self) -> bool:
+        return bool(self._heap)
+
+    def advance(self, now: float) -> bool:
+        """Go on to the next task. False when it is not known: the cell has more than was looked at."""
+        _, cell_id, at, head = self._heap[0]
+        at += 1
+        if at < len(head.sizes):
+            heapreplace(self._heap, (head.sizes[at][0], cell_id, at, head))
+        else:
+            heappop(self._heap)
+            if head.ready > at:
+                return False
+        if self._heap:
+            self._look(now)
+        return True
+
+    def cells(self) -> Iterable[int]:
+        return (entry[1] for entry in self._heap)
 
 
 class Order:
     """Keeps the turns between calls of ``plan``."""
 
-    def __init__(self, weights: Mapping[str, float] | None = None) -> None:
+    def __init__(
+        self, weights: Mapping[str, float] | None = None, place: Callable[[str], Place] = lambda model: Place("", "")
+    ) -> None:
         self._weights = dict(weights or {})
-        self._passes: defaultdict[str, float] = defaultdict(float)  # stride scheduling: least goes next
-        self._virtual = 0.0  # the pass of the lane that was served last
-        self._active: set[str] = set()
-        self._credit = 0.0  # starts that the lower classes have coming
+        self._place = place
+        self._pools: defaultdict[str, Turns] = defaultdict(lambda: Turns(self._weights))
+        self._all = Turns(self._weights)  # between pools: counts where this worker's own slots are the bound
 
     def plan(
         self,
-        heads: list[Head],
+        heads: Sequence[Head],
         slots: int,
         lane_slots: Callable[[str], int | None],
         admit: Admit,
@@ -79,68 +114,58 @@ class Order:
         """Up to ``slots`` starts. ``lane_slots``: free slots of a lane, None where unbounded. Every admission in the
         plan is taken from its account; the caller claims for it or releases it."""
         plan = Plan()
-        lanes: dict[str, int | None] = {head.lane: lane_slots(head.lane) for head in heads}
-        cells = [_Cell(head) for head in heads]
-        self._join(lanes)
-        while cells and plan.size < slots:
-            cell = self._next(cells, now)
-            lane = cell.head.lane
-            free = lanes[lane]
-            if free is not None and free <= 0:
-                cells = self._without(
-                    cells, plan, Blocked(None, f"lane {lane}"), [c for c in cells if c.head.lane == lane]
-                )
-                continue
-            _, input_tokens, output_tokens = cell.head.sizes[cell.next]
-            admission = admit(cell.head.model, measure(cell.head.model, input_tokens, output_tokens), now)
-            if isinstance(admission, Blocked):
-                cells = self._without(cells, plan, admission, [cell])
-                continue
-            self._started(cell, cells, now)
-            plan.picks.setdefault(cell.head.cell_id, []).append(admission)
-            plan.models[cell.head.cell_id] = cell.head.model
-            plan.size += 1
-            if free is not None:
-                lanes[lane] = free - 1
-            cell.next += 1
-            if cell.exhausted:
-                cells.remove(cell)
-        for blocked in plan.blocked.values():
-            if blocked.until is not None and (plan.wait_until is None or blocked.until < plan.wait_until):
-                plan.wait_until = blocked.until
+        pools = self._queues(heads, now)
+        lanes = {head.lane: lane_slots(head.lane) for head in heads}
+        next_of = {pool: self._pools[pool].choose([(q.level, q) for q in queues]) for pool, queues in pools.items()}
+        while next_of and plan.size < slots:
+            _, queue = self._all.choose(next_of.values())
+            pool = self._place(queue.model).pool
+            answer = self._ask(queue, lanes, admit, measure, now)
+            if isinstance(answer, Blocked):
+                plan.blocked.update(dict.fromkeys(queue.cells(), answer))
+                pools[pool].remove(queue)
+            else:
+                self._all.started(queue, next_of.values())
+                self._pools[pool].started(queue, [(q.level, q) for q in pools[pool]])
+                self._take(plan, queue, answer)
+                if not queue.advance(now):
+                    plan.cut = True
+                    break
+                if not queue:
+                    pools[pool].remove(queue)
+            if pools[pool]:
+                next_of[pool] = self._pools[pool].choose([(q.level, q) for q in pools[pool]])
+            else:
+                del next_of[pool]
+        plan.wait_until = min((b.until for b in plan.blocked.values() if b.until is not None), default=None)
         return plan
 
-    def _next(self, cells: list[_Cell], now: float) -> _Cell:
-        ranks = [cell.rank(now) for cell in cells]
-        top = min(ranks)
-        if self._credit >= 1.0 and (lower := [rank for rank in ranks if rank > top]):
-            top = min(lower)
-        lane = min(
-            (self._passes[c.head.lane], c.head.lane) for c, rank in zip(cells, ranks, strict=True) if rank == top
-        )
-        candidates = [
-            cell for cell, rank in zip(cells, ranks, strict=True) if rank == top and cell.head.lane == lane[1]
-        ]
-        return min(candidates, key=lambda cell: cell.due_at)
-
-    def _started(self, cell: _Cell, cells: list[_Cell], now: float) -> None:
-        rank = cell.rank(now)
-        self._virtual = self._passes[cell.head.lane]
-        self._passes[cell.head.lane] += 1.0 / self._weights.get(cell.head.lane, 1.0)
-        if any(other.rank(now) < rank for other in cells):
-            self._credit -= 1.0
-        elif any(other.rank(now) > rank for other in cells):
-            self._credit = min(1.0, self._credit + FLOOR)
-
-    def _join(self, lanes: Collection[str]) -> None:
-        """A lane that had nothing to do gets no turns for the time it was away."""
-        for lane in lanes:
-            if lane not in self._active:
-                self._passes[lane] = max(self._passes[lane], self._virtual)
-        self._active = set(lanes)
+    def _queues(self, heads: Sequence[Head], now: float) -> dict[str, list[Queue]]:
+        """By pool."""
+        together: dict[tuple[str, str, Urgency], list[Head]] = {}
+        for head in heads:
+            together.setdefault((head.model, head.lane, head.urgency), []).append(head)
+        pools: dict[str, list[Queue]] = {}
+        for (model, _, _), cells in together.items():
+            place = self._place(model)
+            pools.setdefault(place.pool, []).append(Queue(cells, place.accounts, now))
+        return pools
 
     @staticmethod
-    def _without(cells: list[_Cell], plan: Plan, blocked: Blocked, out: list[_Cell]) -> list[_Cell]:
-        for cell in out:
-            plan.blocked[cell.head.cell_id] = blocked
-        return [cell for cell in cells if cell not in out]
+    def _ask(
+        queue: Queue, lanes: dict[str, int | None], admit: Admit, measure: Measure, now: float
+    ) -> Admission | Blocked | None:
+        free = lanes[queue.lane]
+        if free is not None and free <= 0:
+            return Blocked(None, f"lane {queue.lane}")
+        answer = admit(queue.model, measure(queue.model, *queue.size), now)
+        if free is not None and not isinstance(answer, Blocked):
+            lanes[queue.lane] = free - 1
+        return answer
+
+    @staticmethod
+    def _take(plan: Plan, queue: Queue, admission: Admission | None) -> None:
+        cell_id = queue.head.cell_id
+        plan.picks.setdefault(cell_id, []).append(admission)
+        plan.models[cell_id] = queue.model
+        plan.size += 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections import Counter
 
 import pytest
 from hypothesis import given
@@ -13,11 +12,9 @@ from laneway.dispatch.adaptive import Adaptive
 from laneway.dispatch.breaker import Breaker
 from laneway.dispatch.desk import Admission, Blocked, Desk
 from laneway.dispatch.limits import Limiter, Size
-from laneway.dispatch.order import Order, Plan
 from laneway.dispatch.retry import FREE_TRIES, decide, delay_s
 from laneway.providers.answers.complaints import Complaint
 from laneway.providers.model import Account, Limits, Model, Observed, Reply
-from laneway.store.interface import Head
 from laneway.task import Claimed, Failure, FailureClass, Outcome, Route, Spec, State, Urgency, Usage, Wire
 
 NOW = 1000.0
@@ -28,80 +25,6 @@ def desk(**limits: float) -> Desk:
     concurrency = limits.pop("concurrency", None)
     account = Account("main", "openai", Wire.CHAT, "http://x", limits=Limits(concurrency=concurrency, **limits))  # type: ignore[arg-type]
     return Desk(account, NOW, random.Random(1))
-
-
-def head(
-    cell: int, urgency: Urgency = Urgency.STANDARD, lane: str = "general", due: float = NOW + 60, n: int = 50
-) -> Head:
-    return Head(cell, 1, "small", lane, urgency, n, tuple((due + i * 1e-3, 100, 50) for i in range(n)))
-
-
-def plan(order: Order, heads: list[Head], slots: int, lanes: dict[str, int] | None = None) -> Plan:
-    return order.plan(heads, slots, (lanes or {}).get, lambda model, size, now: None, lambda m, i, o: ONE, NOW)
-
-
-def picked(made: Plan) -> dict[int, int]:
-    return {cell: len(admissions) for cell, admissions in made.picks.items()}
-
-
-class TestOrder:
-    def test_the_more_urgent_class_goes_first_but_for_the_floor(self) -> None:
-        made = plan(Order(), [head(1, Urgency.RELAXED), head(2, Urgency.URGENT)], 40)
-        assert picked(made) == {2: 39, 1: 1}
-
-    def test_lanes_take_turns_by_weight(self) -> None:
-        made = plan(Order({"a": 3.0, "b": 1.0}), [head(1, lane="a"), head(2, lane="b")], 40)
-        assert picked(made) == {1: 30, 2: 10}
-
-    def test_an_overdue_task_rises_one_class_and_never_to_immediate(self) -> None:
-        overdue = NOW - 1
-        assert picked(plan(Order(), [head(1, Urgency.RELAXED, due=overdue), head(2)], 10)) == {1: 10}
-        twice = [head(1, Urgency.RELAXED, due=overdue), head(2, Urgency.URGENT)]
-        assert picked(plan(Order(), twice, 10)) == {2: 10}
-        heads = [head(1, Urgency.URGENT, due=overdue, n=200), head(2, Urgency.IMMEDIATE)]
-        assert picked(plan(Order(), heads, 19)) == {2: 19}
-
-    def test_within_a_lane_the_earliest_due_goes_first(self) -> None:
-        made = plan(Order(), [head(1, due=NOW + 50), head(2, due=NOW + 10)], 10)
-        assert picked(made) == {2: 10}
-
-    def test_a_full_lane_is_passed_over_and_named(self) -> None:
-        made = plan(Order(), [head(1, lane="full"), head(2, lane="free")], 10, {"full": 2})
-        assert picked(made) == {1: 2, 2: 8}
-        assert made.blocked[1].by == "lane full"
-
-    def test_a_blocked_model_blocks_nobody(self) -> None:
-        def admit(model: str, size: Size, now: float) -> Blocked | None:
-            return Blocked(now + 5, "tokens_per_minute") if model == "strong" else None
-
-        heads = [Head(1, 1, "strong", "general", Urgency.IMMEDIATE, 5, ((NOW, 1, 1),) * 5), head(2)]
-        made = Order().plan(heads, 10, lambda lane: None, admit, lambda m, i, o: ONE, NOW)
-        assert picked(made) == {2: 10}
-        assert made.wait_until == NOW + 5
-
-    def test_a_lane_that_was_away_gets_no_turns_for_it(self) -> None:
-        order = Order()
-        plan(order, [head(1, lane="a")], 50)
-        made = plan(order, [head(1, lane="a"), head(2, lane="b")], 20)
-        assert abs(picked(made)[1] - picked(made)[2]) <= 1
-
-    @given(
-        st.lists(st.tuples(st.sampled_from(list(Urgency)), st.sampled_from("abc"), st.floats(-100, 100)), min_size=1),
-        st.integers(1, 80),
-    )
-    def test_no_slot_stays_empty_while_somebody_waits(
-        self, cells: list[tuple[Urgency, str, float]], slots: int
-    ) -> None:
-        heads = [head(i, u, lane, NOW + due, n=5) for i, (u, lane, due) in enumerate(cells)]
-        assert plan(Order(), heads, slots).size == min(slots, 5 * len(heads))
-
-    def test_everybody_is_served_in_the_long_run(self) -> None:
-        order, served = Order(), Counter[int]()
-        heads = [head(i, urgency, f"lane{i}", due=NOW + 1e9) for i, urgency in enumerate(Urgency)]
-        for _ in range(4000):
-            served.update(picked(plan(order, heads, 1)))
-        assert all(served[i] > 0 for i in range(2)), served
-        assert served[0] >= 0.9 * 4000
 
 
 class TestLimiter:
