@@ -37,6 +37,7 @@ def parser() -> argparse.ArgumentParser:
     add("--port", type=int, default=8090, help="0: any free one (default: %(default)s)")
     add("--latency", type=float, default=0.3, help="seconds that a call takes (default: %(default)s)")
     add("--spread", type=float, default=0.0, help="sigma of a log-normal latency with that median; 0: fixed")
+    add("--token-latency", type=float, default=0.0, help="seconds more for each token of the answer")
     add("--rpm", type=float, help="requests a minute")
     add("--tpm", type=float, help="tokens a minute; on OpenAI's paths input plus the most output that is allowed")
     add("--input-tpm", type=float, help="input tokens a minute")
@@ -53,6 +54,7 @@ def parser() -> argparse.ArgumentParser:
     add("--written-rate", type=float, default=0.0, help="share of what is left that is written to it")
     add("--no-headers", action="store_true", help="send neither rate-limit headers nor retry-after")
     add("--output-tokens", type=int, default=64, help="length of a plain-text answer (default: %(default)s)")
+    add("--output-spread", type=float, default=0.0, help="sigma of a log-normal length with that median; 0: fixed")
     add("--key", action="append", default=[], help="an accepted key; may be given again; none: any key")
     add("--models", type=Path, metavar="FILE", help="TOML or JSON: per model input_price, output_price (USD per "
         "million tokens), latency, quality (0 to 1); `strict = true`: other models are unknown")  # fmt: skip

@@ -11,6 +11,7 @@ import math
 import random
 from array import array
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any
 
 import orjson
@@ -48,6 +49,15 @@ class Said:
 def tokens_in(text: str) -> int:
     """The simulator's whole tokenizer: four characters are a token, rounded up."""
     return -(-len(text) // CHARS_PER_TOKEN)
+
+
+def length_of(seed: int, text: str, median: int, sigma: float) -> int:
+    """How many tokens a plain-text answer to this request has: log-normal, drawn from seed and text alone."""
+    if not sigma:
+        return median
+    digest = hashlib.blake2b(f"{seed}|length|{text}".encode("utf-8", "replace"), digest_size=8).digest()
+    uniform = (int.from_bytes(digest) + 0.5) / 2**64
+    return max(1, round(median * math.exp(NormalDist(0.0, sigma).inv_cdf(uniform))))
 
 
 def say(seed: int, text: str, schema: Any, quality: float, output_tokens: int, max_tokens: int | None) -> Said:

@@ -18,6 +18,7 @@ class Options:
 
     latency: float = 0.3  # the median, where there is a spread
     spread: float = 0.0  # sigma of the log-normal factor on the latency; 0: fixed
+    token_latency: float = 0.0  # more of it for each token of output
     rpm: float | None = None
     tpm: float | None = None
     input_tpm: float | None = None
@@ -33,10 +34,17 @@ class Options:
     cached_rate: float = 0.0  # of each request's input that comes out of the prompt cache
     written_rate: float = 0.0  # of what is left, that is written to it
     no_headers: bool = False
-    output_tokens: int = 64
+    output_tokens: int = 64  # the median, where there is a spread
+    output_spread: float = 0.0  # sigma of the log-normal factor on it; 0: fixed
     key: tuple[str, ...] = ()  # accepted keys; empty: any
     models: Models = field(default_factory=Models)
     seed: int = 0
+
+    def median_s(self, model: str, output_tokens: int) -> float:
+        """How long a model's call of that length takes, before the spread."""
+        known = self.models.find(model)
+        latency = self.latency if known is None or known.latency is None else known.latency
+        return latency + self.token_latency * output_tokens
 
     def change(self, changes: Mapping[str, Any]) -> None:
         """Set options by name, with ``_`` or ``-``. Raises ValueError for an unknown name or a wrong value; then

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from laneway.simulator.answers import Said, malformed, say
+from laneway.simulator.answers import Said, length_of, malformed, say
 from laneway.simulator.books import Books, Ending
 from laneway.simulator.faults import Accident, Fate, fate
 from laneway.simulator.limits import KeyLimits, Refusal
@@ -98,8 +98,7 @@ class Provider:
         self.books.entered()
         if hangs:
             self.books.ended("hung", label, ask.model)
-        median = options.latency if model.latency is None else model.latency
-        delay = drawn.latency_s(median, options.spread)
+        delay = drawn.latency_s(options.median_s(ask.model, said.tokens), options.spread)
         stream = ask.stream and wire.streams
         accident = drawn.accident(options, stream=stream)
         cached = 0 if ask.inputs else int(ask.input_tokens * options.cached_rate)
@@ -161,7 +160,8 @@ class Provider:
         if ask.inputs:
             return Said("", 0)
         options = self.options
-        said = say(options.seed, ask.text, ask.schema, model.quality, options.output_tokens, ask.max_tokens)
+        length = length_of(options.seed, ask.text, options.output_tokens, options.output_spread)
+        said = say(options.seed, ask.text, ask.schema, model.quality, length, ask.max_tokens)
         return malformed(said, ask.schema, drawn.way) if drawn.malformed(options) else said
 
     def _refusal(

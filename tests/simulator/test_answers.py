@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from laneway.simulator.answers import embedding, malformed, say, tokens_in
+from laneway.simulator.answers import embedding, length_of, malformed, say, tokens_in
 
 VERDICT = {
     "type": "object",
@@ -94,3 +94,11 @@ def test_an_embedding_is_a_unit_vector_that_depends_on_the_text() -> None:
     one, other = embedding(0, "m", "a", 16), embedding(0, "m", "b", 16)
     assert math.hypot(*one) == pytest.approx(1.0, abs=1e-6)
     assert one == embedding(0, "m", "a", 16) != other
+
+
+def test_lengths_are_the_median_of_a_log_normal_and_hang_on_the_request_alone() -> None:
+    lengths = sorted(length_of(1, f"request {i}", 100, 0.5) for i in range(2001))
+    assert lengths[1000] == pytest.approx(100, rel=0.05)
+    assert sum(lengths) / 2001 == pytest.approx(100 * math.exp(0.125), rel=0.05)
+    assert length_of(1, "a", 100, 0.5) == length_of(1, "a", 100, 0.5) != length_of(2, "a", 100, 0.5)
+    assert length_of(1, "a", 100, 0) == 100

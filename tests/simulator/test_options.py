@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from laneway.simulator.models import SimulatedModel, parse_models, read_models
+from laneway.simulator.models import Models, SimulatedModel, parse_models, read_models
 from laneway.simulator.options import Options
 
 
@@ -72,3 +72,10 @@ def test_an_unknown_price_is_unknown_and_not_0() -> None:
     assert SimulatedModel(input_price=1).cost_usd(10, 0) == pytest.approx(1e-5)  # embeddings have no output
     assert SimulatedModel(1, 2).cost_usd(1_000_000, 1_000_000) == 3
     assert parse_models({"m": {"input_price": 0, "output_price": 0}}).by_name["m"].cost_usd(5, 5) == 0
+
+
+def test_a_call_takes_its_models_latency_and_more_for_each_token() -> None:
+    options = Options(latency=0.5, token_latency=0.01, models=Models({"slow": SimulatedModel(latency=2)}))
+    assert options.median_s("any", 0) == 0.5
+    assert options.median_s("any", 100) == pytest.approx(1.5)
+    assert options.median_s("slow", 100) == pytest.approx(3)

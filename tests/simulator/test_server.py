@@ -54,6 +54,11 @@ class TestAnswers:
             stats = await client.stats()
             assert (stats["input_tokens"], stats["output_tokens"]) == (13, 20)
 
+    async def test_lengths_differ_by_request_where_there_is_a_spread(self) -> None:
+        async with simulated(output_tokens=100, output_spread=0.5) as client:
+            lengths = [(await client.chat(text)).json["usage"]["completion_tokens"] for text in ("a", "b", "a")]
+            assert lengths[0] == lengths[2] != lengths[1]
+
     async def test_responses(self) -> None:
         async with simulated(output_tokens=20) as client:
             body = {"model": "gpt-4o", "input": "hello", "max_output_tokens": 8}
