@@ -1,9 +1,9 @@
 """The ideal work-conserving dispatcher: it knows every limit, size and latency beforehand, and nothing costs it time.
 
-An event simulation against the simulator's own enforcement (its buckets, full at the start, and its draws of latency by
-number of arrival), so that a real run on the same work can be told how much time it lost. At every moment the tasks that
-are there are gone through by rank, then by arrival, and each that its lane and one of its accounts admit is started. One
-that an account does not admit yet is waited for: nothing later takes that account's tokens away from it.
+An event simulation against the simulator's own enforcement (its buckets, full at the start, and its draws of latency
+by number of arrival), so that a real run on the same work can be told how much time it lost. At every moment the tasks
+that are there are gone through by rank, then by arrival, and each that its lane and one of its accounts admit is
+started. One that an account does not admit yet is waited for: nothing later takes that account's tokens away from it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from laneway.simulator.faults import fate
 from laneway.simulator.limits import Charge, KeyLimits
 from laneway.simulator.options import Options
 
+NOTHING_BUT_A_REQUEST = Charge()
 TICK_S = 1e-9  # beyond the moment at which a bucket is full enough, for the sake of rounding
 
 
@@ -27,7 +28,7 @@ class Work:
     ``output_tokens`` only lengthen the latency, the limits take ``charge``."""
 
     accounts: tuple[str, ...]
-    charge: Charge = Charge()
+    charge: Charge = NOTHING_BUT_A_REQUEST
     arrival: float = 0.0  # seconds
     rank: int = 0
     lane: str = ""
@@ -62,9 +63,9 @@ def ideal(
     lanes: Mapping[str, int] | None = None,
     servers: Mapping[str, str] | None = None,
 ) -> Ideal:
-    """``accounts``: what the simulator does to each. ``lanes``: their concurrency, where it is bounded. ``servers``: the
-    simulator behind each account, by any name; accounts on one simulator share its numbering. Raises ValueError for
-    tasks that can never start."""
+    """``accounts``: what the simulator does to each. ``lanes``: their concurrency, where it is bounded. ``servers``:
+    the simulator behind each account, by any name; accounts on one simulator share its numbering. Raises ValueError
+    for tasks that can never start."""
     run = _Run(tasks, accounts, lanes or {}, servers or {})
     return run.to_the_end()
 
@@ -135,26 +136,21 @@ class _Run:
             lane, accounts = cell
             if self._lanes.get(lane, 1) <= 0:
                 continue
-            started = False
             for name in accounts:
                 if name in spent:
                     continue
                 refused = self._limits[name].arrive(self._accounts[name], self._tasks[index].charge, now)
-                if started := refused is None:
+                if refused is None:
                     self._begin(index, name, now)
+                    heapq.heappop(self._cells[cell])
+                    if self._cells[cell]:
+                        heapq.heappush(heads, (self._cells[cell][0], cell))
                     break
                 spent.add(name)
-                if refused is not None and refused.kind != "concurrency":
+                if refused.kind != "concurrency":
                     at = now + refused.wait + TICK_S
                     again = at if again is None else min(again, at)
-            if started and self._advance(cell):
-                heapq.heappush(heads, (self._cells[cell][0], cell))
         return again
-
-    def _advance(self, cell: Cell) -> bool:
-        """Drop a cell's head, which has started; whether there is another."""
-        heapq.heappop(self._cells[cell])
-        return bool(self._cells[cell])
 
     def _begin(self, index: int, account: str, now: float) -> None:
         task, options = self._tasks[index], self._accounts[account]
