@@ -29,7 +29,8 @@ from laneway.task import Claimed, Failure, Settlement, Wire
 
 MAX_IN_FLIGHT = 2000
 PYTHON_IN_FLIGHT = 200
-PEEK_DEPTH = 500
+PEEK_DEPTH = 16  # tasks that are looked at of each cell; more of one that gives all of these
+MOST_STARTS = 256  # in one round: an urgent task that comes in the meantime would have to wait for its end
 POLL_S = 0.02  # how soon work that another process brought is seen
 
 log = logging.getLogger(__name__)
@@ -67,6 +68,7 @@ class Dispatcher:
         self._announce = announce
         self._words = words
         self._order = Order(weights, desks.place)
+        self._deeper: dict[int, int] = {}  # by cell: look at more than usual
         self._max_in_flight = max_in_flight
         self._has_app = has_app
         self._rng = rng or random.Random()
@@ -148,12 +150,14 @@ class Dispatcher:
         if free <= 0:
             self.watch.blocked("concurrency", now)
             return None
-        heads = await self.store.peek(now, depth=min(free, PEEK_DEPTH), run_id=self._scope.run_id)
+        heads = await self.store.peek(now, depth=PEEK_DEPTH, run_id=self._scope.run_id, deeper=self._deeper)
         await self.desks.prepare({(head.model, head.lane) for head in heads}, self.clock.now())
         now = self.clock.now()
         held = {head.cell_id: blocked for head in heads if (blocked := self._pauses.of(head))}
         going = [head for head in heads if head.cell_id not in held]
-        plan = self._order.plan(going, free, self._lane_slots, self._admit, self._calibration.size, now)
+        plan = self._order.plan(
+            going, min(free, MOST_STARTS), self._lane_slots, self._admit, self._calibration.size, now
+        )
         plan.blocked.update(held)
         started = await self._claim(plan, now) if plan.picks else 0
         self.watch.blocked(binding(heads, plan), now)
@@ -163,9 +167,18 @@ class Dispatcher:
                 self.drain(stop)
         if plan.picks and started == 0:
             return now + POLL_S
-        if plan.cut:
+        self._look_deeper(plan.cut)
+        if plan.size == MOST_STARTS:
             self._wake.set()
         return _earliest(wake_at, plan.wait_until)
+
+    def _look_deeper(self, cell_id: int | None) -> None:
+        """At once, where a cell gave all that was seen of it and has more."""
+        if cell_id is None:
+            self._deeper.clear()
+        else:
+            self._deeper[cell_id] = min(2 * self._deeper.get(cell_id, PEEK_DEPTH), MOST_STARTS)
+            self._wake.set()
 
     async def _obey_pauses(self) -> None:
         """What runs goes on to its end; nothing new starts in a paused lane or run, no call on a paused account."""

@@ -38,7 +38,7 @@ class Plan:
     wait_until: float | None = None  # when the next blocked cell may be asked again
     size: int = 0  # how many in all
     blocked: dict[int, Blocked] = field(default_factory=dict)  # why a cell with ready tasks gives no more
-    cut: bool = False  # a cell has more than was looked at, so who comes after it is not known: look again at once
+    cut: int | None = None  # a cell with more than was looked at: who comes next is not known, look deeper at once
 
 
 class Queue:
@@ -128,8 +128,9 @@ class Order:
                 self._all.started(queue, next_of.values())
                 self._pools[pool].started(queue, [(q.level, q) for q in pools[pool]])
                 self._take(plan, queue, answer)
+                cell_id = queue.head.cell_id
                 if not queue.advance(now):
-                    plan.cut = True
+                    plan.cut = cell_id
                     break
                 if not queue:
                     pools[pool].remove(queue)

@@ -37,6 +37,8 @@ class Pauses:
 
     def of(self, head: Head) -> Blocked | None:
         """Whether this cell's lane or run is paused."""
+        if not self._held:
+            return None
         pause = self._held.get((PauseKind.RUN, str(head.run_id))) or self._held.get((PauseKind.LANE, head.lane))
         return None if pause is None else held_by(pause.kind, pause.name)
 

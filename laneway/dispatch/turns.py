@@ -58,6 +58,8 @@ class Turns:
 
     def choose(self, waiting: Collection[tuple[int, W]]) -> tuple[int, W]:
         """Of these, each with the level for which it is sent, the next; and the level for which it goes."""
+        if len(waiting) == 1:
+            return next(iter(waiting))
         top, turn = self._level({level for level, _ in waiting})
         equals = [who for level, who in waiting if level == turn]
         if len(equals) == 1:

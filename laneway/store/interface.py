@@ -264,8 +264,11 @@ class Store(Protocol):
     async def save_cursor(self, run_id: int, cursor: int, offset: int) -> None: ...
 
     # the queue ----------------------------------------------------------------------------------------------------
-    async def peek(self, now: float, *, depth: int, run_id: int | None = None) -> list[Head]:
-        """Cells with ready tasks and the sizes of their next ``depth``; of one run, or of all."""
+    async def peek(
+        self, now: float, *, depth: int, run_id: int | None = None, deeper: Mapping[int, int] | None = None
+    ) -> list[Head]:
+        """Cells with ready tasks and the sizes of their next ``depth`` (more where that is known anyway); of one run,
+        or of all. ``deeper``: depths of their own, by cell. Cheap where little has changed since the last look."""
         ...
 
     async def wake(self, now: float) -> float | None:

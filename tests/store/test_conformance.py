@@ -186,6 +186,29 @@ class TestTheQueue:
         assert head.ready == 5
         assert head.sizes == ((NOW, 0, 50), (NOW + 1, 1, 50), (NOW + 2, 2, 50))
 
+    async def test_peek_shows_more_of_the_cells_of_which_more_is_wanted(self, store: Store) -> None:
+        legal = Route("legal", Urgency.URGENT, "small")
+        await run_with(store, [new(str(i)) for i in range(9)] + [new(f"l{i}", route=legal) for i in range(9)])
+        one, other = await store.peek(NOW, depth=2)
+        seen = await store.peek(NOW, depth=2, deeper={one.cell_id: 5})
+        assert {head.cell_id: len(head.sizes) for head in seen} == {one.cell_id: 5, other.cell_id: 2}
+
+    async def test_peek_follows_what_anybody_changes(self, open_store: OpenStore) -> None:
+        a, b = await open_store(), await open_store()
+        run = await run_with(a, [new(str(i), str(i), NOW + i) for i in range(5)])
+        await a.join("a", LEASE, NOW)
+        assert [head.ready for head in await b.peek(NOW, depth=2)] == [5]
+        taken = await claim(a, "a", n=2)
+        (head,) = await b.peek(NOW, depth=2)
+        assert (head.ready, head.sizes[0][0]) == (3, NOW + 2)
+        await finish(a, taken, State.READY, "a")
+        (head,) = await b.peek(NOW, depth=2)
+        assert (head.ready, head.sizes[0][0]) == (5, NOW)
+        await a.adjust(await a.select(Selector(run_id=run.id)), Change(urgency=Urgency.URGENT), NOW)
+        assert [(head.urgency, head.ready) for head in await b.peek(NOW, depth=2)] == [(Urgency.URGENT, 5)]
+        await a.cancel(await a.select(Selector(run_id=run.id)), NOW)
+        assert await b.peek(NOW, depth=2) == await a.peek(NOW, depth=2) == []
+
     async def test_peek_of_one_run_leaves_others_out(self, store: Store) -> None:
         one = await run_with(store, [new("a")], identity="one")
         await run_with(store, [new("a"), new("b", "{1}")], identity="two")

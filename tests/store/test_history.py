@@ -14,6 +14,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from laneway.store.interface import Pick
 from laneway.store.sqlite import SQLiteStore
+from laneway.store.sqlite.connection import connect
+from laneway.store.sqlite.heads import Heads
 from laneway.store.steering import Change, Selector
 from laneway.task import Claimed, State, Urgency
 from tests.store.helpers import LEASE, NOW, finish, new, open_run
@@ -27,6 +29,8 @@ class History(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp())
         self.loop = asyncio.new_event_loop()
         self.store = SQLiteStore(self.folder / "store.db", inline=True)
+        self.looker = SQLiteStore(self.folder / "store.db", inline=True)  # as another process sees it
+        self.db = connect(self.folder / "store.db")
         self.now = NOW
         self.bodies: dict[str, str] = {}  # the run as last sealed
         self.done: set[tuple[str, str]] = set()  # (key, body) answered
@@ -141,6 +145,13 @@ class History(RuleBasedStateMachine):
         assert self.do(self.store.check()) == []
 
     @invariant()
+    def everybody_sees_the_same_heads(self) -> None:
+        truth = Heads(None).look(self.db, 99, {})
+        for store in (self.store, self.looker):
+            kept = {head.cell_id: head for head in self.do(store.peek(self.now, depth=99))}
+            assert kept == {head.cell_id: head for head in truth}
+
+    @invariant()
     def every_task_of_the_run_is_there_once(self) -> None:
         if self.do(self.store.get_run(self.run.id)).sealed:
             tally = self.do(self.store.tally(self.run.id))
@@ -153,6 +164,8 @@ class History(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.do(self.store.close())
+        self.do(self.looker.close())
+        self.db.close()
         self.loop.close()
         shutil.rmtree(self.folder)
 

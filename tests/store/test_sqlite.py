@@ -13,11 +13,13 @@ import orjson
 import pytest
 
 from laneway.errors import StoreError
-from laneway.store.sqlite import SQLiteStore, connection, earlier, queue, reading, sharing, steering, workers
+from laneway.store.interface import Pick
+from laneway.store.sqlite import SQLiteStore, connection, earlier, heads, queue, reading, sharing, steering, workers
 from laneway.store.sqlite.runs import _KNOWN
+from laneway.store.sqlite.writer import Transaction
 from laneway.store.steering import Change, Selector
 from laneway.task import State
-from tests.store.helpers import LEASE, NOW, claim, counts, finish, new, open_run, run_with, sound
+from tests.store.helpers import LEASE, NOW, claim, counts, finish, new, open_run, run_with, settlement, sound
 
 ROWS = 50_000
 
@@ -42,7 +44,8 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("sql", "bindings", "index"),
     [
-        (queue.HEAD, (1, 10), "task_ready"),
+        (heads.SIZES, (1, 10), "task_ready"),
+        (heads.CHANGED, (7,), "cell_changed"),
         (queue.TAKE, ("w", 1, 10), "task_ready"),
         (queue.DUE, (NOW,), "task_waiting"),
         (queue.NEXT_WAKE, (), "task_waiting"),
@@ -138,6 +141,38 @@ async def test_a_store_of_the_first_schema_is_brought_up_to_date_with_what_it_ho
     assert (task.key, task.lane) == ("a", "legal")
     await finish(store, [task])
     await sound(store)
+    await store.close()
+
+
+async def test_one_commit_that_takes_a_task_and_returns_another_is_seen(tmp_path: Path) -> None:
+    store = SQLiteStore(tmp_path / "s.db", inline=True)
+    await run_with(store, [new("a", due=NOW), new("b", due=NOW + 1)])
+    await store.join("w", LEASE, NOW)
+    (a,) = await store.claim("w", [Pick((await store.peek(NOW, depth=1))[0].cell_id, 1)], NOW)
+    (head,) = await store.peek(NOW, depth=1)
+    assert head.sizes[0][0] == NOW + 1
+
+    def swap(tx: Transaction) -> None:
+        queue.settle(tx, "w", [settlement(a, State.READY)], NOW)
+        tx.db.execute("UPDATE task SET state = 'running', worker_id = 'w', fence = 1 WHERE key = 'b'")
+        tx.move(a.cell_id, State.READY, State.RUNNING)
+
+    await store._writer.write(swap)
+    (head,) = await store.peek(NOW, depth=1)
+    assert head.sizes[0][0] == NOW
+    await store.close()
+
+
+async def test_tasks_from_a_process_of_the_version_before_are_seen(tmp_path: Path) -> None:
+    store = SQLiteStore(tmp_path / "s.db")
+    await run_with(store, [new("a")])
+    (head,) = await store.peek(NOW, depth=5)
+    old = apsw.Connection(str(store.path))
+    old.execute("UPDATE task SET state = 'cancelled'; UPDATE cell SET ready = ready - 1, cancelled = cancelled + 1")
+    assert await store.peek(NOW, depth=5) == []
+    old.execute("UPDATE task SET state = 'ready'; UPDATE cell SET cancelled = cancelled - 1, ready = ready + 1")
+    assert await store.peek(NOW, depth=5) == [head]
+    old.close()
     await store.close()
 
 

@@ -10,19 +10,15 @@ from typing import Any
 import apsw
 import orjson
 
-from laneway.store.interface import Head, Pick
+from laneway.store.interface import Pick
 from laneway.store.sqlite import sharing
 from laneway.store.sqlite.connection import scalar
+from laneway.store.sqlite.heads import SIZES
 from laneway.store.sqlite.pruning import is_pruned
 from laneway.store.sqlite.runs import requeue, to_model
 from laneway.store.sqlite.writer import Transaction
 from laneway.task import Attempt, Failure, FailureClass, Outcome, Settlement, State, Urgency, Usage
 
-CELLS = "SELECT id, run_id, model, lane, urgency, ready FROM cell WHERE ready > 0 AND shelf = 0"
-HEAD = """
-    SELECT due_at, input_tokens, output_tokens FROM task
-    WHERE cell_id = ? AND state = 'ready' ORDER BY due_at, id LIMIT ?
-"""
 DUE = "SELECT id, cell_id, twin_id FROM task WHERE state = 'waiting' AND wake_at <= ? LIMIT 10000"
 NEXT_WAKE = "SELECT wake_at FROM task WHERE state = 'waiting' AND wake_at IS NOT NULL ORDER BY wake_at LIMIT 1"
 TAKE = """
@@ -83,17 +79,6 @@ class Cell:
     free_budget: float
 
 
-def peek(db: apsw.Connection, depth: int, run_id: int | None) -> list[Head]:
-    sql, bindings = (CELLS, ()) if run_id is None else (f"{CELLS} AND run_id = ?", (run_id,))
-    cells = list(db.execute(sql, bindings))
-    heads = []
-    for id_, run, model, lane, urgency, ready in cells:
-        sizes = tuple(db.execute(HEAD, (id_, min(depth, ready))))
-        if sizes:
-            heads.append(Head(id_, run, model, lane, Urgency(urgency), ready, sizes))
-    return heads
-
-
 def wake(tx: Transaction, now: float) -> None:
     due = list(tx.db.execute(DUE, (now,)))
     tx.db.executemany(
@@ -148,7 +133,7 @@ def _cell(db: apsw.Connection, cell: int) -> Cell | None:
 def _affordable(db: apsw.Connection, pick: Pick, free: float) -> int:
     """How many of the cell's next tasks the run's budget allows: until it is used up, the last one may pass it."""
     n = 0
-    for _, input_tokens, output_tokens in db.execute(HEAD, (pick.cell_id, pick.n)):
+    for _, input_tokens, output_tokens in db.execute(SIZES, (pick.cell_id, pick.n)):
         cost = _price(pick, input_tokens, output_tokens) or 0.0
         if free < cost:
             break

@@ -31,6 +31,7 @@ from laneway.store.interface import (
 from laneway.store.keeping import Pruned
 from laneway.store.sqlite import past, pruning, queue, reading, runs, steering, workers
 from laneway.store.sqlite.connection import connect, connect_first, is_same_file, scalar, sqlite_errors, warn_if_shared
+from laneway.store.sqlite.heads import Heads
 from laneway.store.sqlite.locks import LifeSigns
 from laneway.store.sqlite.writer import Transaction, Writer
 from laneway.store.steering import Change, Extent, Pause, PauseKind, Selector, Waiting
@@ -60,6 +61,7 @@ class SQLiteStore:
         self._life = LifeSigns(path.with_name(path.name + "-workers"))
         self._reader = None if inline else ThreadPoolExecutor(1, thread_name_prefix="laneway-reader")
         self._data_version = -1
+        self._heads: dict[int | None, Heads] = {}
         self._reading = threading.Lock()  # several event loops may share a store, a connection serves one at a time
 
     @property
@@ -134,8 +136,12 @@ class SQLiteStore:
         await self._writer.write(lambda tx: runs.save_cursor(tx, run_id, cursor, offset))
 
     # the queue
-    async def peek(self, now: float, *, depth: int, run_id: int | None = None) -> list[Head]:
-        return self._read(lambda db: queue.peek(db, depth, run_id))
+    async def peek(
+        self, now: float, *, depth: int, run_id: int | None = None, deeper: Mapping[int, int] | None = None
+    ) -> list[Head]:
+        if run_id not in self._heads:
+            self._heads[run_id] = Heads(run_id)
+        return self._read(lambda db: self._heads[run_id].look(db, depth, deeper or {}))
 
     async def wake(self, now: float) -> float | None:
         next_at = self._read(lambda db: scalar(db, queue.NEXT_WAKE))

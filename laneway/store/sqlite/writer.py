@@ -54,7 +54,7 @@ class Transaction:
         """Write the counters. Called before the commit, and by operations that read them."""
         by_cell: dict[int, list[tuple[State, int]]] = {}
         for (cell_id, state), n in self._moves.items():
-            if n:
+            if n or state is State.READY:  # others may be ready now: who keeps the cell's head has to read it again
                 by_cell.setdefault(cell_id, []).append((state, n))
         for cell_id, changes in sorted(by_cell.items()):
             assignments = ", ".join(f"{state.value} = {state.value} + ?" for state, _ in changes)
