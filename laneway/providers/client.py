@@ -128,16 +128,31 @@ class Client:
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return _failed(target.secrets.out_of(connection_failed(error)), started)
         latency = time.perf_counter() - started
+        return self._read_reply(asked, account, spec, status, said, answer, latency)
+
+    def _read_reply(
+        self,
+        asked: Asked,
+        account: Account,
+        spec: Spec,
+        status: int,
+        said: Mapping[str, str],
+        answer: bytes | None,
+        latency: float,
+    ) -> Reply:
+        """What a response is that came whole. ``said``: its headers; ``answer``: its body, None: beyond bounds."""
         now = self._clock.now()
+        preset = self._presets[account.provider]
+        secrets = self._target(account, asked.wire, preset).secrets
         observed = observe(preset.dialect, said, now)
-        request_id = target.secrets.out_of_text(said.get("x-request-id") or said.get("request-id"))
+        request_id = secrets.out_of_text(said.get("x-request-id") or said.get("request-id"))
 
         def failed(failure: Failure, usage: Usage | None = None) -> Reply:
-            return Reply(None, usage, target.secrets.out_of(failure), latency, observed, request_id)
+            return Reply(None, usage, secrets.out_of(failure), latency, observed, request_id)
 
         if answer is None:
             return failed(Failure(FailureClass.REQUEST, "answer_too_large", "the answer is larger than 64 MB", status))
-        answer = target.secrets.out_of_answer(answer)
+        answer = secrets.out_of_answer(answer)
         try:
             failure = classify(asked.wire, status, said, answer, now)
             if failure is not None:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import random
 import tempfile
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from laneway.clock import Clock
-from laneway.dispatch.calls import ModelCalls
+from laneway.dispatch.calls import Caller, ModelCalls
 from laneway.dispatch.desk import Desk
 from laneway.dispatch.desks import Desks
-from laneway.dispatch.dispatcher import Dispatcher
+from laneway.dispatch.dispatcher import Dispatcher, Execute
 from laneway.dispatch.ending import Scope, Stop
 from laneway.errors import ConfigError
 from laneway.providers.answers.complaints import Complaint
@@ -25,6 +26,7 @@ from laneway.task import Claimed, Failure, FailureClass, NewTask, Route, Spec, U
 from tests.virtual import EPOCH, run_virtual
 
 REFUSED = Failure(FailureClass.TRANSIENT, "rate_limit_exceeded", "slow down", 429, 0.5, refused=True)
+IN_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # else each commit would wait for a disk
 DOWN = Failure(FailureClass.TRANSIENT, "server_error", "it is down", 500, outage=True)
 
 
@@ -92,9 +94,10 @@ class Provider:
 
 
 @dataclass
-class World:
+class Stage:
+    """What stands before any provider: a store, one run in it, one dispatcher."""
+
     clock: Clock
-    provider: Provider
     store: SQLiteStore
     run: Run
     desks: Desks
@@ -106,6 +109,11 @@ class World:
     @property
     def seconds(self) -> float:
         return self.clock.now() - EPOCH
+
+
+@dataclass
+class World(Stage):
+    provider: Provider
 
 
 def no_code(reference: str) -> None:
@@ -134,6 +142,46 @@ def task(
 SPEC = Spec("chat", Wire.CHAT)
 
 
+@asynccontextmanager
+async def staged(
+    clock: Clock,
+    caller: Caller,
+    models: Mapping[str, Model],
+    tasks: Sequence[NewTask],
+    *,
+    lanes: Mapping[str, int | None] | None = None,
+    weights: Mapping[str, float] | None = None,
+    max_cost: float | None = None,
+    max_in_flight: int = 2000,
+    whole_store: bool = False,
+    watched: Callable[[Execute], Execute] = lambda calls: calls,
+) -> AsyncIterator[Stage]:
+    """A store with the tasks in it, and a dispatcher that has not begun yet."""
+    with tempfile.TemporaryDirectory(dir=IN_MEMORY) as folder:
+        store = SQLiteStore(Path(folder) / "s.db", inline=True)
+        run = await store.open_run("out", info={}, max_cost=max_cost, now=clock.now())
+        await store.submit(run, tasks, clock.now(), held=True)
+        await store.seal_run(run, clock.now())
+        desks = Desks(store, "w", clock, models.__getitem__, lanes or {}, random.Random(2))
+        priced = asyncio.Event()
+        priced.set()
+        calls = ModelCalls(caller, desks, OutputCheck(no_code), no_record, priced)
+        dispatcher = Dispatcher(
+            store,
+            "w",
+            clock,
+            desks,
+            dict.fromkeys((Wire.CHAT, Wire.MESSAGES, Wire.RESPONSES, Wire.EMBEDDINGS), watched(calls)),
+            scope=None if whole_store else Scope(run.id, budget=max_cost is not None),
+            weights=weights,
+            max_in_flight=max_in_flight,
+            rng=random.Random(3),
+        )
+        await store.join("w", 1e9, clock.now())
+        yield Stage(clock, store, run, desks, dispatcher)
+        await store.close()
+
+
 def in_world(
     tasks: Sequence[NewTask],
     then: Callable[[World, Stop], object] = lambda world, stop: None,
@@ -152,41 +200,30 @@ def in_world(
     """Run the tasks to their end in simulated time, then look at what happened."""
 
     async def live(clock: Clock) -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            store = SQLiteStore(Path(folder) / "s.db", inline=True)
-            run = await store.open_run("out", info={}, max_cost=max_cost, now=clock.now())
-            await store.submit(run, tasks, clock.now(), held=True)
-            await store.seal_run(run, clock.now())
-            main = Account("main", "openai", Wire.CHAT, "http://provider", limits=limits or Limits(concurrency=10))
-            models = {name: Model(name, name, tuple(accounts or [main]), 1.0, 1.0) for name in ("small", "strong")}
-            side = Provider(clock, **provider)  # type: ignore[arg-type]
-            desks = Desks(store, "w", clock, models.__getitem__, lanes or {}, random.Random(2))
-            priced = asyncio.Event()
-            priced.set()
-            calls = ModelCalls(side, desks, OutputCheck(no_code), no_record, priced)
-            dispatcher = Dispatcher(
-                store,
-                "w",
-                clock,
-                desks,
-                {Wire.CHAT: calls},
-                scope=None if whole_store else Scope(run.id, budget=max_cost is not None),
-                weights=weights,
-                max_in_flight=max_in_flight,
-                rng=random.Random(3),
-            )
-            await store.join("w", 1e9, clock.now())
-            world = World(clock, side, store, run, desks, dispatcher)
+        main = Account("main", "openai", Wire.CHAT, "http://provider", limits=limits or Limits(concurrency=10))
+        models = {name: Model(name, name, tuple(accounts or [main]), 1.0, 1.0) for name in ("small", "strong")}
+        side = Provider(clock, **provider)  # type: ignore[arg-type]
+        async with staged(
+            clock,
+            side,
+            models,
+            tasks,
+            lanes=lanes,
+            weights=weights,
+            max_cost=max_cost,
+            max_in_flight=max_in_flight,
+            whole_store=whole_store,
+        ) as stage:
+            world = World(**vars(stage), provider=side)
             if before:
                 await before(world)
             other = asyncio.ensure_future(meanwhile(world)) if meanwhile else None  # type: ignore[call-overload]
-            stop = await dispatcher.run()
+            stop = await world.dispatcher.run()
             if other:
                 await other
-            assert await store.check() == []
+            assert await world.store.check() == []
             outcome = then(world, stop)
             if asyncio.iscoroutine(outcome):
                 await outcome
-            await store.close()
 
     run_virtual(live)
