@@ -56,7 +56,7 @@ from tests.virtual import EPOCH, run_virtual
 NETWORK_S = 0.001  # each way
 JITTER = 0.5  # sigma of the log-normal factor on it
 NOTICED_AFTER_S = 0.25  # a call that hangs keeps its place until the simulator sees that its client is gone
-_PATHS = {
+PATHS = {
     Wire.CHAT: "chat/completions",
     Wire.RESPONSES: "responses",
     Wire.EMBEDDINGS: "embeddings",
@@ -84,7 +84,7 @@ class Side:
         await self._travel()
         if not self.reachable:
             raise ConnectionRefusedError(111, "Connect call failed")
-        taken = self.provider.arrive(self._wires[_PATHS[wire]], key, body, self._loop.time(), self._clock.now())
+        taken = self.provider.arrive(self._wires[PATHS[wire]], key, body, self._loop.time(), self._clock.now())
         reply = taken if isinstance(taken, simulated.Reply) else await self._carried_out(taken)
         await self._travel()
         answer = orjson.dumps(reply.body)
