@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from laneway.version import VERSION
 
 
 @contextmanager
@@ -51,6 +55,20 @@ def laneway(
         raise RuntimeError(f"exit {done.returncode}: {done.stderr[-2000:]}")
     data: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return data
+
+
+def machine() -> dict[str, Any]:
+    """What a figure depends on besides the code: ``load`` is that of the minute before."""
+    return {
+        "python": platform.python_version(),
+        "laneway": VERSION,
+        "machine": {
+            "cpus": os.cpu_count(),
+            "system": f"{platform.system()} {platform.machine()}",
+            "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+        },
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+    }
 
 
 def median(measure: Callable[[], float], repeat: int) -> tuple[float, list[float]]:

@@ -9,7 +9,7 @@ from typing import Any
 from laneway.simulator.answers import Said, length_of, malformed, say
 from laneway.simulator.books import Books, Ending
 from laneway.simulator.faults import Accident, Fate, fate
-from laneway.simulator.limits import KeyLimits, Refusal
+from laneway.simulator.limits import Charge, KeyLimits, Refusal
 from laneway.simulator.models import SimulatedModel
 from laneway.simulator.options import Options
 from laneway.simulator.wires.base import STATUS, Ask, Made, Mistake, Wire, parse
@@ -104,6 +104,14 @@ class Provider:
         cached = 0 if ask.inputs else int(ask.input_tokens * options.cached_rate)
         written = 0 if ask.inputs else int((ask.input_tokens - cached) * options.written_rate)
         return Call(wire, ask, said, model, number, label, limits, accident, delay, stream, hangs, cached, written)
+
+    def charged(self, wire: Wire, body: Mapping[str, Any]) -> tuple[Charge, int]:
+        """What a request would take from its key's limits, and how many tokens its answer would have; nothing happens.
+        Raises ValueError."""
+        ask = wire.understand(body)
+        model = self.options.models.find(ask.model)
+        said = self._say(wire, ask, model or SimulatedModel(), fate(self.options.seed, 0))
+        return wire.charge(ask, said.tokens), said.tokens
 
     def answer(self, call: Call, now: float, wall: float) -> Reply:
         """What to send to a call. Its accident was settled on arrival; the headers say what the buckets hold now."""

@@ -1,0 +1,107 @@
+"""Other ways to send many requests, each in a script of its own, run in an environment of their own.
+
+The environment is made in a cache folder when it is first needed (or by ``python -m benchmarks peers install``). A peer
+reads a job from standard input and prints one object: how long it took, how many requests succeeded and failed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+import venv
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+REQUIREMENTS = HERE / "requirements.txt"
+PEERS: Mapping[str, str] = {
+    "gather": "gather and a semaphore on the openai SDK",
+    "cookbook": "a script of the OpenAI cookbook's kind: a bucket of requests and one of tokens",
+    "litellm_router": "LiteLLM's Router",
+}
+INSTALL_S = 900.0
+
+
+def folder() -> Path:
+    """Where the environment is: one for each set of requirements and Python."""
+    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "laneway-benchmarks"
+    digest = hashlib.sha256(REQUIREMENTS.read_bytes() + sys.version.encode()).hexdigest()[:12]
+    return root / f"peers-{digest}"
+
+
+def python() -> Path:
+    return folder() / ("Scripts" if os.name == "nt" else "bin") / "python"
+
+
+@cache
+def missing() -> str | None:
+    """None when the environment is there or could be made, else why not."""
+    if (folder() / "complete").exists():
+        return None
+    try:
+        install()
+    except (OSError, subprocess.SubprocessError) as error:
+        words = getattr(error, "stderr", None) or str(error)
+        return f"their environment could not be made: {words.strip().splitlines()[-1]}"
+    return None
+
+
+def ready() -> bool:
+    return missing() is None
+
+
+def install() -> Path:
+    """Make the environment. Raises OSError, SubprocessError."""
+    sys.stderr.write(f"making the peers' environment in {folder()}\n")
+    venv.EnvBuilder(clear=True, with_pip=True).create(folder())
+    command: list[str | Path] = [
+        python(),
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "-r",
+        REQUIREMENTS,
+    ]
+    subprocess.run(command, check=True, capture_output=True, text=True, timeout=INSTALL_S)
+    (folder() / "complete").touch()
+    return folder()
+
+
+def versions() -> dict[str, str]:
+    """As installed, of what is in the requirements."""
+    lines = [line.split("#")[0].strip() for line in REQUIREMENTS.read_text().splitlines()]
+    return dict(line.split("==", 1) for line in lines if line)
+
+
+def run(peer: str, job: Mapping[str, Any], patience: float) -> dict[str, Any]:
+    """One run, stopped after ``patience`` seconds; what had no answer by then counts as failed."""
+    began = time.perf_counter()
+    keep = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "PYTHON"))}
+    process = subprocess.Popen(
+        [python(), HERE / f"{peer}.py"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=keep,
+        cwd=folder(),
+    )
+    try:
+        out, words = process.communicate(json.dumps(job), timeout=patience)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        seconds = round(time.perf_counter() - began, 3)
+        return {"seconds": seconds, "wall_s": seconds, "succeeded": None, "failed": 0, "stopped": True}
+    if process.returncode or not out:
+        raise RuntimeError(f"{peer}: exit {process.returncode}: {words[-2000:]}")
+    said: dict[str, Any] = json.loads(out.splitlines()[-1])
+    return {**said, "wall_s": round(time.perf_counter() - began, 3), "stopped": False}

@@ -1,0 +1,42 @@
+"""What most people write first: every request as a task, a semaphore around the openai SDK's call.
+
+The SDK retries 408, 409, 429 and 5xx by itself, twice by default, and waits as ``retry-after`` says. The semaphore is
+each account's concurrency where one is known, else as many calls as the limit keeps busy on average.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from itertools import count
+from typing import Any
+
+from openai import AsyncOpenAI, OpenAIError
+
+
+async def main(job: dict[str, Any]) -> dict[str, Any]:
+    accounts = job["accounts"]
+    clients = {name: AsyncOpenAI(api_key="sk-peer", base_url=one["url"]) for name, one in accounts.items()}
+    gates = {name: asyncio.Semaphore(one["in_flight"]) for name, one in accounts.items()}
+    turns = count()
+    failed = 0
+
+    async def ask(body: dict[str, Any], able: list[str]) -> None:
+        nonlocal failed
+        account = able[next(turns) % len(able)]
+        async with gates[account]:
+            try:
+                await clients[account].chat.completions.create(**body)
+            except OpenAIError:
+                failed += 1
+
+    began = time.perf_counter()
+    await asyncio.gather(*(ask(task["body"], task["accounts"]) for task in job["tasks"]))
+    seconds = time.perf_counter() - began
+    return {"seconds": round(seconds, 3), "succeeded": len(job["tasks"]) - failed, "failed": failed}
+
+
+if __name__ == "__main__":
+    print(json.dumps(asyncio.run(main(json.load(sys.stdin)))))
