@@ -18,6 +18,7 @@ from laneway.dispatch.desks import Desks
 from laneway.dispatch.dispatcher import MAX_IN_FLIGHT, Dispatcher, Execute
 from laneway.dispatch.ending import Scope
 from laneway.dispatch.heart import new_worker_id
+from laneway.dispatch.patience import Patience
 from laneway.dispatch.worker import Worker
 from laneway.hiding import without_words
 from laneway.intake.asked import find_function
@@ -65,7 +66,8 @@ async def engine(
         check = OutputCheck(find_function(lw.config.folder))
         priced = asyncio.Event()
         pricing = asyncio.create_task(_load_prices(catalog, priced))
-        model_calls = ModelCalls(client, desks, check, partial(_record, lw.store), priced)
+        patience = Patience(client, desks.latencies)
+        model_calls = ModelCalls(patience, desks, check, partial(_record, lw.store), priced)
         executors: dict[Wire, Execute] = {wire: model_calls for wire in Wire if wire is not Wire.PYTHON}
         dispatcher = Dispatcher(
             lw.store,
@@ -81,7 +83,7 @@ async def engine(
             has_app=lambda: bool(lw.python.names),  # a notebook defines its tasks while its worker runs
             words=without_words if lw.config.hide_content else None,
         )
-        lw.python.inner = InnerCalls(lw.store, name, lw.clock, client, desks, dispatcher, rng, priced)
+        lw.python.inner = InnerCalls(lw.store, name, lw.clock, patience, desks, dispatcher, rng, priced)
         executors[Wire.PYTHON] = lw.python
         async with Worker(lw.store, name, lw.clock, desks, dispatcher, keep=lw.config.keep):
             try:

@@ -9,25 +9,11 @@ from typing import Any, Protocol
 
 from laneway.dispatch.desk import Admission
 from laneway.dispatch.desks import Desks
+from laneway.dispatch.patience import Patience
 from laneway.providers.answers.complaints import Complaint, shown_to
 from laneway.providers.chat import answer_text
-from laneway.providers.model import Account, Model, Reply
+from laneway.providers.model import Reply
 from laneway.task import Claimed, Failure, Spec
-
-
-class Caller(Protocol):
-    """What is needed of ``laneway.providers.client.Client``; a fake is three lines."""
-
-    async def call(
-        self,
-        account: Account,
-        model: Model,
-        spec: Spec,
-        body: bytes,
-        *,
-        timeout: float,
-        complaint: Complaint | None = None,
-    ) -> Reply: ...
 
 
 class Check(Protocol):
@@ -48,9 +34,9 @@ Records = Callable[[Claimed], Awaitable["Mapping[str, Any]"]]  # a task's input 
 class ModelCalls:
     """Executes tasks whose body is a model request."""
 
-    def __init__(self, caller: Caller, desks: Desks, check: Check, records: Records, prices: asyncio.Event) -> None:
+    def __init__(self, patience: Patience, desks: Desks, check: Check, records: Records, prices: asyncio.Event) -> None:
         self._prices = prices  # set when prices are known: before that, nothing is settled
-        self._caller = caller
+        self._patience = patience
         self._desks = desks
         self._check = check
         self._records = records
@@ -61,10 +47,16 @@ class ModelCalls:
         assert model is not None, "a task is admitted for a model that is known"
         if unready := self._check.unready(task.spec):
             return Reply(None, None, unready, 0.0)
-        timeout = task.spec.timeout or model.timeout
-        account = admission.desk.account
-        complaint = shown_to(Complaint.from_text(task.complaint), task.model)
-        reply = await self._caller.call(account, model, task.spec, task.body, timeout=timeout, complaint=complaint)
+        reply = await self._patience.call(
+            admission.desk.account,
+            model,
+            task.spec,
+            task.body,
+            cap=task.spec.timeout or model.timeout,
+            tokens=(task.input_tokens, task.output_tokens),
+            tried=task.attempts,
+            complaint=shown_to(Complaint.from_text(task.complaint), task.model),
+        )
         await self._prices.wait()
         if reply.output is not None and (fault := await self._fault(task, reply.output)):
             said = answer_text(task.spec.wire, reply.output)

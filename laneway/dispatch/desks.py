@@ -10,6 +10,7 @@ from laneway.clock import Clock
 from laneway.dispatch.choice import Choice
 from laneway.dispatch.desk import Admission, Blocked, Desk
 from laneway.dispatch.heart import LEASE_S
+from laneway.dispatch.latency import Latencies
 from laneway.dispatch.limits import Size
 from laneway.dispatch.order import Place
 from laneway.dispatch.pauses import held_by
@@ -40,6 +41,7 @@ class Desks:
         self._lanes = lanes
         self._rng = rng or random.Random()
         self._desks: dict[str, Desk] = {}
+        self.latencies = Latencies()
         self._choice = Choice()
         self._lane_grants: dict[str, int | None] = {}
         self._lane_demand: dict[str, int] = {}
@@ -75,6 +77,8 @@ class Desks:
                         desk.restore(saved[0], now - saved[1], now)
                     self._desks[account.name] = desk
                     await self._renew_desk(desk, now)
+            if known := await self._store.load_state(f"latency:{model_name}"):
+                self.latencies.restore(model_name, known[0])
             self._ready.add(model_name)
             self._places.clear()
 
@@ -83,6 +87,8 @@ class Desks:
         for desk in self._desks.values():
             await self._renew_desk(desk, now)
             await self._store.save_state(f"account:{desk.name}", desk.state(), now)
+        for model_name, state in self.latencies.changes():
+            await self._store.save_state(f"latency:{model_name}", state, now)
         for lane in self._lane_grants:
             await self._renew_lane(lane, now)
 

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from laneway.clock import Clock
-from laneway.dispatch.calls import Caller, ModelCalls
+from laneway.dispatch.calls import ModelCalls
 from laneway.dispatch.desk import Desk
 from laneway.dispatch.desks import Desks
 from laneway.dispatch.dispatcher import Dispatcher, Execute
 from laneway.dispatch.ending import Scope, Stop
+from laneway.dispatch.patience import Caller, Patience
 from laneway.errors import ConfigError
 from laneway.providers.answers.complaints import Complaint
 from laneway.providers.answers.validate import OutputCheck
@@ -165,7 +166,7 @@ async def staged(
         desks = Desks(store, "w", clock, models.__getitem__, lanes or {}, random.Random(2))
         priced = asyncio.Event()
         priced.set()
-        calls = ModelCalls(caller, desks, OutputCheck(no_code), no_record, priced)
+        calls = ModelCalls(Patience(caller, desks.latencies), desks, OutputCheck(no_code), no_record, priced)
         dispatcher = Dispatcher(
             store,
             "w",

@@ -13,10 +13,10 @@ import orjson
 
 from laneway.app.python.wanted import Wanted
 from laneway.clock import Clock
-from laneway.dispatch.calls import Caller
 from laneway.dispatch.desk import Admission
 from laneway.dispatch.desks import Desks
 from laneway.dispatch.dispatcher import Dispatcher
+from laneway.dispatch.patience import Patience
 from laneway.dispatch.retry import FREE_TRIES, delay_s
 from laneway.errors import ProviderError
 from laneway.providers.answers.checks import CheckBroken
@@ -43,7 +43,7 @@ class InnerCalls:
         store: Store,
         worker: str,
         clock: Clock,
-        caller: Caller,
+        patience: Patience,
         desks: Desks,
         dispatcher: Dispatcher,
         rng: random.Random,
@@ -53,7 +53,7 @@ class InnerCalls:
         self._store = store
         self._worker = worker
         self._clock = clock
-        self._caller = caller
+        self._patience = patience
         self._answers = Answers()
         self._desks = desks
         self._dispatcher = dispatcher
@@ -97,7 +97,8 @@ class InnerCalls:
             await self._prices.wait()
             model = self._desks.model(model_name)
             assert model is not None, "a call is admitted for a model that is known"
-            reply = await self._one(task, number * 1000 + asked, model, spec, body, admission, complaint, wanted)
+            number_of_call = number * 1000 + asked
+            reply = await self._one(task, number_of_call, model, spec, body, sizes, tries, admission, complaint, wanted)
             asked += 1
             failure = reply.failure
             if failure is None:
@@ -126,6 +127,8 @@ class InnerCalls:
         model: Model,
         spec: Spec,
         body: bytes,
+        sizes: tuple[int, int],
+        tried: int,
         admission: Admission,
         complaint: Complaint | None,
         wanted: Wanted,
@@ -158,8 +161,8 @@ class InnerCalls:
             admission.desk.release(admission)
             raise
         try:
-            reply = await self._caller.call(
-                account, model, spec, body, timeout=spec.timeout or model.timeout, complaint=complaint
+            reply = await self._patience.call(
+                account, model, spec, body, cap=model.timeout, tokens=sizes, tried=tried, complaint=complaint
             )
         except BaseException:  # the task's time is up, or its worker breaks off: whether it is charged is not known
             admission.desk.abort(admission)
