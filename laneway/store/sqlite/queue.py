@@ -19,7 +19,7 @@ from laneway.store.sqlite.runs import requeue, to_model
 from laneway.store.sqlite.writer import Transaction
 from laneway.task import Attempt, Failure, FailureClass, Outcome, Settlement, State, Urgency, Usage
 
-DUE = "SELECT id, cell_id, twin_id FROM task WHERE state = 'waiting' AND wake_at <= ? LIMIT 10000"
+DUE = "SELECT id, cell_id, twin_id FROM task WHERE state = 'waiting' AND wake_at <= ? ORDER BY wake_at LIMIT 1000"
 NEXT_WAKE = "SELECT wake_at FROM task WHERE state = 'waiting' AND wake_at IS NOT NULL ORDER BY wake_at LIMIT 1"
 TAKE = """
     UPDATE task SET state = 'running', worker_id = ?, fence = fence + 1

@@ -52,7 +52,7 @@ _OPEN = """
     WHERE id BETWEEN ? AND ? AND run_id = ? AND state = 'triaging'
 """
 _REPLACED = "SELECT id FROM run WHERE identity = ?1 || ' (replaced ' || id || ')'"  # by `fresh`
-SEAL_CHUNK = 20_000
+SEAL_CHUNK = 2_000  # tasks in one commit: whoever else writes, an urgent claim even, waits no longer than for one
 
 
 def _run(row: Sequence[Any]) -> Run:
