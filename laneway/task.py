@@ -232,6 +232,7 @@ class Claimed:
     claimed_at: float
     deadline: float | None
     complaint: str | None  # about the last answer, to be shown to the model
+    due_at: float = 0.0  # its place in its queue cell
 
 
 class Outcome(StrEnum):

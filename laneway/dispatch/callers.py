@@ -7,37 +7,35 @@ from collections.abc import Callable
 
 from laneway.dispatch.desk import Admission
 from laneway.dispatch.desks import Desks
-from laneway.dispatch.order import Measure
+from laneway.dispatch.order import Key, Plan
 from laneway.errors import NotFoundError
-from laneway.task import Claimed, Urgency
+from laneway.store.interface import Head
+from laneway.task import Claimed
 
 
 class _Caller:
-    def __init__(
-        self, urgency: Urgency, due_at: float, model: str, input_tokens: int, output_tokens: int, lane: str
-    ) -> None:
-        self.rank = (urgency, due_at)
-        self.model = model
-        self.sizes = (input_tokens, output_tokens)
-        self.lane = lane
+    def __init__(self, task: Claimed, model: str, input_tokens: int, output_tokens: int) -> None:
+        self.key: Key = (model, task.lane, task.urgency)
+        self.size = (task.due_at, input_tokens, output_tokens)
         self.granted: asyncio.Future[Admission] = asyncio.get_running_loop().create_future()
 
 
 class Callers:
-    """Such calls go before new tasks: their task holds a slot already. ``arrived`` is called for each."""
+    """Such a call stands in the order where its task stood: nothing that is less urgent goes before it, nor it before
+    what is more so. Its task has a slot already. ``arrived`` is called for each."""
 
-    def __init__(self, desks: Desks, measure: Measure, arrived: Callable[[], None]) -> None:
+    def __init__(self, desks: Desks, arrived: Callable[[], None]) -> None:
         self._desks = desks
-        self._measure = measure
         self._arrived = arrived
         self._waiting: list[_Caller] = []
 
-    def __bool__(self) -> bool:
-        return bool(self._waiting)
+    def places(self) -> set[tuple[str, str]]:
+        """The (model, lane) pairs that are waited for."""
+        return {caller.key[:2] for caller in self._waiting}
 
     async def admission(self, model: str, input_tokens: int, output_tokens: int, task: Claimed) -> Admission:
         """Wait until the call may start. Raises NotFoundError for a model that is not known."""
-        caller = _Caller(task.urgency, task.submitted_at, model, input_tokens, output_tokens, task.lane)
+        caller = _Caller(task, model, input_tokens, output_tokens)
         self._waiting.append(caller)
         self._arrived()
         try:
@@ -50,22 +48,28 @@ class Callers:
             if caller in self._waiting:
                 self._waiting.remove(caller)
 
-    async def serve(self, now: float, *, stopping: bool) -> float | None:
-        """Admit what may start, the most urgent first. Returns when a blocked one may be asked again. ``stopping``:
-        who might never go on is broken off, its task goes back to the queue."""
-        await self._desks.prepare({(caller.model, caller.lane) for caller in self._waiting}, now)
-        again: float | None = None
-        for caller in sorted(self._waiting, key=lambda caller: caller.rank):
-            if self._desks.model(caller.model) is None:
-                caller.granted.set_exception(NotFoundError(f"there is no model {caller.model!r}"))
+    def heads(self) -> list[Head]:
+        """Who waits, as the order sees it. Who waits for a model that is not known is told so. The models of
+        ``places()`` are prepared."""
+        self._waiting = [caller for caller in self._waiting if not caller.granted.done()]  # not who was broken off
+        for caller in [caller for caller in self._waiting if self._desks.model(caller.key[0]) is None]:
+            caller.granted.set_exception(NotFoundError(f"there is no model {caller.key[0]!r}"))
+            self._waiting.remove(caller)
+        self._waiting.sort(key=lambda caller: caller.size[0])
+        sizes: dict[Key, list[tuple[float, int, int]]] = {}
+        for caller in self._waiting:
+            sizes.setdefault(caller.key, []).append(caller.size)
+        return [Head(0, 0, *key, len(found), tuple(found)) for key, found in sizes.items()]
+
+    def take(self, plan: Plan, *, stopping: bool) -> None:
+        """Let those go that the plan of these ``heads`` admits. ``stopping``: who might never go on is broken off, its
+        task goes back to the queue."""
+        for key, admissions in plan.calls.items():
+            going = [caller for caller in self._waiting if caller.key == key]
+            for caller, admission in zip(going, admissions, strict=False):
+                caller.granted.set_result(admission)
                 self._waiting.remove(caller)
-                continue
-            answer = self._desks.admit(caller.model, self._measure(caller.model, *caller.sizes), now)
-            if isinstance(answer, Admission):
-                caller.granted.set_result(answer)
-                self._waiting.remove(caller)
-            elif stopping and (answer.held or answer.by == "paused"):
-                caller.granted.cancel()
-            elif answer.until is not None:
-                again = answer.until if again is None else min(again, answer.until)
-        return again
+        for key, blocked in plan.calls_blocked.items():
+            if stopping and (blocked.held or blocked.by == "paused"):
+                for caller in [caller for caller in self._waiting if caller.key == key]:
+                    caller.granted.cancel()

@@ -24,7 +24,7 @@ from laneway.dispatch.settler import Settled, Settler
 from laneway.dispatch.watch import Watch, binding
 from laneway.errors import StoreError
 from laneway.providers.model import Reply
-from laneway.store.interface import Pick, Store
+from laneway.store.interface import Head, Pick, Store
 from laneway.task import Claimed, Failure, Settlement, Wire
 
 MAX_IN_FLIGHT = 2000
@@ -79,7 +79,7 @@ class Dispatcher:
         self._settler = Settler(store, worker, clock, self._settled)
         self._flights = Flights()
         self._wake = asyncio.Event()
-        self._callers = Callers(desks, self._calibration.size, self._wake.set)
+        self._callers = Callers(desks, self._wake.set)
         self._ending = Ending(store, desks, self._scope)
         self._stop: Stop | None = None
 
@@ -140,25 +140,17 @@ class Dispatcher:
         """One look at the queue. Returns when to look again at the latest (None: when something happens)."""
         await self._obey_pauses()
         self.desks.new_round()
-        stopping = self._stop is not None
-        callers_at = await self._callers.serve(self.clock.now(), stopping=stopping) if self._callers else None
-        if self._stop is not None:
-            return callers_at
         now = self.clock.now()
-        wake_at = _earliest(await self.store.wake(now), callers_at)
-        free = self._max_in_flight - len(self._flights)
+        free = self._max_in_flight - len(self._flights) if self._stop is None else 0
+        wake_at = await self.store.wake(now) if free > 0 else None
+        heads = await self._heads(now) if free > 0 else []
+        await self.desks.prepare({(head.model, head.lane) for head in heads} | self._callers.places(), now)
+        now = self.clock.now()
+        plan = self._plan(heads, free, now)
         if free <= 0:
-            self.watch.blocked("concurrency", now)
-            return None
-        heads = await self.store.peek(now, depth=PEEK_DEPTH, run_id=self._scope.run_id, deeper=self._deeper)
-        await self.desks.prepare({(head.model, head.lane) for head in heads}, self.clock.now())
-        now = self.clock.now()
-        held = {head.cell_id: blocked for head in heads if (blocked := self._pauses.of(head))}
-        going = [head for head in heads if head.cell_id not in held]
-        plan = self._order.plan(
-            going, min(free, MOST_STARTS), self._lane_slots, self._admit, self._calibration.size, now
-        )
-        plan.blocked.update(held)
+            if self._stop is None:
+                self.watch.blocked("concurrency", now)
+            return plan.wait_until
         started = await self._claim(plan, now) if plan.picks else 0
         self.watch.blocked(binding(heads, plan), now)
         if not started and not self._flights and not self._settler.pending:
@@ -171,6 +163,19 @@ class Dispatcher:
         if plan.size == MOST_STARTS:
             self._wake.set()
         return _earliest(wake_at, plan.wait_until)
+
+    async def _heads(self, now: float) -> list[Head]:
+        return await self.store.peek(now, depth=PEEK_DEPTH, run_id=self._scope.run_id, deeper=self._deeper)
+
+    def _plan(self, heads: list[Head], free: int, now: float) -> Plan:
+        """Ask the accounts, for tasks and for the calls that running ones want to make; these are let go here."""
+        held = {head.cell_id: blocked for head in heads if (blocked := self._pauses.of(head))}
+        going = [head for head in heads if head.cell_id not in held]
+        slots, calls, size = min(free, MOST_STARTS), self._callers.heads(), self._calibration.size
+        plan = self._order.plan(going, slots, self._lane_slots, self._admit, size, now, calls)
+        plan.blocked.update(held)
+        self._callers.take(plan, stopping=self._stop is not None)
+        return plan
 
     def _look_deeper(self, cell_id: int | None) -> None:
         """At once, where a cell gave all that was seen of it and has more."""

@@ -22,6 +22,10 @@ Admit = Callable[[str, Size, float], Admission | Blocked | None]  # (model, size
 Measure = Callable[[str, int, int], Size]  # (model, input tokens, output tokens)
 
 
+NO_SLOT = Blocked(None, "slots")
+Key = tuple[str, str, Urgency]  # (model, lane, urgency)
+
+
 class Place(NamedTuple):
     """What a model's calls draw on."""
 
@@ -38,18 +42,21 @@ class Plan:
     wait_until: float | None = None  # when the next blocked cell may be asked again
     size: int = 0  # how many in all
     blocked: dict[int, Blocked] = field(default_factory=dict)  # why a cell with ready tasks gives no more
+    calls: dict[Key, list[Admission]] = field(default_factory=dict)  # of running tasks, in their order
+    calls_blocked: dict[Key, Blocked] = field(default_factory=dict)
     cut: int | None = None  # a cell with more than was looked at: who comes next is not known, look deeper at once
 
 
 class Queue:
-    """The ready tasks of one model, lane and urgency, being planned."""
+    """The ready tasks of one model, lane and urgency, being planned; or the calls that ``running`` ones would make."""
 
-    __slots__ = ("_heap", "due_at", "key", "lane", "level", "model", "share", "urgency")
+    __slots__ = ("_heap", "due_at", "key", "lane", "level", "model", "running", "share", "urgency")
 
-    def __init__(self, heads: Sequence[Head], share: str, now: float) -> None:
+    def __init__(self, heads: Sequence[Head], share: str, now: float, *, running: bool) -> None:
         first = heads[0]
         self.model, self.lane, self.urgency = first.model, first.lane, first.urgency
-        self.key = (first.model, first.lane, first.urgency)
+        self.running = running
+        self.key: Key = (first.model, first.lane, first.urgency)
         self.share = (share, first.lane)  # who takes turns: a lane, for the models of the same accounts
         self._heap = [(head.sizes[0][0], head.cell_id, 0, head) for head in heads]
         heapify(self._heap)
@@ -110,19 +117,24 @@ class Order:
         admit: Admit,
         measure: Measure,
         now: float,
+        calls: Sequence[Head] = (),
     ) -> Plan:
-        """Up to ``slots`` starts. ``lane_slots``: free slots of a lane, None where unbounded. Every admission in the
-        plan is taken from its account; the caller claims for it or releases it."""
+        """Up to ``slots`` starts. ``lane_slots``: free slots of a lane, None where unbounded. ``calls``: that running
+        tasks want to make, which need no slots. Every admission in the plan is taken from its account; the caller
+        claims for it or releases it."""
         plan = Plan()
-        pools = self._queues(heads, now)
+        pools = self._queues(heads, calls, now)
         lanes = {head.lane: lane_slots(head.lane) for head in heads}
         next_of = {pool: self._pools[pool].choose([(q.level, q) for q in queues]) for pool, queues in pools.items()}
-        while next_of and plan.size < slots:
+        while next_of and (calls or plan.size < slots):
             _, queue = self._all.choose(next_of.values())
             pool = self._place(queue.model).pool
-            answer = self._ask(queue, lanes, admit, measure, now)
+            if plan.size >= slots and not queue.running:
+                answer: Admission | Blocked | None = NO_SLOT
+            else:
+                answer = self._ask(queue, lanes, admit, measure, now)
             if isinstance(answer, Blocked):
-                plan.blocked.update(dict.fromkeys(queue.cells(), answer))
+                self._pass_over(plan, queue, answer)
                 pools[pool].remove(queue)
             else:
                 self._all.started(queue, next_of.values())
@@ -138,25 +150,27 @@ class Order:
                 next_of[pool] = self._pools[pool].choose([(q.level, q) for q in pools[pool]])
             else:
                 del next_of[pool]
-        plan.wait_until = min((b.until for b in plan.blocked.values() if b.until is not None), default=None)
+        blocked = (*plan.blocked.values(), *plan.calls_blocked.values())
+        plan.wait_until = min((one.until for one in blocked if one.until is not None), default=None)
         return plan
 
-    def _queues(self, heads: Sequence[Head], now: float) -> dict[str, list[Queue]]:
+    def _queues(self, heads: Sequence[Head], calls: Sequence[Head], now: float) -> dict[str, list[Queue]]:
         """By pool."""
-        together: dict[tuple[str, str, Urgency], list[Head]] = {}
+        together: dict[Key, list[Head]] = {}
         for head in heads:
             together.setdefault((head.model, head.lane, head.urgency), []).append(head)
         pools: dict[str, list[Queue]] = {}
-        for (model, _, _), cells in together.items():
-            place = self._place(model)
-            pools.setdefault(place.pool, []).append(Queue(cells, place.accounts, now))
+        for running, found in ((False, together.values()), (True, [[call] for call in calls])):
+            for cells in found:
+                place = self._place(cells[0].model)
+                pools.setdefault(place.pool, []).append(Queue(cells, place.accounts, now, running=running))
         return pools
 
     @staticmethod
     def _ask(
         queue: Queue, lanes: dict[str, int | None], admit: Admit, measure: Measure, now: float
     ) -> Admission | Blocked | None:
-        free = lanes[queue.lane]
+        free = None if queue.running else lanes[queue.lane]
         if free is not None and free <= 0:
             return Blocked(None, f"lane {queue.lane}")
         answer = admit(queue.model, measure(queue.model, *queue.size), now)
@@ -165,7 +179,18 @@ class Order:
         return answer
 
     @staticmethod
+    def _pass_over(plan: Plan, queue: Queue, blocked: Blocked) -> None:
+        if queue.running:
+            plan.calls_blocked[queue.key] = blocked
+        elif blocked is not NO_SLOT:
+            plan.blocked.update(dict.fromkeys(queue.cells(), blocked))
+
+    @staticmethod
     def _take(plan: Plan, queue: Queue, admission: Admission | None) -> None:
+        if queue.running:
+            assert admission is not None, "a call needs an account"
+            plan.calls.setdefault(queue.key, []).append(admission)
+            return
         cell_id = queue.head.cell_id
         plan.picks.setdefault(cell_id, []).append(admission)
         plan.models[cell_id] = queue.model

@@ -5,19 +5,20 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from laneway.dispatch.desk import Blocked
+from laneway.dispatch.desk import Admission, Blocked, Desk
 from laneway.dispatch.desks import places
 from laneway.dispatch.limits import Size
 from laneway.dispatch.order import Order, Place, Plan
 from laneway.dispatch.turns import BELOW
-from laneway.providers.model import Limits
+from laneway.providers.model import Account, Limits
 from laneway.store.interface import Head
-from laneway.task import Urgency
+from laneway.task import Urgency, Wire
 from tests.dispatch.world import World, in_world, task
 from tests.virtual import EPOCH
 
@@ -261,6 +262,37 @@ class TestNobodyIsHeldUp:
             if made.cut is None:
                 break
         assert dict(taken) == wanted
+
+
+class TestCallsOfRunningTasks:
+    def planned(self, heads: Sequence[Head], calls: Sequence[Head], account: int, slots: int = 50) -> Plan:
+        """With an account that has so many slots left."""
+        free = iter(range(account))
+        desk = Desk(Account("main", "openai", Wire.CHAT, "http://x"), NOW, random.Random(1))
+
+        def admit(model: str, size: Size, now: float) -> Admission | Blocked:
+            return Blocked(None, "concurrency") if next(free, None) is None else Admission(desk, size, 1, size)
+
+        return Order().plan(heads, slots, {"full": 0}.get, admit, lambda m, i, o: ONE, NOW, calls)
+
+    def test_they_stand_where_their_task_stood(self) -> None:
+        urgent, relaxed = head(1, URGENT, n=5), head(2, RELAXED, n=5)
+        call = replace(head(0, STANDARD, n=3), run_id=0)
+        made = self.planned([urgent, relaxed], [call], account=10)
+        assert picked(made) == {1: 5, 2: 2}
+        assert {key: len(found) for key, found in made.calls.items()} == {("small", "general", STANDARD): 3}
+        made = self.planned([urgent, relaxed], [call], account=5)
+        assert (picked(made), made.calls) == ({1: 5}, {})
+        assert made.calls_blocked[("small", "general", STANDARD)].by == "concurrency"
+
+    def test_in_their_class_and_lane_they_come_before_what_is_due_later(self) -> None:
+        made = self.planned([head(1, due=NOW + 60)], [head(0, due=NOW + 9, n=3)], account=4)
+        assert (picked(made), [len(found) for found in made.calls.values()]) == ({1: 1}, [3])
+
+    def test_they_need_no_slot_since_their_task_has_one(self) -> None:
+        made = self.planned([head(1, URGENT, "full"), head(2, URGENT)], [head(0, RELAXED, "full", n=3)], 9, slots=0)
+        assert (picked(made), [len(found) for found in made.calls.values()]) == ({}, [3])
+        assert made.blocked == {}, "the worker's own slots are no limit to be told of"
 
 
 class TestInAWorld:

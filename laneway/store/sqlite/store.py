@@ -156,7 +156,7 @@ class SQLiteStore:
         return [self._claimed(one, now) for one in taken]
 
     def _claimed(self, taken: queue.Taken, now: float) -> Claimed:
-        _, id_, fence, attempts, refusals, losses, key, input_tokens, output_tokens = taken.task
+        due_at, id_, fence, attempts, refusals, losses, key, input_tokens, output_tokens = taken.task
         _, submitted_at, deadline, spec, route, complaint, body = taken.payload
         return Claimed(
             id=id_,
@@ -180,6 +180,7 @@ class SQLiteStore:
             claimed_at=now,
             deadline=deadline,
             complaint=complaint,
+            due_at=due_at,
         )
 
     async def settle(self, worker: str, settlements: Sequence[Settlement], now: float) -> list[bool]:
