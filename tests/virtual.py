@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import selectors
+import time
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 EPOCH = 1_700_000_000.0
+STUCK_AFTER_S = 60.0  # of CPU: nothing that ends takes so long
 
 
 class _Selector(selectors.SelectSelector):
@@ -17,12 +19,15 @@ class _Selector(selectors.SelectSelector):
     def __init__(self) -> None:
         super().__init__()
         self.time = 0.0
+        self._stuck_at = time.process_time() + STUCK_AFTER_S
 
     def select(self, timeout: float | None = None) -> list[Any]:
         ready = super().select(0)
         if not ready:
             if timeout is None:
                 raise RuntimeError("everything waits for something that will never happen")
+            if time.process_time() > self._stuck_at:
+                raise RuntimeError(f"{self.time:,.0f} simulated seconds have passed, and it does not end")
             self.time += timeout
         return ready
 
