@@ -31,6 +31,7 @@ class WaitReason(StrEnum):
     EVENT = "event"
     BATCH = "batch"
     SCHEDULED = "scheduled"
+    BUDGET = "budget"  # its type's budget for the day is used up
     SHARED = "shared"  # an earlier task of the same key is doing it
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from laneway.store.budgets import NO_LIMITS, Budget, Limits, Spending
 from laneway.store.keeping import Pruned
 from laneway.store.steering import Change, Extent, Pause, PauseKind, Selector, Waiting
 from laneway.task import Attempt, Claimed, FailureClass, NewTask, Outcome, Settlement, State, Task, Urgency, Usage, Wire
@@ -275,17 +276,31 @@ class Store(Protocol):
         """Make waiting tasks ready whose time has come; tell when the next one's comes."""
         ...
 
-    async def claim(self, worker: str, picks: Sequence[Pick], now: float) -> list[Claimed]:
+    async def claim(self, worker: str, picks: Sequence[Pick], now: float, limits: Limits = NO_LIMITS) -> list[Claimed]:
         """Take the next tasks of the cells, in the order of ``picks``, and write their attempts with what they
-        reserve. Fewer come back where a cell has fewer, or the run's budget would be passed."""
+        reserve. Fewer come back where a cell has fewer, the run's budget would be passed, or a budget of the day
+        (``limits``) is used up; tasks of a type whose budget is wait for the day's end (wait reason ``budget``)."""
         ...
 
     async def settle(self, worker: str, settlements: Sequence[Settlement], now: float) -> list[bool]:
         """Write outcomes. False where the fence was refused: the task belongs to somebody else by now."""
         ...
 
-    async def record_call(self, worker: str, attempt: Attempt, run_id: int) -> None:
-        """Open (``outcome`` None) or close a ledger line for a call made by a Python task."""
+    async def record_call(self, worker: str, attempt: Attempt, run_id: int, limits: Limits = NO_LIMITS) -> bool:
+        """Open (``outcome`` None) or close a ledger line for a call made by a Python task. False: not opened, since a
+        budget of the day is used up."""
+        ...
+
+    async def spending(self, now: float) -> dict[Budget, Spending]:
+        """What the day of ``now`` has cost so far, by account, lane and type, and in all."""
+        ...
+
+    async def held_by_budget(self, run_id: int | None = None) -> dict[str, int]:
+        """How many tasks wait for the budget of their type, by type."""
+        ...
+
+    async def release_held(self, limits: Limits, now: float) -> int:
+        """Ready the tasks that wait for a budget of their type which was raised or taken away. Returns how many."""
         ...
 
     async def cancel(self, task_ids: Sequence[int], now: float) -> int:

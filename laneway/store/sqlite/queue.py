@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import apsw
 import orjson
 
+from laneway.store.budgets import NO_LIMITS, Limits
 from laneway.store.interface import Pick
-from laneway.store.sqlite import sharing
+from laneway.store.sqlite import sharing, spending
 from laneway.store.sqlite.connection import scalar
-from laneway.store.sqlite.heads import SIZES
 from laneway.store.sqlite.pruning import is_pruned
 from laneway.store.sqlite.runs import requeue, to_model
+from laneway.store.sqlite.spending import Left, Place
 from laneway.store.sqlite.writer import Transaction
 from laneway.task import Attempt, Failure, FailureClass, Outcome, Settlement, State, Urgency, Usage
 
@@ -26,14 +27,22 @@ TAKE = """
     WHERE id IN (SELECT id FROM task WHERE cell_id = ? AND state = 'ready' ORDER BY due_at, id LIMIT ?)
     RETURNING due_at, id, fence, attempts, refusals, losses, key, input_tokens, output_tokens
 """
+TAKE_THESE = TAKE.replace(
+    "(SELECT id FROM task WHERE cell_id = ? AND state = 'ready' ORDER BY due_at, id LIMIT ?)",
+    "(SELECT value FROM json_each(?))",
+)
+NEXT = """
+    SELECT t.id, t.input_tokens, t.output_tokens, p.spec_id FROM task t JOIN payload p ON p.task_id = t.id
+    WHERE t.cell_id = ? AND t.state = 'ready' ORDER BY t.due_at, t.id LIMIT ?
+"""
 PAYLOADS = """
     SELECT task_id, submitted_at, deadline, spec_id, route_id, complaint, body FROM payload
     WHERE task_id IN (SELECT value FROM json_each(?))
 """
 OPEN_ATTEMPT = """
     INSERT INTO attempt (task_id, fence, call, run_id, worker_id, model, account, started_at,
-                         reserved_input, reserved_output, reserved_cost)
-    VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?)
+                         reserved_input, reserved_output, reserved_cost, cell_id)
+    VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 SETTLE_TASK = """
     UPDATE task SET
@@ -46,13 +55,14 @@ SETTLE_TASK = """
 CLOSE_ATTEMPT = """
     UPDATE attempt SET outcome = coalesce(outcome, ?), latency = ?, input_tokens = ?, output_tokens = ?,
            cached_tokens = ?, input_price = ?, output_price = ?, cost = ?, error = ?
-    WHERE task_id = ? AND fence = ? AND call = 0
-    RETURNING reserved_cost, run_id
+    WHERE task_id = ? AND fence = ? AND call = 0 AND (outcome IS NULL OR (outcome = 'lost' AND latency IS NULL))
+    RETURNING reserved_cost, run_id, started_at, account, cell_id, task_id
 """
 STATES = """
     SELECT t.id, t.cell_id, t.state FROM task t JOIN cell c ON c.id = t.cell_id
     WHERE t.id IN (SELECT value FROM json_each(?)) AND c.shelf = 0
 """
+OF_CALL = "FROM attempt WHERE task_id = ? AND fence = ? AND call = ?"
 RESULT = """
     INSERT INTO result (seq, task_id, settled_at, cost, request_id, error, output) VALUES (?, ?, ?, ?, ?, ?, ?)
 """
@@ -91,7 +101,8 @@ def wake(tx: Transaction, now: float) -> None:
     sharing.look(tx, [row for row in due if row[2] is not None], now)
 
 
-def claim(tx: Transaction, worker: str, picks: Sequence[Pick], now: float) -> list[Taken]:
+def claim(tx: Transaction, worker: str, picks: Sequence[Pick], now: float, limits: Limits = NO_LIMITS) -> list[Taken]:
+    left = Left(tx, limits, now)
     taken: list[Taken] = []
     attempts: list[tuple[Any, ...]] = []
     reserved: dict[int, float] = defaultdict(float)
@@ -99,19 +110,22 @@ def claim(tx: Transaction, worker: str, picks: Sequence[Pick], now: float) -> li
         cell = _cell(tx.db, pick.cell_id)
         if cell is None:
             continue
-        n = pick.n
-        if cell.max_cost is not None:
-            n = _affordable(tx.db, pick, cell.free_budget - reserved[cell.run_id])
-        rows = sorted(tx.db.execute(TAKE, (worker, cell.id, n))) if n else []
+        free = None if cell.max_cost is None else cell.free_budget - reserved[cell.run_id]
+        rows = sorted(_take(tx, worker, cell, pick, free, left))
+        if not rows:
+            continue
+        payloads = {p[0]: p for p in tx.db.execute(PAYLOADS, (orjson.dumps([row[1] for row in rows]).decode(),))}
         for row in rows:
-            cost = _price(pick, row[7], row[8])
+            _, id_, fence, _, _, _, _, input_tokens, output_tokens = row
+            payload = payloads[id_]
+            type_ = tx.books.type_of(payload[3])
+            cost = _price(pick, input_tokens, output_tokens)
             reserved[cell.run_id] += cost or 0.0
-            attempts.append((row[1], row[2], cell.run_id, worker, cell.model, pick.account, now, row[7], row[8], cost))
-        if rows:
-            ids = orjson.dumps([row[1] for row in rows]).decode()
-            payloads = {p[0]: p for p in tx.db.execute(PAYLOADS, (ids,))}
-            taken += [Taken(pick, cell, row, payloads[row[1]]) for row in rows]
-            tx.move(cell.id, State.READY, State.RUNNING, len(rows))
+            tx.books.add(now, Place(pick.account, cell.lane, type_), reserved=cost or 0.0, spent=0.0)
+            place = (cell.run_id, worker, cell.model, pick.account, now)
+            attempts.append((id_, fence, *place, input_tokens, output_tokens, cost, cell.id))
+            taken.append(Taken(pick, cell, row, payload))
+        tx.move(cell.id, State.READY, State.RUNNING, len(rows))
     tx.db.executemany(OPEN_ATTEMPT, attempts)
     for run_id, cost in reserved.items():
         if cost:
@@ -130,16 +144,30 @@ def _cell(db: apsw.Connection, cell: int) -> Cell | None:
     return None
 
 
-def _affordable(db: apsw.Connection, pick: Pick, free: float) -> int:
-    """How many of the cell's next tasks the run's budget allows: until it is used up, the last one may pass it."""
-    n = 0
-    for _, input_tokens, output_tokens in db.execute(SIZES, (pick.cell_id, pick.n)):
-        cost = _price(pick, input_tokens, output_tokens) or 0.0
-        if free < cost:
+def _take(
+    tx: Transaction, worker: str, cell: Cell, pick: Pick, free: float | None, left: Left
+) -> Iterable[tuple[Any, ...]]:
+    """The next tasks of the cell that the run's budget (``free``: USD) and the day's allow, running from here on."""
+    if free is None and not left.limited:
+        return tx.db.execute(TAKE, (worker, cell.id, pick.n)) if pick.n else ()
+    ids: list[int] = []
+    held: list[int] = []
+    rows = tx.db.cursor()
+    for id_, input_tokens, output_tokens, spec_id in rows.execute(NEXT, (cell.id, pick.n + left.looked_at)):
+        cost = _price(pick, input_tokens, output_tokens)
+        place = Place(pick.account, cell.lane, tx.books.type_of(spec_id))
+        if len(ids) == pick.n or left.closed(place) or (free is not None and free < (cost or 0.0)):
             break
-        free -= cost
-        n += 1
-    return n
+        if not left.allows(place, priced=cost is not None or not cell.model):
+            held.append(id_)
+            continue
+        ids.append(id_)
+        left.take(place, cost or 0.0)
+        free = None if free is None else free - (cost or 0.0)
+    rows.close()
+    if held:
+        spending.hold(tx, cell.id, held, left.until)
+    return tx.db.execute(TAKE_THESE, (worker, orjson.dumps(ids).decode())) if ids else ()
 
 
 def _price(pick: Pick, input_tokens: int, output_tokens: int) -> float | None:
@@ -228,12 +256,13 @@ def _close_attempt(tx: Transaction, s: Settlement, books: dict[int, list[float]]
     )
     if row is None:
         return
-    reserved, run_id = row[0] or 0.0, row[1]
+    reserved, run_id, started_at = row[0] or 0.0, row[1], row[2]
+    spent = s.cost or 0.0
     if late:  # the reaper booked what was reserved; the real cost is known now
-        books[run_id][1] += (s.cost or 0.0) - reserved
-    else:
-        books[run_id][0] += reserved
-        books[run_id][1] += s.cost or 0.0
+        spent, reserved = spent - reserved, 0.0
+    books[run_id][0] += reserved
+    books[run_id][1] += spent
+    tx.books.add(started_at, tx.books.place(*row[3:]), reserved=-reserved, spent=spent)
 
 
 def _task_cost(db: apsw.Connection, s: Settlement) -> float | None:
@@ -284,23 +313,41 @@ def _states(db: apsw.Connection, task_ids: Sequence[int]) -> list[tuple[int, int
     return [(id_, cell, State(state)) for id_, cell, state in rows]
 
 
-def record_call(tx: Transaction, worker: str, attempt: Attempt, run_id: int) -> None:
+def record_call(tx: Transaction, worker: str, attempt: Attempt, run_id: int, limits: Limits = NO_LIMITS) -> bool:
     """Open or close a ledger line of a Python task's own call (``call`` ≥ 1)."""
-    a = attempt
-    if a.outcome is None:
-        tx.db.execute(
-            "INSERT INTO attempt (task_id, fence, call, run_id, worker_id, model, account, started_at,"
-            " reserved_input, reserved_output, reserved_cost) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?)",
-            (a.task_id, a.fence, a.call, run_id, worker, a.model, a.account, a.started_at, a.reserved_cost),
-        )
-        tx.db.execute("UPDATE run SET reserved = reserved + ? WHERE id = ?", (a.reserved_cost or 0.0, run_id))
-        return
-    usage = a.usage or Usage()
+    a, line = attempt, (attempt.task_id, attempt.fence)
+    if a.outcome is not None:
+        _close_call(tx, a, a.outcome)
+        return True
+    cell_id = scalar(tx.db, "SELECT cell_id FROM attempt WHERE task_id = ? AND fence = ? AND call = 0", line)
+    place = tx.books.place(a.account, cell_id, a.task_id)
+    left = Left(tx, limits, a.started_at)
+    if place is not None and not left.allows(place, priced=a.reserved_cost is not None):
+        return False
+    reserved = a.reserved_cost or 0.0
     tx.db.execute(
-        "UPDATE attempt SET outcome = ?, latency = ?, input_tokens = ?, output_tokens = ?, cached_tokens = ?,"
-        " input_price = ?, output_price = ?, cost = ?, error = ? WHERE task_id = ? AND fence = ? AND call = ?",
+        "INSERT INTO attempt (task_id, fence, call, run_id, worker_id, model, account, started_at,"
+        " reserved_input, reserved_output, reserved_cost, cell_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?)",
+        (a.task_id, a.fence, a.call, run_id, worker, a.model, a.account, a.started_at, a.reserved_cost, cell_id),
+    )
+    tx.books.add(a.started_at, place, reserved=reserved, spent=0.0)
+    tx.db.execute("UPDATE run SET reserved = reserved + ? WHERE id = ?", (reserved, run_id))
+    return True
+
+
+def _close_call(tx: Transaction, a: Attempt, outcome: Outcome) -> None:
+    usage = a.usage or Usage()
+    line = (a.task_id, a.fence, a.call)
+    before = next(iter(tx.db.execute(f"SELECT outcome, latency {OF_CALL}", line)), None)
+    lost = before == (Outcome.LOST, None)
+    if before != (None, None) and not lost:
+        return  # it is closed
+    tx.db.execute(
+        "UPDATE attempt SET outcome = coalesce(outcome, ?), latency = ?, input_tokens = ?, output_tokens = ?,"
+        " cached_tokens = ?, input_price = ?, output_price = ?, cost = ?, error = ?"
+        " WHERE task_id = ? AND fence = ? AND call = ?",
         (
-            a.outcome.value,
+            outcome.value,
             a.latency,
             usage.input_tokens,
             usage.output_tokens,
@@ -309,12 +356,16 @@ def record_call(tx: Transaction, worker: str, attempt: Attempt, run_id: int) -> 
             a.output_price,
             a.cost,
             orjson.dumps(a.error).decode() if a.error else None,
-            a.task_id,
-            a.fence,
-            a.call,
+            *line,
         ),
     )
-    tx.db.execute(
-        "UPDATE run SET reserved = max(0, reserved - ?), spent = spent + ? WHERE id = ?",
-        (a.reserved_cost or 0.0, a.cost or 0.0, run_id),
-    )
+    for run_id, reserved_cost, started_at, *where in list(
+        tx.db.execute(f"SELECT run_id, reserved_cost, started_at, account, cell_id, task_id {OF_CALL}", line)
+    ):
+        spent, reserved = a.cost or 0.0, reserved_cost or 0.0
+        if lost:  # as with a task's own call: the reaper booked what was reserved
+            spent, reserved = spent - reserved, 0.0
+        tx.books.add(started_at, tx.books.place(*where), reserved=-reserved, spent=spent)
+        tx.db.execute(
+            "UPDATE run SET reserved = max(0, reserved - ?), spent = spent + ? WHERE id = ?", (reserved, spent, run_id)
+        )

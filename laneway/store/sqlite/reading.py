@@ -12,6 +12,7 @@ import orjson
 
 from laneway.errors import NotFoundError
 from laneway.store.interface import CellTally, FailureGroup, GroupFigures, Result, Run, RunFigures, WorkerInfo
+from laneway.store.sqlite import spending
 from laneway.store.sqlite.connection import scalar
 from laneway.task import Attempt, FailureClass, Outcome, Route, Spec, State, Task, Urgency, Usage, WaitReason
 
@@ -363,7 +364,7 @@ def check(db: apsw.Connection) -> list[str]:
     for sql, say in checks:
         if n := scalar(db, sql):
             faults.append(say(n))
-    return faults
+    return [*faults, *spending.faults(db)]
 
 
 def _first(rows: Iterable[Any]) -> Any:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import apsw
 
 from laneway.errors import UsageError
+from laneway.store.budgets import NO_LIMITS, Budget, Limits, Spending
 from laneway.store.interface import (
     Capacity,
     CellTally,
@@ -29,7 +30,7 @@ from laneway.store.interface import (
     WorkerInfo,
 )
 from laneway.store.keeping import Pruned
-from laneway.store.sqlite import past, pruning, queue, reading, runs, steering, workers
+from laneway.store.sqlite import past, pruning, queue, reading, runs, spending, steering, workers
 from laneway.store.sqlite.connection import connect, connect_first, is_same_file, scalar, sqlite_errors, warn_if_shared
 from laneway.store.sqlite.heads import Heads
 from laneway.store.sqlite.locks import LifeSigns
@@ -151,8 +152,8 @@ class SQLiteStore:
         later = self._read(lambda db: scalar(db, queue.NEXT_WAKE))
         return None if later is None else float(later)
 
-    async def claim(self, worker: str, picks: Sequence[Pick], now: float) -> list[Claimed]:
-        taken = await self._writer.write(lambda tx: queue.claim(tx, worker, picks, now))
+    async def claim(self, worker: str, picks: Sequence[Pick], now: float, limits: Limits = NO_LIMITS) -> list[Claimed]:
+        taken = await self._writer.write(lambda tx: queue.claim(tx, worker, picks, now, limits))
         return [self._claimed(one, now) for one in taken]
 
     def _claimed(self, taken: queue.Taken, now: float) -> Claimed:
@@ -186,8 +187,19 @@ class SQLiteStore:
     async def settle(self, worker: str, settlements: Sequence[Settlement], now: float) -> list[bool]:
         return await self._writer.write(lambda tx: queue.settle(tx, worker, settlements, now))
 
-    async def record_call(self, worker: str, attempt: Attempt, run_id: int) -> None:
-        await self._writer.write(lambda tx: queue.record_call(tx, worker, attempt, run_id))
+    async def record_call(self, worker: str, attempt: Attempt, run_id: int, limits: Limits = NO_LIMITS) -> bool:
+        return await self._writer.write(lambda tx: queue.record_call(tx, worker, attempt, run_id, limits))
+
+    async def spending(self, now: float) -> dict[Budget, Spending]:
+        return self._read(lambda db: spending.of_day(db, now))
+
+    async def held_by_budget(self, run_id: int | None = None) -> dict[str, int]:
+        return await self._read_long(lambda db: spending.waiting(db, run_id))
+
+    async def release_held(self, limits: Limits, now: float) -> int:
+        if not self._read(spending.any_held):
+            return 0
+        return await self._writer.write(lambda tx: spending.release(tx, limits, now))
 
     async def cancel(self, task_ids: Sequence[int], now: float) -> int:
         return await self._writer.write(lambda tx: queue.cancel(tx, task_ids, now))

@@ -22,7 +22,7 @@ HELD = """
 """
 LOSE_ATTEMPTS = """
     UPDATE attempt SET outcome = 'lost' WHERE task_id = ? AND fence = ? AND outcome IS NULL
-    RETURNING run_id, coalesce(reserved_cost, 0)
+    RETURNING run_id, coalesce(reserved_cost, 0), started_at, account, cell_id, task_id
 """
 
 
@@ -61,7 +61,8 @@ def bury(tx: Transaction, worker: str, now: float, *, death: bool = True) -> tup
     """Give back what the worker held, mark its open attempts lost, free its shares. (returned, poisoned)"""
     returned = poisoned = 0
     for id_, run, cell, fence, losses, next_model, model in list(tx.db.execute(HELD, (worker,))):
-        for run_id, reserved in list(tx.db.execute(LOSE_ATTEMPTS, (id_, fence))):
+        for run_id, reserved, started_at, *where in list(tx.db.execute(LOSE_ATTEMPTS, (id_, fence))):
+            tx.books.add(started_at, tx.books.place(*where), reserved=-reserved, spent=reserved)
             tx.db.execute(
                 "UPDATE run SET reserved = max(0, reserved - ?1), spent = spent + ?1 WHERE id = ?2",
                 (reserved, run_id),

@@ -16,6 +16,7 @@ import apsw
 from laneway.errors import StoreError
 from laneway.store.sqlite.connection import scalar, sqlite_errors
 from laneway.store.sqlite.locks import FileLock
+from laneway.store.sqlite.spending import Books
 from laneway.task import State
 
 T = TypeVar("T")
@@ -29,6 +30,7 @@ class Transaction:
         self.db = db
         self._moves: Counter[tuple[int, State]] = Counter()
         self._seq: int | None = None
+        self.books = Books(db)
 
     def count(self, cell_id: int, state: State, n: int) -> None:
         """``n`` more tasks of the cell are in ``state`` (negative: fewer)."""
@@ -62,6 +64,7 @@ class Transaction:
         self._moves.clear()
         if self._seq is not None:
             self.db.execute("UPDATE sequence SET value = ? WHERE name = 'result'", (self._seq,))
+        self.books.flush()
 
 
 Operation = Callable[[Transaction], Any]
