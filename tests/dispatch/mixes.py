@@ -88,9 +88,9 @@ def mix(
     having = tuple(kinds.split(",")) if kinds else tuple(rng.sample(able, rng.randint(1, len(able))))
     count = _or(tasks, rng.randint(30, 150))
     options = Options(
-        latency=_or(latency, _between(rng, 0.05, 3.0)),
+        latency=_or(latency, between(rng, 0.05, 3.0)),
         spread=rng.choice((0.0, 0.5, 1.0)),
-        burst=_or(burst, _between(rng, 0.3, 60.0)),
+        burst=_or(burst, between(rng, 0.3, 60.0)),
         output_tokens=rng.randint(20, 200),
         output_spread=rng.choice((0.0, 0.7)),
         no_headers=told == "config",
@@ -138,8 +138,8 @@ def work(task: NewTask, options: Options, accounts: tuple[str, ...] = ("main",),
     )
 
 
-def _between(rng: random.Random, low: float, high: float) -> float:
-    """Log-uniform."""
+def between(rng: random.Random, low: float, high: float) -> float:
+    """Log-uniform: each doubling as likely as any other."""
     return math.exp(rng.uniform(math.log(low), math.log(high)))
 
 
