@@ -11,9 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from laneway.simulator.process import SimulatorProcess
+
+MANY = int(os.environ.get("LANEWAY_EXAMPLES") or 0)  # tries of what `tests/dispatch/test_invariants.py` draws, by hand
+hypothesis.settings.register_profile("same every time", derandomize=True, deadline=None, database=None)
+hypothesis.settings.register_profile("ever new", deadline=None, database=None)
+hypothesis.settings.load_profile("ever new" if MANY else "same every time")
 
 
 @dataclass(frozen=True)

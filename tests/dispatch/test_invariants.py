@@ -7,7 +7,6 @@ names the seed, and ``python -m tests.dispatch.troubles SEED`` (or ``mixes``) sh
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 from bisect import bisect_right
 from collections import Counter
@@ -23,24 +22,18 @@ from laneway.dispatch.turns import BELOW
 from laneway.providers.model import Account, Limits
 from laneway.simulator.options import Options
 from laneway.task import Outcome, State, Urgency
+from tests.conftest import MANY
 from tests.dispatch.mixes import between
 from tests.dispatch.practice import Call, Practice, account, practise, prompt
 from tests.dispatch.troubles import Trouble, trouble
 
-MANY = int(os.environ.get("LANEWAY_EXAMPLES") or 0)
 LEVELS = 6  # of urgency below the first: three classes, and those who rose out of two of them, and one to spare
 seeds = st.integers(0, 2**32 - 1)
 
 
 def tried(few: int) -> Callable[[Any], Any]:
     """So many worlds, the same every time; or as many new ones as the environment asks for."""
-    return settings(
-        max_examples=MANY or few,
-        derandomize=not MANY,
-        deadline=None,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
+    return settings(max_examples=MANY or few, suppress_health_check=list(HealthCheck))
 
 
 class TestWhateverGoesWrong:
