@@ -5,7 +5,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from benchmarks.common import machine
-from benchmarks.plots import Dot, dots, lines
+from benchmarks.plots import COLOURS, Dot, dots, lines
 from benchmarks.report import write
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -34,7 +34,7 @@ def said(*mixes: dict[str, Any], **peers: Any) -> dict[str, Any]:
 def test_dots_stand_in_the_order_of_their_values_and_hollow_ones_are_white() -> None:
     svg = dots("A & B", {"one": {"a": Dot(1.0), "b": Dot(3.0)}, "two": {"a": Dot(2.0), "b": Dot(4.0, True)}}, "ratio")
     found = circles(svg)
-    (ours, theirs), white = [at for fill, at in found.items() if fill != "white"], found["white"]
+    ours, theirs, white = sorted(found[COLOURS[0]]), found[COLOURS[1]], found["white"]
     assert ours[0] < ours[1] < theirs[0] < white[0] < 760
 
 
