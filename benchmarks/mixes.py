@@ -118,6 +118,7 @@ class Mix:
             rpm = options.rpm or (60 * len(latencies) / best.makespan if options.concurrency else None)
             accounts[name] = {
                 "url": url,
+                "concurrency": options.concurrency,
                 "in_flight": in_flight,
                 "requests_per_minute": rpm,
                 "tokens_per_minute": sum(tokens) or None,

@@ -21,10 +21,12 @@ from typing import Any
 HERE = Path(__file__).parent
 REQUIREMENTS = HERE / "requirements.txt"
 PEERS: Mapping[str, str] = {
-    "gather": "gather and a semaphore on the openai SDK",
+    "gather": "gather on the openai SDK and a semaphore of 100, a number as scripts have it, or of the true concurrency",
+    "gather_tuned": "the same with the best semaphore, computed from the latencies that the simulator will draw",
     "cookbook": "a script of the OpenAI cookbook's kind: a bucket of requests and one of tokens",
-    "litellm_router": "LiteLLM's Router",
+    "litellm_router": "LiteLLM's Router, inside the same semaphore",
 }
+SCRIPTS = {"gather_tuned": "gather"}  # where a peer's script has another name
 INSTALL_S = 900.0
 
 
@@ -86,7 +88,7 @@ def run(peer: str, job: Mapping[str, Any], patience: float) -> dict[str, Any]:
     began = time.perf_counter()
     keep = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "PYTHON"))}
     process = subprocess.Popen(
-        [python(), HERE / f"{peer}.py"],
+        [python(), HERE / f"{SCRIPTS.get(peer, peer)}.py", peer],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

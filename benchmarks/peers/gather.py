@@ -1,7 +1,8 @@
 """What most people write first: every request as a task, a semaphore around the openai SDK's call.
 
 The SDK retries 408, 409, 429 and 5xx by itself, twice by default, and waits as ``retry-after`` says. The semaphore is
-each account's concurrency where one is known, else as many calls as the limit keeps busy on average.
+each account's concurrency where one is known, else 100. ``gather_tuned`` as the argument: as many calls as the limit
+keeps busy on average, which only somebody knows who knows the latencies beforehand.
 """
 
 from __future__ import annotations
@@ -16,10 +17,16 @@ from typing import Any
 from openai import AsyncOpenAI, OpenAIError
 
 
-async def main(job: dict[str, Any]) -> dict[str, Any]:
+USUAL = 100
+
+
+async def main(job: dict[str, Any], *, tuned: bool) -> dict[str, Any]:
     accounts = job["accounts"]
     clients = {name: AsyncOpenAI(api_key="sk-peer", base_url=one["url"]) for name, one in accounts.items()}
-    gates = {name: asyncio.Semaphore(one["in_flight"]) for name, one in accounts.items()}
+    gates = {
+        name: asyncio.Semaphore(one["in_flight"] if tuned else one["concurrency"] or USUAL)
+        for name, one in accounts.items()
+    }
     turns = count()
     failed = 0
 
@@ -39,4 +46,4 @@ async def main(job: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(main(json.load(sys.stdin)))))
+    print(json.dumps(asyncio.run(main(json.load(sys.stdin), tuned=sys.argv[1:] == ["gather_tuned"]))))
