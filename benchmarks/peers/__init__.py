@@ -21,7 +21,7 @@ from typing import Any
 HERE = Path(__file__).parent
 REQUIREMENTS = HERE / "requirements.txt"
 PEERS: Mapping[str, str] = {
-    "gather": "gather on the openai SDK and a semaphore of 100, a number as scripts have it, or of the true concurrency",
+    "gather": "gather on the openai SDK, a semaphore of 100 as scripts have it, or of the true concurrency",
     "gather_tuned": "the same with the best semaphore, computed from the latencies that the simulator will draw",
     "cookbook": "a script of the OpenAI cookbook's kind: a bucket of requests and one of tokens",
     "litellm_router": "LiteLLM's Router, inside the same semaphore",

@@ -16,7 +16,6 @@ from typing import Any
 
 from openai import AsyncOpenAI, OpenAIError
 
-
 USUAL = 100
 
 

@@ -16,8 +16,8 @@ from typing import Any
 
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # its prices come with it; nothing is fetched
 
-import litellm  # type: ignore[import-not-found]  # noqa: E402
-from litellm import Router  # noqa: E402
+import litellm  # type: ignore[import-not-found]
+from litellm import Router
 
 RETRIES = 3
 
