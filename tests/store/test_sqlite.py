@@ -310,3 +310,9 @@ async def test_the_write_ahead_log_stays_bounded(tmp_path: Path) -> None:
     assert (tmp_path / "s.db-wal").stat().st_size < 80_000_000
     await sound(store)
     await store.close()
+
+
+def test_no_two_migrations_have_the_same_number() -> None:
+    """Of two with one number only the first would ever be applied."""
+    numbers = [number for number, _ in connection.migrations()]
+    assert len(set(numbers)) == len(numbers)
