@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from laneway.dispatch.adaptive import START, Adaptive
 from laneway.dispatch.breaker import Breaker
 from laneway.dispatch.choice import Health
+from laneway.dispatch.finding.finder import Finder
 from laneway.dispatch.limits import Limiter, Size
 from laneway.providers.model import Account, Reply
 from laneway.task import FailureClass
@@ -43,9 +43,7 @@ class Desk:
         self.limiter = Limiter(limits, now, charges_max_tokens=account.charges_max_tokens, share=share)
         self.breaker = Breaker(rng)
         self.health = Health()
-        self.adaptive: Adaptive | None = None
-        if limits.concurrency is None:
-            self.adaptive = Adaptive(now, start=1000 if self.limiter.known else START)
+        self.finder = Finder(now, rate=not self.limiter.known, slots=limits.concurrency is None, share=share)
         self._slots = slots if slots is not None else limits.concurrency
         self._open: dict[int, Admission] = {}  # in the order of admission
         self._count = 0
@@ -64,12 +62,13 @@ class Desk:
 
     @property
     def concurrency(self) -> int | None:
-        """The bound that holds now: configured or granted, else the adaptive one."""
-        return self._slots if self._slots is not None else self.adaptive.limit if self.adaptive else None
+        """The bound that holds now: configured or granted, else found."""
+        return self._slots if self._slots is not None else self.finder.concurrency
 
     def set_grant(self, share: float, slots: int | None, now: float) -> None:
         """This worker's part of the account."""
         self.limiter.set_share(share, now)
+        self.finder.set_share(share)
         if self.account.limits.concurrency is not None:
             self._slots = slots
 
@@ -79,15 +78,19 @@ class Desk:
         free_at = self.breaker.free_at(now)
         if free_at is None or free_at > now:
             return Blocked(free_at, "outage")
-        if self.concurrency is not None and len(self._open) >= self.concurrency:
+        if self._slots is not None and len(self._open) >= self._slots:
             return Blocked(None, "concurrency")
         at, by = self.limiter.free_at(size, now)
         if at > now:
             return Blocked(at, by)
+        found_at, by = self.finder.free_at(now)
+        if found_at is None or found_at > now:
+            return Blocked(found_at, by)
         self.limiter.take(size, now)
         self.breaker.started()
         self._count += 1
         self._sent = self._sent + size
+        self.finder.started(self._count, now)
         admission = self._open[self._count] = Admission(self, size, self._count, self._sent)
         return admission
 
@@ -96,15 +99,16 @@ class Desk:
         if self._open.pop(admission.number, None):
             self.limiter.give_back(admission.size)
             self.breaker.unstarted()
+            self.finder.withdrawn(admission.number)
 
     def abort(self, admission: Admission) -> None:
         """The call was made, and broken off by us: what it took stays taken."""
         if self._open.pop(admission.number, None):
             self.breaker.unstarted()
+            self.finder.withdrawn(admission.number)
 
-    def settle(self, admission: Admission, reply: Reply, now: float, *, first_try: bool = True) -> None:
+    def settle(self, admission: Admission, reply: Reply, now: float) -> None:
         """Learn from a reply, and free the slot."""
-        in_flight = len(self._open)
         if self._open.pop(admission.number, None) is None:
             return
         failure = reply.failure
@@ -122,10 +126,11 @@ class Desk:
             self.health.failed(now)
         if failure is not None and failure.refused:
             self.limiter.refused(now)
-            if self.adaptive:
-                self.adaptive.refused(in_flight, now)
-        elif failure is None and first_try and self.adaptive:
-            self.adaptive.succeeded(in_flight, reply.latency, now)
+            self.finder.refused(admission.number, reply.latency, now)
+        elif failure is None or failure.cls is FailureClass.OUTPUT:
+            self.finder.replied(admission.number, reply.latency, now)
+        else:
+            self.finder.withdrawn(admission.number)
         if failure is not None and failure.cls is FailureClass.ACCOUNT:
             self.paused = failure.message
         if reply.observed:
@@ -135,6 +140,8 @@ class Desk:
         unseen = self._sent - admission.sent
         for observed in reply.observed:
             self.limiter.observe(observed, unseen, self._count - admission.number, reply.latency, now)
+        if self.limiter.known:
+            self.finder.rate_is_known()
 
     def use(self, now: float) -> dict[str, float]:
         """The used share of each limit, 0 to 1."""
@@ -144,15 +151,15 @@ class Desk:
         return used
 
     def state(self) -> dict[str, Any]:
-        history = [[c.at, c.limit, c.reason] for c in self.adaptive.history] if self.adaptive else []
         return {
             "levels": self.limiter.state(),
             "paused": self.paused,
             "down": not self.breaker.closed,
             "concurrency": self.concurrency,
             "limits": self.limiter.limits(),
-            "history": history,
+            **self.finder.state(),
         }
 
     def restore(self, state: Mapping[str, Any], age: float, now: float) -> None:
         self.limiter.restore(state.get("levels") or {}, age, now)
+        self.finder.restore(state, age, now)

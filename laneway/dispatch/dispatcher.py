@@ -241,8 +241,7 @@ class Dispatcher:
             now = self.clock.now()
             down = False
             if admission is not None:
-                first_try = task.attempts + task.refusals == 0
-                self._learn(admission, seen, now, model=task.model, first_try=first_try)
+                self._learn(admission, seen, now, model=task.model)
                 down = not admission.desk.breaker.closed
                 if reply.usage is not None:
                     self._calibration.learn(task.model, task.input_tokens, task.output_tokens, reply.usage)
@@ -262,9 +261,9 @@ class Dispatcher:
             self._flights.remove(flight)
             self._wake.set()
 
-    def _learn(self, admission: Admission, reply: Reply, now: float, *, model: str, first_try: bool) -> None:
+    def _learn(self, admission: Admission, reply: Reply, now: float, *, model: str) -> None:
         desk, went = admission.desk, admission.desk.paused is None
-        desk.settle(admission, reply, now, first_try=first_try)
+        desk.settle(admission, reply, now)
         if went and desk.paused is not None:
             others = self.desks.others(model, desk)
             if others:

@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from laneway.dispatch.adaptive import MAXIMUM, START
+from laneway.dispatch.finding.finder import FIRST_CALLS, MAXIMUM
 from laneway.dispatch.limits import DAY, KNOWN
 from laneway.providers.model import LimitKind, Limits
 from laneway.task import Urgency
@@ -127,7 +127,7 @@ def has_limits(limits: Limits) -> bool:
 
 def unknown_slots(call_s: float, most: float = MAXIMUM) -> Slots:
     """A concurrency that is found on the way: it doubles about once in a call's time."""
-    return Slots(min(START, most), most, call_s)
+    return Slots(min(FIRST_CALLS, most), most, call_s)
 
 
 def needed(loads: Sequence[Load], place: Place, *, calls_take_time: bool = True) -> Needed:

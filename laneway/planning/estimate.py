@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from laneway.dispatch.adaptive import MAXIMUM, START
+from laneway.dispatch.finding.finder import FIRST_CALLS, MAXIMUM
 from laneway.dispatch.limits import BURST_S
 from laneway.dispatch.retry import FIRST_DELAY_S, LONGEST_DELAY_S
 from laneway.planning.capacity import Load, Needed, Place, Pool, Slots, in_turn, needed, rates_of, unknown_slots
@@ -210,6 +210,6 @@ def _found_slots(
         case "fast":
             return unknown_slots(min(one.low for one in call_s))
         case "slow":
-            return unknown_slots(3 * max(one.high for one in call_s), max(float(START), seen))
+            return unknown_slots(3 * max(one.high for one in call_s), max(float(FIRST_CALLS), seen))
         case _:
-            return unknown_slots(max(one.middle for one in call_s), max(float(2 * START), seen))
+            return unknown_slots(max(one.middle for one in call_s), max(float(2 * FIRST_CALLS), seen))

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from laneway.dispatch.adaptive import Adaptive
 from laneway.dispatch.breaker import Breaker
 from laneway.dispatch.desk import Admission, Blocked, Desk
 from laneway.dispatch.limits import Limiter, Size
@@ -143,39 +142,6 @@ class TestDesk:
         one.settle(admission, Reply(None, None, Failure(FailureClass.ACCOUNT, "x", "no credit", 401), 0.1), NOW)
         assert one.paused == "no credit"
         assert one.admit(ONE, NOW) == Blocked(None, "paused")
-
-
-class TestAdaptive:
-    def test_it_doubles_until_refused_then_creeps(self) -> None:
-        adaptive = Adaptive(NOW)
-        for _ in range(20):
-            adaptive.succeeded(20, 0.1, NOW)
-        assert adaptive.limit == 40
-        adaptive.refused(40, NOW)
-        assert adaptive.limit == 32
-        adaptive.refused(40, NOW)
-        assert adaptive.limit == 32, "one cut a cooldown"
-        for _ in range(32):
-            adaptive.succeeded(32, 0.1, NOW + 1)
-        assert 32 < adaptive.limit <= 36
-
-    def test_it_does_not_grow_while_unused(self) -> None:
-        adaptive = Adaptive(NOW)
-        for _ in range(100):
-            adaptive.succeeded(5, 0.1, NOW)
-        assert adaptive.limit == 20
-
-    @given(st.lists(st.booleans(), max_size=300))
-    def test_it_stays_within_bounds_and_explains_itself(self, refusals: list[bool]) -> None:
-        adaptive, now = Adaptive(NOW), NOW
-        for refusal in refusals:
-            now += 0.3
-            if refusal:
-                adaptive.refused(adaptive.limit, now)
-            else:
-                adaptive.succeeded(adaptive.limit, 0.1, now)
-            assert 1 <= adaptive.limit <= 1000
-        assert adaptive.history[-1].limit == adaptive.limit
 
 
 class TestBreaker:

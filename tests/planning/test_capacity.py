@@ -118,8 +118,8 @@ def test_classes_that_share_a_limit_come_one_after_the_other_at_worst() -> None:
 def test_a_concurrency_that_is_found_doubles_up_to_its_most() -> None:
     found = unknown_slots(1.0, most=80.0)
     assert found.work(0.0) == 0.0
-    assert found.work(0.5) == 10.0
-    assert found.work(2.0) == 20.0 + 40.0
+    assert found.work(0.5) == 5.0
+    assert found.work(2.0) == 10.0 + 20.0
     assert found.work(5.0) - found.work(4.0) == pytest.approx(80.0)
     assert unknown_slots(1.0, most=10.0).work(3.0) == 30.0
 

@@ -1,0 +1,1 @@
+"""Finding limits that nobody stated: calls in flight and requests a second."""

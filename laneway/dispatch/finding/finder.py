@@ -1,0 +1,281 @@
+"""Finding the limits that nobody stated. Pure policy: ``now`` in, decisions out.
+
+Calls start evenly spaced, at a pace that grows while it is used. So a refusal comes back before much more was sent, and
+it tells something: with n others in flight it means a concurrency of n, and the rates that explain it are few
+(``evidence``). Both are held until one of them is refuted: a call that is let in where it should not have been refutes
+a limit for good. After a refusal one call at a time looks whether it is let in. Server errors and ``Retry-After`` play
+no part.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from laneway.dispatch.finding.evidence import Start
+from laneway.dispatch.finding.pace import START, UNPACED, Pace
+from laneway.dispatch.finding.slots import Slots
+
+PATIENCE_S = 0.25  # a call of this age was let in, unless refusals are known to take longer
+WAY_S = 0.1  # to the provider and back, until a refusal shows it
+LONGEST_PAUSE_S = 15.0
+FIRST_CALLS = 10  # before the first answer of an account of which nothing is known
+MAXIMUM = 1000  # in flight, where nobody refuses anything
+HISTORY = 50
+TRUST = ((600.0, 1.0), (3600.0, 0.8), (86_400.0, 0.5))  # (up to this age in s, part of an earlier pace to begin with)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change of a limit, and why."""
+
+    at: float
+    what: str  # as in the config
+    limit: float | None
+    reason: str
+
+
+@dataclass(slots=True, eq=False)
+class _Call:
+    at: float
+    number: int
+    start: Start
+    beside: int  # others in flight at its start, at most
+    gone: int = 0  # of these, calls that ended so soon after that they may have ended there before
+    let_in: bool = False
+
+    @property
+    def least(self) -> int:
+        return self.beside - self.gone
+
+
+class Finder:
+    """``rate``, ``slots``: which of the two to find; what is configured or learnt from headers is not looked for. Where
+    the concurrency is stated, nothing is paced before the first refusal."""
+
+    def __init__(self, now: float, *, rate: bool = True, slots: bool = True, share: float = 1.0) -> None:
+        self.history: deque[Change] = deque(maxlen=HISTORY)
+        self.slots = Slots(now)
+        self.pace = Pace(now, START if rate and slots else UNPACED)
+        self._share = share
+        self._finds_rate = rate
+        self._finds_slots = slots
+        self._calls: dict[int, _Call] = {}
+        self._young: deque[_Call] = deque()
+        self._held_by = ""
+        self._answered = False
+        self._reacted_at = now - 1.0  # calls sent before this belong to the last refusal's moment
+        self._probing = False  # one call at a time looks whether anything is let in again
+        self._probe: int | None = None
+        self._pause = 0.0
+        self._patience = PATIENCE_S
+        self._latency: float | None = None
+        self._way = WAY_S
+
+    @property
+    def concurrency(self) -> int | None:
+        """What holds calls in flight now; None: nothing was refused because of their number."""
+        return self.slots.limit if self._finds_slots else None
+
+    def rate_is_known(self) -> None:
+        """The provider's headers say it."""
+        if self._finds_rate:
+            self._finds_rate = self._probing = False
+
+    def set_share(self, share: float) -> None:
+        """This worker's part of the account, 0 to 1."""
+        if share > 0 and abs(share / self._share - 1.0) > 0.01:
+            self.pace.scale(share / self._share)
+            self.slots.scale(share / self._share)
+            self._share = share
+
+    def found(self) -> dict[str, float]:
+        """The whole account's limits as found, by their names in the config."""
+        limits: dict[str, float] = {}
+        if self._finds_rate and self.pace.rate is not None:
+            limits["requests_per_minute"] = self.pace.rate * 60 / self._share
+        if self._finds_slots and self.slots.limit is not None:
+            limits["concurrency"] = max(1, round(self.slots.limit / self._share))
+        return limits
+
+    def state(self) -> dict[str, Any]:
+        """What to keep across a restart, of the whole account."""
+        pace = self.pace.pace / self._share if self._finds_rate and self._finds_slots else None
+        return {
+            "found": self.found(),
+            "pace": pace,
+            "history": [[c.at, c.what, c.limit, c.reason] for c in self.history],
+        }
+
+    def restore(self, state: Mapping[str, Any], age: float, now: float) -> None:
+        """Go on from a state that is ``age`` seconds old; the older it is, the more gently."""
+        self.history.extend(Change(*entry) for entry in state.get("history") or [] if len(entry) == 4)
+        trust = next((part for oldest, part in TRUST if age <= oldest), None)
+        if trust is None:
+            return
+        found = state.get("found") or {}
+        rate = found.get("requests_per_minute")
+        pace = float(state.get("pace") or START) if rate is None else rate / 60
+        if self._finds_rate and (rate is not None or self._finds_slots):
+            self.pace.resume(pace * trust * self._share, None if rate is None else rate / 60 * self._share, now)
+            self._answered = True
+        if self._finds_slots and (limit := found.get("concurrency")):
+            self.slots.resume(max(1, int(limit * self._share)), now)
+
+    # asking -------------------------------------------------------------------------------------------------------
+    def free_at(self, now: float) -> tuple[float | None, str]:
+        """When the next call may start, and what says so ("" when now). None: when a call ends."""
+        self._ripen(now)
+        if self._probing and self._probe is not None:
+            return self._calls[self._probe].at + self._patience, "requests"
+        if not self._answered and self._finds_rate and self._finds_slots and len(self._calls) >= FIRST_CALLS:
+            return None, "first answer"
+        if (self._finds_rate or self._probing) and self.pace.next_at > now:
+            self._held_by = "requests"
+            return self.pace.next_at, "requests"
+        if not self._finds_slots:
+            return now, ""
+        limit = self.slots.limit
+        if limit is None:
+            return (now, "") if len(self._calls) < MAXIMUM else (None, "concurrency")
+        if len(self._calls) >= limit:
+            self._held_by = "concurrency"
+            if self._probing or len(self._calls) > limit or not self.slots.one_more(now, self._patience):
+                return None, "concurrency"
+        return now, ""
+
+    def started(self, number: int, now: float) -> None:
+        held = self._finds_rate and self._answered and self._held_by == "requests" and not self._probing
+        start = self.pace.started(now, held=held, latency=self._latency or 1.0)
+        call = self._calls[number] = _Call(now, number, start, len(self._calls))
+        self._young.append(call)
+        if self._probing:
+            self._probe = number
+        self._held_by = ""
+
+    def withdrawn(self, number: int) -> None:
+        """The call was not made, or it was broken off, or it failed in a way that tells nothing."""
+        if call := self._calls.pop(number, None):
+            self.pace.says_nothing(call.start)
+            if call in self._young:
+                self._young.remove(call)
+            if self._probe == number:
+                self._probe = None
+
+    # learning -----------------------------------------------------------------------------------------------------
+    def replied(self, number: int, latency: float, now: float) -> None:
+        """A call was let in and has ended."""
+        self._answered = True
+        self._latency = latency if self._latency is None else self._latency + 0.1 * (latency - self._latency)
+        if call := self._calls.pop(number, None):
+            self._let_in(call, now)
+            for other in self._young:
+                other.gone += other.number > number and now - other.at <= self._way
+
+    def refused(self, number: int, latency: float, now: float) -> None:
+        """A true 429, ``latency`` seconds after its start."""
+        call = self._calls.pop(number, None)
+        if call is None:
+            return
+        self._answered = True
+        call.start.refused = True
+        for later in self._calls.values():
+            if later.number > number:
+                later.beside -= 1
+        if call in self._young:
+            self._young.remove(call)
+        self._way = 1.5 * latency
+        self._patience = max(0.05, min(2.0, 3.0 * latency))
+        self._ripen(now)
+        if call.at <= self._reacted_at and self._probe != number:
+            self.slots.cut(call.least)
+            return
+        again = self._probing and self._probe == number
+        self._reacted_at = now
+        if not self._judge(call, now):
+            return
+        self._probing, self._probe = True, None
+        gap = 1.0 / self.pace.pace
+        self._pause = max(gap, min(LONGEST_PAUSE_S, 2 * self._pause if again else 0.0))
+        self.pace.next_at = now + self._pause
+
+    # judging ------------------------------------------------------------------------------------------------------
+    def _judge(self, call: _Call, now: float) -> bool:
+        """Which limit refused this call? False: none of those that are looked for."""
+        by_slots = self._finds_slots and self.slots.explains(call.beside)
+        ranges = self.pace.explanations() if self._finds_rate else []
+        if ranges and (not by_slots or self.pace.climbing):
+            if self.slots.limit is not None and not self.slots.sure:
+                self.slots.cleared()
+                self._note("concurrency", None, "refused with fewer in flight", now)
+            self.pace.blamed = True
+            if not self.pace.confirmed(ranges, now):
+                self.pace.search(ranges)
+                self._settled(self.pace.settle(now), now)
+        elif by_slots and (self.slots.expected(call.beside) or (self._finds_rate and not ranges)):
+            self._slots_found(call, now)
+        elif by_slots:
+            self.slots.doubt(call.least, now + max(0.5, self._latency or 1.0))
+            self._note("concurrency", self.slots.limit, "refused; perhaps by this", now)
+            if ranges:
+                self.pace.search(ranges)
+        elif self._finds_rate or self.slots.limit is not None:
+            self._lowered(call, now)
+        else:
+            return False
+        return True
+
+    def _slots_found(self, call: _Call, now: float) -> None:
+        self.pace.says_nothing(call.start)
+        if self.pace.searching and not self.pace.blamed:
+            self.pace.exonerated()
+        if self.slots.found(call.least, now):
+            self._note("concurrency", self.slots.limit, "refused with so many in flight", now)
+
+    def _lowered(self, call: _Call, now: float) -> None:
+        """Nothing that was found explains this refusal: a limit was changed."""
+        if self.slots.limit is not None and (self._held_by == "concurrency" or self.pace.rate is None):
+            self.pace.says_nothing(call.start)
+            self.slots.lowered(call.least, now)
+            self._note("concurrency", self.slots.limit, "refused where it was not before", now)
+        elif self._finds_rate:
+            self.slots.forget()
+            self.pace.lowered(call.start)
+            self._note("requests_per_minute", None, "refused where it was not before", now)
+
+    def _settled(self, found: bool | None, now: float) -> None:
+        if found:
+            assert self.pace.rate is not None
+            self._note("requests_per_minute", self.pace.rate * 60, "refused at this rate", now)
+        elif found is False:
+            if self.pace.blamed:
+                self.pace.exonerated()
+                self._note("requests_per_minute", None, "no rate explains the refusals", now)
+                return
+            self.pace.exonerated()
+            if self.slots.refused is not None and self.slots.found(self.slots.refused, now):
+                self._note("concurrency", self.slots.limit, "no rate explains the refusal", now)
+
+    def _let_in(self, call: _Call, now: float) -> None:
+        if call.let_in:
+            return
+        call.let_in = True
+        self.pace.let_in()
+        if call.number == self._probe:
+            self._probe, self._probing, self._pause = None, False, 0.0
+        sure, before = self.slots.sure, self.slots.limit
+        if self.slots.let_in(call.least + 1) and not sure and before is not None:
+            self.slots.cleared()
+            self._note("concurrency", None, "one more was let in", now)
+
+    def _ripen(self, now: float) -> None:
+        """Calls that would have been refused by now were let in."""
+        while self._young and now - self._young[0].at >= self._patience - 1e-9:
+            self._let_in(self._young.popleft(), now)
+        if not self._probing:
+            self._settled(self.pace.look(now), now)
+
+    def _note(self, what: str, limit: float | None, reason: str, now: float) -> None:
+        self.history.append(Change(now, what, limit, reason))

@@ -1,0 +1,194 @@
+"""The spacing of starts, and the rate that a provider permits, as far as it is found."""
+
+from __future__ import annotations
+
+import math
+
+from laneway.dispatch.finding.evidence import Evidence, Range, Start, together
+
+START = 10.0  # a second, until the first answer
+UNPACED = math.inf  # where an account states any other limit, nothing is held back before a refusal
+FASTEST = 10_000.0  # a second, of those that are thought possible
+FAST = 50.0  # a second; above it the pace grows more slowly, since more is under way when a refusal arrives
+GROWTH, GROWTH_FAST = 0.7, 0.25  # a second, exponential: doubling in 1 s, in 3 s; up to
+MOST_GROWTH = 0.2  # with one start
+QUICK, QUICK_FAST = 10.0, 3.0  # times as much, at most, where calls take less than a second
+MOST = 2000.0  # a second
+LOW, FAR_BELOW = 2.0, 40.0  # a search begins no lower than at so much a second, or such a part of the pace
+SLOW_DOWN = 4.0  # the pace is divided by this when what was fine is refused
+NARROW = 1.12  # a range of rates so wide counts as found
+ABOVE = 1.05  # of the pace is the highest rate that may have refused something
+SAME = 1.03  # a rate within this factor is the same
+UNDER, UNDER_MIDDLE = 0.98, 0.95  # of the lowest rate that is possible, at least of the middle
+AFTER_S = (15.0, 45.0)  # how long a found rate is believed before more is tried: at first, at most
+RESUMED_S = 5.0  # the same for one that an earlier process found
+AFTER_CALLS = 250  # and not before so many were let in
+CLIMB = 0.02  # growth a second beyond a found rate; more, the farther beyond
+LATE_S = 0.01  # of delay in starting that is made up for
+LOOK_S = 0.2  # how often the evidence is weighed while it is not settled
+
+
+class Pace:
+    def __init__(self, now: float, start: float = START) -> None:
+        self.pace = start
+        self.rate: float | None = None  # found, a second
+        self.next_at = now
+        self.blamed = False  # it is certain that a rate refused something
+        self._peak = start
+        self._evidence = Evidence(full=True)
+        self._possible: list[Range] = []
+        self._searching = False
+        self._refused_at = start  # the pace
+        self._ramping = False  # through all that is possible, else in the middle of it
+        self._before = start  # the pace when the search began
+        self._last_at = now
+        self._look_at = now
+        self._believed_s = AFTER_S[0]
+        self._believed_until = now
+        self._since = 0  # calls let in since the last refusal
+        self._climb_from: float | None = None
+
+    @property
+    def searching(self) -> bool:
+        return self._searching
+
+    @property
+    def climbing(self) -> bool:
+        """Beyond what was found, so that a refusal is no surprise."""
+        return self._climb_from is not None
+
+    def started(self, now: float, *, held: bool, latency: float) -> Start:
+        """``held``: the pace held this start back; only then does it grow. ``latency``: of a call, s."""
+        if held:
+            self._grow(now, max(1.0, 1.0 / max(latency, 1e-3)))
+        self._peak = max(self._peak, self.pace)
+        self.next_at = max(self.next_at, now - LATE_S) + 1.0 / self.pace
+        self._last_at = now
+        return self._evidence.add(now)
+
+    def let_in(self) -> None:
+        self._since += 1
+
+    def says_nothing(self, start: Start) -> None:
+        """It was not made, or another limit refused it."""
+        self._evidence.drop(start)
+
+    def explanations(self) -> list[Range]:
+        """The rates that explain every refusal that is this limit's, the newest included."""
+        return self._evidence.ranges(min(FASTEST, self._peak * 1.5))
+
+    def search(self, possible: list[Range]) -> None:
+        """A refusal may be the rate's. Go on between those that are possible."""
+        fresh = not self._searching
+        if fresh:
+            self._before = self.pace
+        self._possible, self._searching = possible, True
+        self.pace = min(self.pace, FASTEST)
+        self._since, self._climb_from = 0, None
+        joined = together(possible)
+        self._refused_at = self.pace
+        low, high = self._span(joined)
+        if fresh:  # low, since going up costs no refusals, yet not so low that it takes long
+            self.pace = min(self.pace, max(low, LOW, self.pace / FAR_BELOW))
+        else:
+            self.pace = min(self.pace, math.sqrt(low * high))
+        self._ramping = fresh
+
+    def confirmed(self, possible: list[Range], now: float) -> bool:
+        """More than was found was refused, and what was found explains it: go back to it."""
+        rate = self.rate
+        if rate is None or self._climb_from is None or self._searching:
+            return False
+        if not any(one.low <= rate * SAME and one.high * SAME >= rate for one in possible):
+            return False
+        self.pace = min(self._climb_from, rate)
+        self._believe(now, again=True)
+        return True
+
+    def lowered(self, start: Start) -> None:
+        """The rate that was found is refused: only what comes now counts."""
+        self._evidence.begin_at(start)
+        self._searching = self.blamed = True
+        self._possible = []
+        self.rate = self._climb_from = None
+        self._since = 0
+        self._peak = self.pace
+        self.pace /= SLOW_DOWN
+
+    def exonerated(self) -> None:
+        """It was not the rate, or never: go on where the search began."""
+        self._searching = False
+        self._possible = []
+        self.pace = self._before
+
+    def look(self, now: float) -> bool | None:
+        """Weigh what was let in since. True: a rate is found; False: none explains the refusals; None: not yet."""
+        if not self._searching or not self._possible or now < self._look_at:
+            return None
+        self._look_at = now + LOOK_S
+        self._possible = self._evidence.standing(self._possible)
+        return self.settle(now)
+
+    def settle(self, now: float) -> bool | None:
+        if not self._possible:
+            self._possible = self.explanations()
+        joined = together(self._possible)
+        if not joined:
+            return False
+        low, high = self._span(joined)
+        self.pace = max(self.pace, low * UNDER if self._ramping else math.sqrt(low * high))
+        if high > low * NARROW:
+            return None
+        before = self.rate
+        self.rate = math.sqrt(low * high)
+        self.pace = max(low * UNDER, self.rate * UNDER_MIDDLE)
+        self._searching = False
+        self._believe(now, again=before is not None and abs(self.rate / before - 1.0) < 0.1)
+        return True
+
+    def _believe(self, now: float, *, again: bool) -> None:
+        first, last = AFTER_S
+        self._believed_s = min(last, self._believed_s * 2) if again else first
+        self._believed_until = now + self._believed_s
+        self._since, self._climb_from = 0, None
+
+    def scale(self, factor: float) -> None:
+        """This worker's part of the account has changed."""
+        self.pace *= factor
+        self._before *= factor
+        self._peak *= factor
+        self.rate = None if self.rate is None else self.rate * factor
+        self._climb_from = None if self._climb_from is None else self._climb_from * factor
+        self._possible = []
+        self._evidence.begin_anew()
+
+    def resume(self, pace: float, rate: float | None, now: float) -> None:
+        """Go on with what was found earlier."""
+        self.pace = self._peak = self._before = pace
+        self.rate = rate
+        self._evidence.begin_anew()
+        self._believed_until = now + RESUMED_S
+
+    def _span(self, joined: list[tuple[float, float]]) -> tuple[float, float]:
+        """From the lowest to the highest rate that is possible. One above the pace would have refused nothing."""
+        low, high = joined[0][0], joined[-1][1]
+        return low, max(low, min(high, self._refused_at * ABOVE))
+
+    def _grow(self, now: float, quickly: float) -> None:
+        growth, most = (GROWTH, QUICK) if self.pace < FAST else (GROWTH_FAST, QUICK_FAST)
+        if not self.blamed and not self._searching:
+            growth *= min(most, quickly)
+        if self._searching and self._possible:
+            if not self._ramping:
+                return
+            growth = GROWTH
+        if self.rate is not None and not self._searching:
+            if self._climb_from is None:
+                if now < self._believed_until or self._since < AFTER_CALLS:
+                    return
+                self._climb_from = self.pace
+            beyond = self.pace / self._climb_from
+            growth = CLIMB if beyond < 1.1 else 0.15 if beyond < 1.3 else GROWTH_FAST
+        self.pace *= (
+            1.0 if self.pace > MOST else math.exp(min(MOST_GROWTH, growth * min(now - self._last_at, 1.5 / self.pace)))
+        )

@@ -1,0 +1,50 @@
+"""Unknown limits are found, kept and followed: against the simulator's own limits, in simulated time."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from laneway.dispatch.finding.finder import FIRST_CALLS, Finder
+from tests.dispatch.finding.trial import Trial
+
+
+@pytest.mark.parametrize("latency", [0.3, 2.0])
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        {"concurrency": 5},
+        {"concurrency": 25},
+        {"rpm": 300, "burst": 1.0},
+        {"rpm": 600, "burst": 0.3},
+        {"rpm": 600, "burst": 10.0},
+        {"rpm": 1200, "burst": 60.0},
+    ],
+    ids=str,
+)
+def test_a_hidden_limit_is_used_after_20_seconds_with_few_refusals(hidden: dict[str, Any], latency: float) -> None:
+    trial = Trial(60.0, latency, 0.3, hidden).run()
+    assert trial.rate(20.0) >= 0.9 * trial.bound()
+    assert len(trial.refused) <= max(5, 0.01 * len(trial.starts))
+
+
+def test_the_first_calls_are_few_and_evenly_spaced() -> None:
+    trial = Trial(3.0, latency=2.0).run()
+    before = [at for at in trial.starts if at < 2.0]
+    assert len(before) == FIRST_CALLS
+    assert min(b - a for a, b in pairwise(before)) > 0.08
+
+
+def test_where_nothing_is_refused_it_goes_up_to_the_most() -> None:
+    trial = Trial(10.0, latency=0.3).run()
+    assert trial.rate(8.0) > 200
+    assert trial.finder.found() == {}
+
+
+def test_a_known_concurrency_is_not_paced_before_the_first_refusal() -> None:
+    finder = Finder(0.0, slots=False)
+    for number in range(50):
+        assert finder.free_at(0.0)[0] == 0.0
+        finder.started(number, 0.0)
