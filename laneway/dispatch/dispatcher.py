@@ -29,8 +29,10 @@ from laneway.task import Claimed, Failure, Settlement, Wire
 
 MAX_IN_FLIGHT = 2000
 PYTHON_IN_FLIGHT = 200
+PEEK_CELLS = 16  # that are looked at of each model, lane and urgency, if there are so many runs
 PEEK_DEPTH = 16  # tasks that are looked at of each cell; more of one that gives all of these
 MOST_STARTS = 256  # in one round: an urgent task that comes in the meantime would have to wait for its end
+DRY_S = 1.0  # after which a cell that gave nothing is tried again
 POLL_S = 0.02  # how soon work that another process brought is seen
 
 log = logging.getLogger(__name__)
@@ -69,6 +71,9 @@ class Dispatcher:
         self._words = words
         self._order = Order(weights, desks.place)
         self._deeper: dict[int, int] = {}  # by cell: look at more than usual
+        self._dry: dict[
+            int, tuple[Head, float]
+        ] = {}  # by cell: the head that gave nothing, and until when to believe it
         self._max_in_flight = max_in_flight
         self._has_app = has_app
         self._rng = rng or random.Random()
@@ -151,7 +156,7 @@ class Dispatcher:
             if self._stop is None:
                 self.watch.blocked("concurrency", now)
             return plan.wait_until
-        started = await self._claim(plan, now) if plan.picks else 0
+        started = await self._claim(plan, heads, now) if plan.picks else 0
         self.watch.blocked(binding(heads, plan), now)
         if not started and not self._flights and not self._settler.pending:
             stop = await self._ending.consider(heads, plan, now)
@@ -165,17 +170,26 @@ class Dispatcher:
         return _earliest(wake_at, plan.wait_until)
 
     async def _heads(self, now: float) -> list[Head]:
-        return await self.store.peek(now, depth=PEEK_DEPTH, run_id=self._scope.run_id, deeper=self._deeper)
+        most = None if self._pauses.of_runs or self._dry else PEEK_CELLS  # those cells may stand first
+        return await self.store.peek(now, depth=PEEK_DEPTH, run_id=self._scope.run_id, deeper=self._deeper, most=most)
 
     def _plan(self, heads: list[Head], free: int, now: float) -> Plan:
         """Ask the accounts, for tasks and for the calls that running ones want to make; these are let go here."""
-        held = {head.cell_id: blocked for head in heads if (blocked := self._pauses.of(head))}
+        held = {
+            head.cell_id: blocked for head in heads if (blocked := self._pauses.of(head) or self._is_dry(head, now))
+        }
         going = [head for head in heads if head.cell_id not in held]
         slots, calls, size = min(free, MOST_STARTS), self._callers.heads(), self._calibration.size
-        plan = self._order.plan(going, slots, self._lane_slots, self._admit, size, now, calls)
+        plan = self._order.plan(going, slots, self._lane_slots, self._admit, size, now, calls, PEEK_CELLS)
         plan.blocked.update(held)
         self._callers.take(plan, stopping=self._stop is not None)
         return plan
+
+    def _is_dry(self, head: Head, now: float) -> Blocked | None:
+        """Whether this very head gave nothing when it was claimed from, a moment ago: its run's budget is used up. It
+        must not take the turns of others."""
+        seen, until = self._dry.get(head.cell_id, (None, 0.0))
+        return Blocked(until, "budget") if seen is head and now < until else None
 
     def _look_deeper(self, cell_id: int | None) -> None:
         """At once, where a cell gave all that was seen of it and has more."""
@@ -197,7 +211,7 @@ class Dispatcher:
         for account in resumed:
             self.desks.forgive(account)
 
-    async def _claim(self, plan: Plan, now: float) -> int:
+    async def _claim(self, plan: Plan, heads: list[Head], now: float) -> int:
         waiting: dict[tuple[int, str], list[Admission]] = defaultdict(list)
         counts: Counter[tuple[int, str]] = Counter()
         for cell_id, admissions in plan.picks.items():
@@ -216,6 +230,10 @@ class Dispatcher:
             queue = waiting.get((task.cell_id, task.account))
             self._start(task, queue.pop(0) if queue else None)
         self._release(waiting)
+        if self._scope.run_id is None:
+            gave = {task.cell_id for task in claimed}
+            dry = {h.cell_id: (h, now + DRY_S) for h in heads if h.cell_id in plan.picks and h.cell_id not in gave}
+            self._dry = {cell: kept for cell, kept in self._dry.items() if now < kept[1]} | dry
         return len(claimed)
 
     def _pick(self, cell_id: int, model_name: str, account: str, n: int) -> Pick:

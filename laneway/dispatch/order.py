@@ -50,15 +50,16 @@ class Plan:
 class Queue:
     """The ready tasks of one model, lane and urgency, being planned; or the calls that ``running`` ones would make."""
 
-    __slots__ = ("_heap", "due_at", "key", "lane", "level", "model", "running", "share", "urgency")
+    __slots__ = ("_heap", "_last", "due_at", "key", "lane", "level", "model", "running", "share", "urgency")
 
-    def __init__(self, heads: Sequence[Head], share: str, now: float, *, running: bool) -> None:
+    def __init__(self, heads: Sequence[Head], share: str, now: float, *, running: bool, most: int | None) -> None:
         first = heads[0]
         self.model, self.lane, self.urgency = first.model, first.lane, first.urgency
         self.running = running
         self.key: Key = (first.model, first.lane, first.urgency)
         self.share = (share, first.lane)  # who takes turns: a lane, for the models of the same accounts
         self._heap = [(head.sizes[0][0], head.cell_id, 0, head) for head in heads]
+        self._last = max(entry[:2] for entry in self._heap) if len(heads) == most else None
         heapify(self._heap)
         self._look(now)
 
@@ -81,7 +82,8 @@ class Queue:
         return bool(self._heap)
 
     def advance(self, now: float) -> bool:
-        """Go on to the next task. False when it is not known: the cell has more than was looked at."""
+        """Go on to the next task. False when it is not known: the cell has more than was looked at, or one that was not
+        looked at may be due before."""
         _, cell_id, at, head = self._heap[0]
         at += 1
         if at < len(head.sizes):
@@ -92,9 +94,10 @@ class Queue:
                 return False
         if self._heap:
             self._look(now)
-        return True
+        return self._last is None or (bool(self._heap) and self._heap[0][:2] <= self._last)
 
-    def cells(self) -> Iterable[int]:
+    def left(self) -> Iterable[int]:
+        """The cells that have given not all that was seen of them."""
         return (entry[1] for entry in self._heap)
 
 
@@ -118,12 +121,13 @@ class Order:
         measure: Measure,
         now: float,
         calls: Sequence[Head] = (),
+        most: int | None = None,
     ) -> Plan:
         """Up to ``slots`` starts. ``lane_slots``: free slots of a lane, None where unbounded. ``calls``: that running
-        tasks want to make, which need no slots. Every admission in the plan is taken from its account; the caller
-        claims for it or releases it."""
+        tasks want to make, which need no slots. ``most``: a queue of so many cells may have more. Every admission in
+        the plan is taken from its account; the caller claims for it or releases it."""
         plan = Plan()
-        pools = self._queues(heads, calls, now)
+        pools = self._queues(heads, calls, most, now)
         lanes = {head.lane: lane_slots(head.lane) for head in heads}
         next_of = {pool: self._pools[pool].choose([(q.level, q) for q in queues]) for pool, queues in pools.items()}
         while next_of and (calls or plan.size < slots):
@@ -154,16 +158,20 @@ class Order:
         plan.wait_until = min((one.until for one in blocked if one.until is not None), default=None)
         return plan
 
-    def _queues(self, heads: Sequence[Head], calls: Sequence[Head], now: float) -> dict[str, list[Queue]]:
+    def _queues(
+        self, heads: Sequence[Head], calls: Sequence[Head], most: int | None, now: float
+    ) -> dict[str, list[Queue]]:
         """By pool."""
         together: dict[Key, list[Head]] = {}
         for head in heads:
             together.setdefault((head.model, head.lane, head.urgency), []).append(head)
         pools: dict[str, list[Queue]] = {}
-        for running, found in ((False, together.values()), (True, [[call] for call in calls])):
-            for cells in found:
-                place = self._place(cells[0].model)
-                pools.setdefault(place.pool, []).append(Queue(cells, place.accounts, now, running=running))
+        for cells in together.values():
+            place = self._place(cells[0].model)
+            pools.setdefault(place.pool, []).append(Queue(cells, place.accounts, now, running=False, most=most))
+        for call in calls:
+            place = self._place(call.model)
+            pools.setdefault(place.pool, []).append(Queue([call], place.accounts, now, running=True, most=None))
         return pools
 
     @staticmethod
@@ -183,7 +191,7 @@ class Order:
         if queue.running:
             plan.calls_blocked[queue.key] = blocked
         elif blocked is not NO_SLOT:
-            plan.blocked.update(dict.fromkeys(queue.cells(), blocked))
+            plan.blocked.update(dict.fromkeys(queue.left(), blocked))
 
     @staticmethod
     def _take(plan: Plan, queue: Queue, admission: Admission | None) -> None:

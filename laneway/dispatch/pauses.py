@@ -42,6 +42,10 @@ class Pauses:
         pause = self._held.get((PauseKind.RUN, str(head.run_id))) or self._held.get((PauseKind.LANE, head.lane))
         return None if pause is None else held_by(pause.kind, pause.name)
 
+    @property
+    def of_runs(self) -> bool:
+        return any(kind is PauseKind.RUN for kind, _ in self._held)
+
     def account(self, name: str) -> bool:
         return (PauseKind.ACCOUNT, name) in self._held
 

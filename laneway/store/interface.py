@@ -266,10 +266,17 @@ class Store(Protocol):
 
     # the queue ----------------------------------------------------------------------------------------------------
     async def peek(
-        self, now: float, *, depth: int, run_id: int | None = None, deeper: Mapping[int, int] | None = None
+        self,
+        now: float,
+        *,
+        depth: int,
+        run_id: int | None = None,
+        deeper: Mapping[int, int] | None = None,
+        most: int | None = None,
     ) -> list[Head]:
         """Cells with ready tasks and the sizes of their next ``depth`` (more where that is known anyway); of one run,
-        or of all. ``deeper``: depths of their own, by cell. Cheap where little has changed since the last look."""
+        or of all. ``deeper``: depths of their own, by cell. ``most``: cells of one model, lane and urgency, those whose
+        first task is due earliest. Cheap where little has changed since the last look."""
         ...
 
     async def wake(self, now: float) -> float | None:

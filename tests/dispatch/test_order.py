@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -54,11 +55,12 @@ def plan(
     slots: int,
     lanes: Mapping[str, int] | None = None,
     blocked: Callable[[str], bool] = lambda model: False,
+    most: int | None = None,
 ) -> Plan:
     def admit(model: str, size: Size, now: float) -> Blocked | None:
         return Blocked(now + 5, "tokens_per_minute") if blocked(model) else None
 
-    return order.plan(heads, slots, (lanes or {}).get, admit, lambda m, i, o: ONE, NOW)
+    return order.plan(heads, slots, (lanes or {}).get, admit, lambda m, i, o: ONE, NOW, most=most)
 
 
 def picked(made: Plan) -> dict[int, int]:
@@ -246,18 +248,24 @@ class TestNobodyIsHeldUp:
         assert picked(plan(Order(), heads, slots)) == picked(plan(Order(), mixed, slots))
 
     @given(CELLS, st.integers(1, 60), st.integers(1, 5))
-    def test_looking_less_deep_changes_no_order(
+    @settings(max_examples=300)
+    def test_looking_at_fewer_tasks_and_cells_changes_no_order(
         self, cells: list[tuple[Urgency, str, float]], slots: int, depth: int
     ) -> None:
         order, taken = Order(), Counter[int]()
-        wanted = picked(plan(Order(), heads_of(cells, n=20), slots))
+        wanted = picked(plan(Order(), heads_of(cells, n=3), slots))
         while True:
             heads = []
-            for one in heads_of(cells, n=20):
+            for one in heads_of(cells, n=3):
                 rest = one.sizes[taken[one.cell_id] :]
                 if rest:
                     heads.append(Head(one.cell_id, 1, "small", one.lane, one.urgency, len(rest), rest[:depth]))
-            made = plan(order, heads, slots - taken.total())
+            shown: list[Head] = []
+            for one in sorted(heads, key=lambda head: (head.sizes[0][0], head.cell_id)):
+                place = (one.lane, one.urgency)
+                if [(other.lane, other.urgency) for other in shown].count(place) < 2:
+                    shown.append(one)
+            made = plan(order, shown, slots - taken.total(), most=2)
             taken.update(picked(made))
             if made.cut is None:
                 break
@@ -305,3 +313,21 @@ class TestInAWorld:
             assert 2.0 <= began["large"] < 3.2
 
         in_world([*small, *large], look, limits=Limits(tokens_per_minute=60_000, concurrency=50))
+
+    def test_a_run_whose_budget_is_used_up_takes_no_turns_of_others(self) -> None:
+        async def another(world: World) -> None:
+            run = await world.store.open_run("another", info={}, max_cost=None, now=world.clock.now())
+            await world.store.submit(run, [task(f"b{i}", due=EPOCH + 60) for i in range(10)], world.clock.now())
+
+        async def wait(world: World) -> None:
+            await asyncio.sleep(60)
+            world.dispatcher.drain()
+
+        def look(world: World, stop: object) -> None:
+            began = Counter(body[0] for _, _, body in world.provider.starts)
+            assert began["b"] == 10
+            assert 0 < began["a"] < 20
+
+        poor = [task(f"a{i}") for i in range(20)]
+        limits = Limits(concurrency=1)
+        in_world(poor, look, limits=limits, before=another, meanwhile=wait, max_cost=0.001, whole_store=True)

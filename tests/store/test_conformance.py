@@ -193,6 +193,15 @@ class TestTheQueue:
         seen = await store.peek(NOW, depth=2, deeper={one.cell_id: 5})
         assert {head.cell_id: len(head.sizes) for head in seen} == {one.cell_id: 5, other.cell_id: 2}
 
+    async def test_peek_shows_the_cells_that_are_due_first_of_several_runs(self, store: Store) -> None:
+        late = await run_with(store, [new("a", due=NOW + 9)], identity="late")
+        soon = await run_with(store, [new("a", due=NOW + 1)], identity="soon")
+        legal = await run_with(store, [new("a", route=Route("legal", Urgency.URGENT, "small"))], identity="legal")
+        seen = await store.peek(NOW, depth=2, most=1)
+        assert {head.run_id for head in seen} == {soon.id, legal.id}
+        await store.cancel(await store.select(Selector(run_id=soon.id)), NOW)
+        assert {head.run_id for head in await store.peek(NOW, depth=2, most=1)} == {late.id, legal.id}
+
     async def test_peek_follows_what_anybody_changes(self, open_store: OpenStore) -> None:
         a, b = await open_store(), await open_store()
         run = await run_with(a, [new(str(i), str(i), NOW + i) for i in range(5)])

@@ -138,11 +138,17 @@ class SQLiteStore:
 
     # the queue
     async def peek(
-        self, now: float, *, depth: int, run_id: int | None = None, deeper: Mapping[int, int] | None = None
+        self,
+        now: float,
+        *,
+        depth: int,
+        run_id: int | None = None,
+        deeper: Mapping[int, int] | None = None,
+        most: int | None = None,
     ) -> list[Head]:
         if run_id not in self._heads:
             self._heads[run_id] = Heads(run_id)
-        return self._read(lambda db: self._heads[run_id].look(db, depth, deeper or {}))
+        return self._read(lambda db: self._heads[run_id].look(db, depth, deeper or {}, most))
 
     async def wake(self, now: float) -> float | None:
         next_at = self._read(lambda db: scalar(db, queue.NEXT_WAKE))
