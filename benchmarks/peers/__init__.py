@@ -1,7 +1,8 @@
 """Other ways to send many requests, each in a script of its own, run in an environment of their own.
 
-The environment is made in a cache folder when it is first needed (or by ``python -m benchmarks peers install``). A peer
-reads a job from standard input and prints one object: how long it took, how many requests succeeded and failed.
+The environment is made in a cache folder when it is first needed (or by ``python -m benchmarks peers install``). A
+peer reads a job from standard input and prints one object: how long it took, its CPU time with all imports, how many
+requests succeeded and failed.
 """
 
 from __future__ import annotations
@@ -102,7 +103,7 @@ def run(peer: str, job: Mapping[str, Any], patience: float) -> dict[str, Any]:
         process.kill()
         process.communicate()
         seconds = round(time.perf_counter() - began, 3)
-        return {"seconds": seconds, "wall_s": seconds, "succeeded": None, "failed": 0, "stopped": True}
+        return {"seconds": seconds, "wall_s": seconds, "succeeded": None, "failed": 0, "cpu_s": None, "stopped": True}
     if process.returncode or not out:
         raise RuntimeError(f"{peer}: exit {process.returncode}: {words[-2000:]}")
     said: dict[str, Any] = json.loads(out.splitlines()[-1])

@@ -89,7 +89,8 @@ async def main(job: dict[str, Any]) -> dict[str, Any]:
         await asyncio.gather(*(account.work(session) for account in accounts.values()))
     failed = sum(account.failed for account in accounts.values())
     seconds = round(time.perf_counter() - began, 3)
-    return {"seconds": seconds, "succeeded": len(job["tasks"]) - failed, "failed": failed}
+    cpu_s = round(time.process_time(), 2)
+    return {"seconds": seconds, "succeeded": len(job["tasks"]) - failed, "failed": failed, "cpu_s": cpu_s}
 
 
 if __name__ == "__main__":

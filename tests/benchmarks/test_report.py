@@ -46,11 +46,11 @@ def test_lines_draw_every_series_of_every_panel() -> None:
 
 
 def test_a_makespan_report_has_its_plots_beside_it(tmp_path: Path) -> None:
-    peer = {"seconds": 55.0, "ratio": 5.5, "rate_limited": 7, "calls": 90, "answered": 80, "failed": 0, "stopped": True}
+    peer = {"seconds": 55.0, "ratio_per_answer": 6.9, "rate_limited": 7, "calls": 90, "failed": 20, "stopped": True}
     told = said(mix("requests", peers={"gather": peer}), versions={"openai": "3"}, gather={"about": "a semaphore"})
     write(tmp_path / "r" / "makespan.md", told)
     page = (tmp_path / "r" / "makespan.md").read_text()
-    assert "| requests | gather | > 55 | 5.50 | 7 | 90 | 20 |" in page  # 20 had no answer when it was stopped
+    assert "| requests | gather | > 55 | 6.90 | 7 | 90 | 20 |" in page
     assert "a \\| b" in page
     for name in ("makespan-ratio.svg", "makespan-calls.svg"):
         assert f"({name})" in page
