@@ -74,8 +74,8 @@ def makespan_tables(said: Mapping[str, Any]) -> list[str]:
         "## Peers on the same mixes, in the same run",
         "\n".join(about),
         f"Versions: {versions}. They are told each provider's true limits. One that took longer than four times the "
-        "ideal was stopped (`>`); what had no answer by then counts as failed. The ratio is the time for each answer that "
-        "it got, over the ideal's.",
+        "ideal was stopped (`>`); what had no answer by then counts as failed. The ratio is the time for each "
+        "answer that it got, over the ideal's.",
         table(("mix", "peer", "s", "ratio", "429s", "calls", "failed"), theirs),
     ]
 
