@@ -89,7 +89,7 @@ def _ours(mix: Mix) -> dict[str, Any]:
 
 def _all_of_them(beside: Sequence[str], mix: Mix, best: Ideal) -> list[dict[str, Any]]:
     """All peers at the same time, each on simulators of its own: one after another they would take an hour, and all
-    together keep half of one CPU busy (``cpu_s``)."""
+    together keep about one CPU busy (``cpu_s``)."""
     with ThreadPoolExecutor(len(beside)) as threads:
         return list(threads.map(lambda peer: _theirs(peer, mix, best), beside))
 
