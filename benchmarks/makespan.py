@@ -21,16 +21,17 @@ PATIENCE, START_S = 4.0, 15.0  # times the ideal and, for its imports, seconds; 
 
 def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--only", action="append", choices=list(MIXES), help="this mix; may be given again")
+    parser.add_argument("--seed", type=int, default=0, help="another draw of all sizes and latencies (default: 0)")
     parser.add_argument("--peers", choices=("once", "every", "none"), default="once", help="in the first repeat, in "
         "every one, or not at all; they take up to four times as long as we do (default: %(default)s)")  # fmt: skip
 
 
-def run(repeat: int, only: Sequence[str] | None = None, peers: str = "once") -> dict[str, Any]:
+def run(repeat: int, only: Sequence[str] | None = None, seed: int = 0, peers: str = "once") -> dict[str, Any]:
     """``seconds`` is the command's own figure, first submit to last settle; a peer's is from its first call to its
     last answer, its imports not counted. ``rate_limited`` is the simulator's count."""
     names = list(only or MIXES)
     beside = [] if peers == "none" else _ready()
-    mixes = {name: MIXES[name]() for name in names}
+    mixes = {name: MIXES[name](100 * seed) for name in names}
     ideals = {name: mix.ideal() for name, mix in mixes.items()}
     ours: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
     theirs: dict[str, dict[str, list[dict[str, Any]]]] = {name: {peer: [] for peer in beside} for name in names}
@@ -44,6 +45,7 @@ def run(repeat: int, only: Sequence[str] | None = None, peers: str = "once") -> 
     return {
         "worst_ratio": max(mix["ratio"] for mix in told),
         "rate_limited": sum(mix["rate_limited"] for mix in told),
+        "seed": seed,
         "measured": "first submit to last settle, over an event simulation of the same work",
         "mixes": told,
         "peers": _peers(beside, told),

@@ -149,45 +149,45 @@ def _plain(rng: random.Random) -> Mapping[str, Any]:
     return {}
 
 
-def requests_bound() -> Mix:
+def requests_bound(seed: int) -> Mix:
     limit = {"requests_per_minute": 3200}
-    server = {"rpm": 3200, "latency": 0.6, "spread": 0.5, "seed": 1}
-    asked = _requests("requests", 1700, 60, 0.5, 100, _plain)
+    server = {"rpm": 3200, "latency": 0.6, "spread": 0.5, "seed": 1 + seed}
+    asked = _requests(f"requests {seed}", 1700, 60, 0.5, 100, _plain)
     return Mix("requests", "3,200 requests/min", {"main": server}, {"main": limit}, asked)
 
 
-def input_bound() -> Mix:
+def input_bound(seed: int) -> Mix:
     limit = {"input_tokens_per_minute": 2_000_000}
-    server = {"input_tpm": 2_000_000, "latency": 0.6, "spread": 0.5, "seed": 2}
-    asked = _requests("input", 1600, 400, 1.0, 100, _plain)
+    server = {"input_tpm": 2_000_000, "latency": 0.6, "spread": 0.5, "seed": 2 + seed}
+    asked = _requests(f"input {seed}", 1600, 400, 1.0, 100, _plain)
     about = "2,000,000 input tokens/min, prompts of 10 to 10,000 tokens"
     return Mix("input", about, {"main": server}, {"main": limit}, asked, "anthropic")
 
 
-def output_bound() -> Mix:
+def output_bound(seed: int) -> Mix:
     limit = {"output_tokens_per_minute": 450_000}
-    server = {"output_tpm": 450_000, "latency": 0.3, "token_latency": 0.005, "spread": 0.3, "seed": 3}
+    server = {"output_tpm": 450_000, "latency": 0.3, "token_latency": 0.003, "spread": 0.3, "seed": 3 + seed}
     server |= {"output_tokens": 120, "output_spread": 0.6}
-    asked = _requests("output", 1600, 60, 0.5, 1024, _plain)
+    asked = _requests(f"output {seed}", 1600, 60, 0.5, 1024, _plain)
     about = "450,000 output tokens/min, lengths unknown beforehand (120 in the median, 1,024 allowed)"
     return Mix("output", about, {"main": server}, {"main": limit}, asked, "anthropic")
 
 
-def concurrency_bound() -> Mix:
+def concurrency_bound(seed: int) -> Mix:
     limit = {"concurrency": 50}
-    server = {"concurrency": 50, "latency": 0.8, "spread": 0.6, "seed": 4}
-    asked = _requests("concurrency", 1500, 60, 0.5, 100, _plain)
+    server = {"concurrency": 50, "latency": 0.8, "spread": 0.6, "seed": 4 + seed}
+    asked = _requests(f"concurrency {seed}", 1500, 60, 0.5, 100, _plain)
     return Mix("concurrency", "50 calls at once", {"main": server}, {"main": limit}, asked)
 
 
-def two_models() -> Mix:
+def two_models(seed: int) -> Mix:
     limit = {"requests_per_minute": 3300, "tokens_per_minute": 1_400_000}
     server: dict[str, Any] = {
         "rpm": 3300,
         "tpm": 1_400_000,
         "latency": 0.5,
         "spread": 0.5,
-        "seed": 5,
+        "seed": 5 + seed,
         "output_tokens": 80,
     }
     server["models"] = {"small": {"latency": 0.4}, "strong": {"latency": 1.2}}
@@ -195,45 +195,52 @@ def two_models() -> Mix:
     def either(rng: random.Random) -> Mapping[str, Any]:
         return {"model": "strong" if rng.random() < 0.3 else "small"}
 
-    asked = _requests("two models", 1600, 200, 0.9, 120, either)
+    asked = _requests(f"two models {seed}", 1600, 200, 0.9, 120, either)
     served = {"small": ["main"], "strong": ["main"]}
     about = "two models share 3,300 requests/min and 1,400,000 tokens/min"
     return Mix("two_models", about, {"main": server}, {"main": limit}, asked, "openai", served)
 
 
-def three_lanes() -> Mix:
+def three_lanes(seed: int) -> Mix:
     told = {"main": {"requests_per_minute": 1800}, "second": {"concurrency": 20}}
     servers = {
-        "main": {"rpm": 1800, "latency": 0.6, "spread": 0.5, "seed": 6},
-        "second": {"concurrency": 20, "latency": 0.8, "spread": 0.5, "seed": 7},
+        "main": {"rpm": 1800, "latency": 0.6, "spread": 0.5, "seed": 6 + seed},
+        "second": {"concurrency": 20, "latency": 0.8, "spread": 0.5, "seed": 7 + seed},
     }
 
     def of_a_lane(rng: random.Random) -> Mapping[str, Any]:
         return {"lane": rng.choices(("legal", "support", "bulk"), (3, 5, 2))[0]}
 
-    asked = _requests("three lanes", 1600, 60, 0.5, 100, of_a_lane)
+    asked = _requests(f"three lanes {seed}", 1600, 60, 0.5, 100, of_a_lane)
     served = {"small": ["main", "second"]}
     lanes = {"legal": {"weight": 3}, "support": {"weight": 1}, "bulk": {"weight": 1, "concurrency": 12}}
     about = "three lanes (weights 3, 1, 1; one of 12 at once) on two accounts: 1,800 requests/min, 20 at once"
     return Mix("three_lanes", about, servers, told, asked, "openai", served, lanes)
 
 
-def headers_only() -> Mix:
-    server = {"rpm": 3000, "burst": 5, "latency": 0.6, "spread": 0.5, "seed": 8}
-    asked = _requests("headers", 1800, 60, 0.5, 100, _plain)
+def headers_only(seed: int) -> Mix:
+    server = {"rpm": 3000, "burst": 5, "latency": 0.6, "spread": 0.5, "seed": 8 + seed}
+    asked = _requests(f"headers {seed}", 1800, 60, 0.5, 100, _plain)
     about = "3,000 requests/min with 5 s of burst, which only the headers tell"
     return Mix("headers", about, {"main": server}, {}, asked)
 
 
-def max_tokens_charged() -> Mix:
+def max_tokens_charged(seed: int) -> Mix:
     limit = {"tokens_per_minute": 1_000_000}
-    server = {"tpm": 1_000_000, "latency": 0.6, "spread": 0.5, "seed": 9, "output_tokens": 40, "output_spread": 0.6}
-    asked = _requests("max_tokens", 1600, 80, 0.7, 200, _plain)
+    server = {
+        "tpm": 1_000_000,
+        "latency": 0.6,
+        "spread": 0.5,
+        "seed": 9 + seed,
+        "output_tokens": 40,
+        "output_spread": 0.6,
+    }
+    asked = _requests(f"max_tokens {seed}", 1600, 80, 0.7, 200, _plain)
     about = "1,000,000 tokens/min that count max_tokens (200), whatever is written (40 in the median)"
     return Mix("max_tokens", about, {"main": server}, {"main": limit}, asked)
 
 
-MIXES: Mapping[str, Callable[[], Mix]] = {
+MIXES: Mapping[str, Callable[[int], Mix]] = {
     "requests": requests_bound,
     "input": input_bound,
     "output": output_bound,

@@ -12,7 +12,7 @@ from laneway.config.load import load
 
 @pytest.fixture(scope="module", params=MIXES)
 def mix(request: pytest.FixtureRequest) -> Mix:
-    return MIXES[request.param]()
+    return MIXES[request.param](0)
 
 
 @pytest.fixture(scope="module")
