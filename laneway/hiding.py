@@ -12,7 +12,7 @@ from laneway.task import Failure
 
 HIDDEN = "[hidden]"
 # Failures whose message is our own, with nothing of the task in it. A provider's own always has an HTTP status.
-_OURS = frozenset({"timeout", "connection", "cancelled", "worker_died", "truncated", "unknown_task"})
+_OURS = frozenset({"timeout", "connection", "cancelled", "worker_died", "truncated", "unknown_task", "time_limit"})
 _CODE = re.compile(r"[\w.:-]{1,80}")
 _RAISED = re.compile(r"(\braised \w+[^:]*|\b\w+(?:Error|Exception)\b[^:]*): .+", re.DOTALL)
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"", re.DOTALL)

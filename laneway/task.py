@@ -153,7 +153,8 @@ class Spec:
     wire: Wire
     max_attempts: int = 6  # calls in all, on whichever models
     retry_delays: tuple[float, ...] = ()  # seconds; empty: exponential with full jitter
-    timeout: float | None = None  # seconds for one call; None: the model's
+    timeout: float | None = None  # seconds for one call at most; None: the model's
+    time_limit: float | None = None  # seconds for the task in all, from its first call's start; None: no limit
     output_schema: Mapping[str, Any] | None = None  # JSON Schema of the answer
     checks: tuple[Mapping[str, Any], ...] = ()  # what else is asked of the answer, as configured
 
@@ -164,6 +165,7 @@ class Spec:
             "max_attempts": self.max_attempts,
             "retry_delays": list(self.retry_delays),
             "timeout": self.timeout,
+            "time_limit": self.time_limit,
             "output_schema": self.output_schema,
             "checks": [dict(check) for check in self.checks],
         }
@@ -176,6 +178,7 @@ class Spec:
             max_attempts=data["max_attempts"],
             retry_delays=tuple(data["retry_delays"]),
             timeout=data["timeout"],
+            time_limit=data.get("time_limit"),
             output_schema=data["output_schema"],
             checks=tuple(data.get("checks", ())),
         )
@@ -231,6 +234,7 @@ class Claimed:
     output_tokens: int
     submitted_at: float
     claimed_at: float
+    begun_at: float  # when its first call since it was queued began
     deadline: float | None
     complaint: str | None  # about the last answer, to be shown to the model
     due_at: float = 0.0  # its place in its queue cell

@@ -93,6 +93,7 @@ class Laneway:
         urgency: str | None = None,
         max_attempts: int | None = None,
         timeout: float | None = None,
+        time_limit: float | str | None = None,
         dedupe_for: float | str | None = None,
     ) -> Callable[[Callable[P, R]], TaskFunction[P, R]]: ...
 
@@ -105,16 +106,20 @@ class Laneway:
         urgency: str | None = None,
         max_attempts: int | None = None,
         timeout: float | None = None,
+        time_limit: float | str | None = None,
         dedupe_for: float | str | None = None,
     ) -> Any:
         """Make a function a task: ``@lw.task`` or ``@lw.task(lane="legal")``. Async functions run on the loop, sync
-        ones in threads. ``timeout`` in seconds. Arguments and result travel as JSON, typed by the annotations.
+        ones in threads. ``timeout`` in seconds, for one try; ``time_limit`` (seconds, or ``"10m"``) from the first
+        try's start over all of them. Arguments and result travel as JSON, typed by the annotations.
         ``dedupe_for`` (seconds, or ``"1h"``): the same key and arguments within that time are the earlier task, in
         whichever run, unless it failed; after it the key is free again."""
         within = None if dedupe_for is None else seconds(dedupe_for)
+        limit = None if time_limit is None else seconds(time_limit)
 
         def decorate(function: Callable[..., Any]) -> TaskFunction[..., Any]:
-            made = TaskFunction(name or function.__name__, function, lane, urgency, max_attempts, timeout, within)
+            own = name or function.__name__
+            made = TaskFunction(own, function, lane, urgency, max_attempts, timeout, within, limit)
             self.python.register(made)
             return made
 

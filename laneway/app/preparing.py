@@ -51,7 +51,8 @@ class Preparing:
         spec = self._specs.get(function.name)
         if spec is None:
             attempts = function.max_attempts or 1
-            spec = Spec(function.name, Wire.PYTHON, attempts, timeout=function.timeout)
+            limit = function.time_limit or self._config.retry.time_limit
+            spec = Spec(function.name, Wire.PYTHON, attempts, timeout=function.timeout, time_limit=limit)
             self._specs[function.name] = spec
         new = self._routed(patient, spec, function.encode(args, kwargs), options, now)
         return new, function.decode_result

@@ -126,6 +126,8 @@ def _outcomes(summary: Summary) -> str:
         "output": "unusable answers",
         "lost": "lost",
     }
+    if timeouts := summary.figures.timeouts:
+        names["transient"] += f" ({timeouts:,} of them not answered in time)"
     found = [f"{n:,} {names.get(name, name)}" for name, n in sorted(summary.figures.outcomes.items()) if name != "ok"]
     return ", ".join(found) or "after earlier ones"
 

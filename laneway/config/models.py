@@ -116,7 +116,7 @@ class ModelConfig(Section):
     cached_price: Price | None = None  # of input read from the provider's cache; default: the input price
     cache_write_price: Price | None = None  # of input written to it; default: the input price
     params: dict[str, Any] = Field(default_factory=dict)  # laid under every request's own parameters
-    timeout: TimeLimit = 120.0
+    timeout: TimeLimit = 120.0  # for one call at most; what is usual shortens it
     context_window: Count | None = None  # tokens
     inputs: list[Literal["text", "image", "pdf"]] | None = None  # what it takes; default: by provider
 
@@ -160,7 +160,8 @@ class TypeConfig(Section):
     checks: list[CheckConfig] = Field(default_factory=list)
     max_output_tokens: Count | None = None
     max_attempts: Count | None = None  # calls for a task in all, on whichever models of its route
-    timeout: TimeLimit | None = None
+    timeout: TimeLimit | None = None  # for one call at most; what is usual shortens it
+    time_limit: TimeLimit | None = None  # for a task in all, from its first call's start over all retries
     key: str | None = None  # the record's field that identifies it; default: custom_id, id or key where present
     lane: str | None = None
     model: str | None = None
@@ -177,6 +178,7 @@ class UrgencyConfig(Section):
 class RetryConfig(Section):
     delays: list[Duration] = Field(default_factory=list)  # empty: exponential with full jitter
     max_attempts: Count = 6
+    time_limit: TimeLimit | None = None  # for a task of a type that has none of its own
 
 
 class RuleConfig(Section):

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from laneway.dispatch.desk import Admission
 from laneway.dispatch.desks import Desks
 from laneway.dispatch.patience import Patience
+from laneway.dispatch.time_limit import left_s, out_of_time
 from laneway.providers.answers.complaints import Complaint, shown_to
 from laneway.providers.chat import answer_text
 from laneway.providers.model import Reply
@@ -46,17 +47,24 @@ class ModelCalls:
         model = self._desks.model(task.model)
         assert model is not None, "a task is admitted for a model that is known"
         if unready := self._check.unready(task.spec):
-            return Reply(None, None, unready, 0.0)
+            return Reply(None, None, unready, 0.0, heard=False)
+        left = left_s(task, task.claimed_at)
+        if left <= 0:
+            return out_of_time(task, task.claimed_at, called=False)
+        timeout = task.spec.timeout or model.timeout
         reply = await self._patience.call(
             admission.desk.account,
             model,
             task.spec,
             task.body,
-            cap=task.spec.timeout or model.timeout,
+            cap=min(timeout, left),
             tokens=(task.input_tokens, task.output_tokens),
             tried=task.attempts,
             complaint=shown_to(Complaint.from_text(task.complaint), task.model),
         )
+        failure = reply.failure
+        if left < timeout and failure is not None and failure.code == "timeout" and reply.latency >= 0.99 * left:
+            return out_of_time(task, task.claimed_at + reply.latency, called=True)
         await self._prices.wait()
         if reply.output is not None and (fault := await self._fault(task, reply.output)):
             said = answer_text(task.spec.wire, reply.output)

@@ -21,6 +21,7 @@ from laneway.dispatch.order import Order, Plan
 from laneway.dispatch.pauses import EVERY_S, Pauses
 from laneway.dispatch.retry import decide
 from laneway.dispatch.settler import Settled, Settler
+from laneway.dispatch.time_limit import within_limit
 from laneway.dispatch.watch import Watch, binding
 from laneway.errors import StoreError
 from laneway.providers.model import Reply
@@ -258,14 +259,17 @@ class Dispatcher:
             seen = self.to_be_kept(reply)
             now = self.clock.now()
             down = False
-            if admission is not None:
+            if admission is not None and not reply.heard:
+                (admission.desk.abort if reply.latency else admission.desk.release)(admission)
+            elif admission is not None:
                 self._learn(admission, seen, now, model=task.model)
                 down = not admission.desk.breaker.closed
                 if reply.usage is not None:
                     self._calibration.learn(task.model, task.input_tokens, task.output_tokens, reply.usage)
             model = self.desks.model(task.model)
             settlement = decide(task, reply, model, now=now, rng=self._rng, down=down)
-            self._settler.add(task, settlement if seen is reply else replace(settlement, failure=seen.failure))
+            settlement = settlement if seen is reply else replace(settlement, failure=seen.failure)
+            self._settler.add(task, within_limit(task, settlement, now))
         except asyncio.CancelledError:
             if admission is not None:
                 admission.desk.abort(admission)

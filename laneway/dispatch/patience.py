@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import math
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Protocol
 
-from laneway.dispatch.latency import Group, Latencies, Usual
+from laneway.dispatch.latency import FLOOR_S, Group, Latencies, Usual
 from laneway.providers.answers.complaints import Complaint
 from laneway.providers.failures import timed_out
 from laneway.providers.model import Account, Model, Reply
@@ -15,7 +17,7 @@ from laneway.task import Spec
 
 MORE_TIME = 4.0  # times as long for the next try: a task that is honestly long is broken off twice at most
 MANY_SLOW = 0.25  # of those that went on beside it: then the provider is slow, and this call is no straggler
-HUNG = 4.0  # times the limit, where nobody was answered in all that time
+HUNG = 4.0  # times the limit at most, where nobody is answered any more
 
 
 class Caller(Protocol):
@@ -40,19 +42,24 @@ class Line:
         self.waits: set[Wait] = set()
         self.prompt = 0  # answers so far that took no longer than is usual
         self.slow = 0  # and that did
+        self.answered_at = -math.inf  # by the loop's clock
 
 
 class Wait:
     """One call that is waited for."""
 
-    def __init__(self, line: Line, limit: float, cap: float, slow: float) -> None:
+    def __init__(self, line: Line, cap: float, usual: Callable[[], Usual | None], times: float) -> None:
+        """``usual``: what is known of such calls by now. ``times``: how much more patience this one deserves."""
         self._loop = asyncio.get_running_loop()
         self._line = line
-        self._first = self.limit = limit
         self._cap = cap
+        self._usual = usual
+        self._times = times
         self._began = self._loop.time()
-        self._slow_s = slow
         self._before = (line.prompt, line.slow)
+        known = usual()
+        self._slow_s = known.slow if known else cap
+        self._limit = times * (known.limit if known else FLOOR_S)
         self._timer: asyncio.TimerHandle | None = None
         self.scope = asyncio.timeout(None)
 
@@ -70,32 +77,44 @@ class Wait:
         return self._loop.time() - self._began
 
     @property
+    def is_silent(self) -> bool:
+        """Nobody was answered in the later half of its time."""
+        return self._loop.time() - self._line.answered_at > self.seconds / 2
+
+    @property
     def is_slow(self) -> bool:
         return self.seconds > self._slow_s
 
     def _arm(self) -> None:
         """At the cap the client ends the call by itself."""
         self._timer = None
-        if self.limit < self._cap:
-            self._timer = self._loop.call_at(self._began + self.limit, self._is_up)
+        if self._limit < self._cap:
+            self._timer = self._loop.call_at(self._began + self._limit, self._is_up)
 
     def _is_up(self) -> None:
-        if (longer := self._longer()) > self.limit:
-            self.limit = longer
+        """Wait longer where that is wise, else break off. What is usual may be known only now."""
+        known = self._usual()
+        before = self._limit
+        if known is None:
+            self._limit = 2 * before
+        else:
+            self._slow_s = known.slow
+            own = self._times * known.limit
+            self._limit = own if own > before else self._longer(own)
+        if self._limit > before:
             self._arm()
         else:
             self.scope.reschedule(self._loop.time())
 
-    def _longer(self) -> float:
+    def _longer(self, own: float) -> float:
         """A limit beyond the one that has passed, or that one. Where many are slow beside this call, the provider is
         busy, and to break all of them off and ask again would only make it worse."""
         line = self._line
         prompt, slow = line.prompt - self._before[0], line.slow - self._before[1]
         waiting = sum(wait.is_slow for wait in line.waits if wait is not self)
         if slow + waiting <= MANY_SLOW * (prompt + slow + waiting):
-            return self.limit
-        most = self._cap if prompt + slow else min(self._cap, HUNG * self._first)
-        return min(most, 2 * self.limit)
+            return self._limit
+        return min(HUNG * own if self.is_silent else self._cap, 2 * self._limit)
 
 
 class Patience:
@@ -121,11 +140,9 @@ class Patience:
         """``cap``: seconds beyond which it is never waited. ``tokens``: estimates, in and out. ``tried``: how often the
         task was tried before; in its last try it has all the time that the cap gives."""
         group = Group(model.name, account.name, spec.type)
-        usual = self._latencies.usual(group, *tokens)
-        last = tried + 1 >= spec.max_attempts
-        limit = cap if usual is None or last else min(cap, usual.limit * MORE_TIME**tried)
         line = self._lines[model.name, account.name]
-        wait = Wait(line, limit, cap, usual.slow if usual else cap)
+        times = math.inf if tried + 1 >= spec.max_attempts else MORE_TIME**tried
+        wait = Wait(line, cap, lambda: self._latencies.usual(group, *tokens), times)
         wait.begin()
         try:
             async with wait.scope:
@@ -133,21 +150,24 @@ class Patience:
         except TimeoutError:
             if not wait.scope.expired():
                 raise
-            reply = Reply(None, None, timed_out(wait.limit), wait.seconds)
+            reply = Reply(None, None, timed_out(round(wait.seconds)), wait.seconds)
         finally:
             wait.end()
-        return self._learn(reply, group, tokens, usual, line)
+        return self._learn(reply, group, tokens, line, silent=wait.is_silent)
 
-    def _learn(self, reply: Reply, group: Group, tokens: tuple[int, int], usual: Usual | None, line: Line) -> Reply:
-        failure = reply.failure
+    def _learn(self, reply: Reply, group: Group, tokens: tuple[int, int], line: Line, *, silent: bool) -> Reply:
+        """``silent``: nobody was answered in the meantime, so that a timeout says nothing of such calls."""
+        usual, failure = self._latencies.usual(group, *tokens), reply.failure
         if failure is None:
             if usual is not None and reply.latency > usual.slow:
                 line.slow += 1
             else:
                 line.prompt += 1
+            line.answered_at = asyncio.get_running_loop().time()
             self._latencies.answered(group, *tokens, reply.latency)
         elif failure.code == "timeout":
-            self._latencies.broken_off(group, *tokens, reply.latency)
+            if not silent and (usual is None or reply.latency >= usual.slow):  # else the task's own time was up
+                self._latencies.broken_off(group, *tokens, reply.latency)
             if usual is not None:
                 words = f"{failure.message} (usual {seconds(usual.median)})"
                 return dataclasses.replace(reply, failure=dataclasses.replace(failure, message=words))

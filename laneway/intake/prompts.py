@@ -69,6 +69,7 @@ class PromptType:
             max_attempts=settings.max_attempts or config.retry.max_attempts,
             retry_delays=tuple(config.retry.delays),
             timeout=settings.timeout,
+            time_limit=settings.time_limit or config.retry.time_limit,
             output_schema=self.asked.schema,
             checks=self.asked.checks,
         )

@@ -88,3 +88,4 @@ class Reply:
     observed: tuple[Observed, ...] = ()
     request_id: str | None = None
     answer: str = ""  # what the model said, where it could not be used
+    heard: bool = True  # of the provider; False: it was not asked, or we broke off for reasons of our own

@@ -165,6 +165,7 @@ class RunFigures:
     calls: int
     retries: int
     rate_limited: int
+    timeouts: int  # calls that were not answered in time
     lost: int
     input_tokens: int
     output_tokens: int

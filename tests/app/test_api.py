@@ -235,6 +235,24 @@ async def test_a_call_that_a_tasks_time_limit_breaks_off_is_closed_in_the_books(
         await lw.close()
 
 
+async def test_a_task_ends_at_its_time_limit(tmp_path: Path) -> None:
+    with SimulatorProcess(latency=0.01, hang_nth=1) as simulator:
+        lw = with_models(tmp_path, simulator.url)
+
+        @lw.task(time_limit="300ms", timeout=60)
+        async def ask(text: str) -> str:
+            return str(await lw.call("small", text))
+
+        async with lw.worker():
+            job = await lw.submit(ask, "hi")
+            with pytest.raises(TaskFailed, match=r"not done within its time limit of 0.3 s: 1 call"):
+                await job.result(10)
+        own, call = await lw.store.attempts(job.id)
+        assert (own.outcome, call.outcome) == (Outcome.TRANSIENT, Outcome.CANCELLED)
+        assert await lw.store.check() == []
+        await lw.close()
+
+
 async def test_a_tasks_own_call_goes_to_another_account_when_one_is_refused(tmp_path: Path) -> None:
     with SimulatorProcess(latency=0.01, key=["good"]) as simulator:
         accounts = {

@@ -179,7 +179,7 @@ def claimed(**more: object) -> Claimed:
         "id": 1, "run_id": 1, "cell_id": 1, "fence": 1, "attempts": 0, "refusals": 0, "losses": 0, "key": "k",
         "model": "small", "lane": "general", "urgency": Urgency.STANDARD, "account": "main",
         "route": Route("general", Urgency.STANDARD, "small"), "spec": Spec("chat", Wire.CHAT, max_attempts=3),
-        "body": b"{}", "input_tokens": 1, "output_tokens": 1, "submitted_at": NOW, "claimed_at": NOW,
+        "body": b"{}", "input_tokens": 1, "output_tokens": 1, "submitted_at": NOW, "claimed_at": NOW, "begun_at": NOW,
         "deadline": None, "complaint": None,
     }  # fmt: skip
     return Claimed(**{**fields, **more})  # type: ignore[arg-type]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -10,7 +13,7 @@ from laneway.dispatch.ending import StopReason
 from laneway.dispatch.latency import ENOUGH, FLOOR_S, Group, Histogram, Latencies
 from laneway.providers.model import Limits, Model
 from laneway.simulator.options import Options
-from laneway.task import Spec, State, Wire
+from laneway.task import Failure, FailureClass, NewTask, Spec, State, Wire
 from tests.dispatch.practice import Call, Practice, account, practise, prompt
 
 GROUP = Group("small", "main", "chat")
@@ -105,6 +108,14 @@ def test_the_last_of_500_never_answered_costs_ten_seconds_and_a_retry() -> None:
     assert world.seconds < 10 + FLOOR_S + 1 + 2, "the others, the wait, a pause, and the second try"
 
 
+def test_a_call_from_before_enough_was_known_is_broken_off_once_it_is() -> None:
+    world = practise([prompt(str(i)) for i in range(200)], options=Options(latency=1.0, hang_nth=5), models=slots(500))
+    (hung,) = broken_off(world)
+    assert hung.failure is not None
+    assert hung.failure.message == "no answer within 10 s (usual 1 s)"
+    assert world.seconds < FLOOR_S + 3
+
+
 def test_before_enough_is_known_the_configured_timeout_holds() -> None:
     options = Options(latency=1.0, hang_nth=20)
     world = practise([prompt(str(i)) for i in range(20)], options=options, models=slots(50, timeout=45.0))
@@ -148,6 +159,72 @@ def test_a_provider_that_hangs_in_the_middle_ends_the_run_in_bounded_time() -> N
     assert world.seconds < 10 + 4 * FLOOR_S + 600 + 120
     assert not any(state is State.FAILED for state in world.states.values())
     assert len(broken_off(world)) < 20 + 600 / FLOOR_S + 5, "the calls in flight, then one at a time"
+
+
+class TestTimeLimit:
+    """What a task may take in all."""
+
+    def one(self, limit: float = 60.0, fallbacks: tuple[str, ...] = (), **spec: Any) -> NewTask:
+        return prompt("a", fallbacks=fallbacks, spec=Spec("chat", Wire.CHAT, time_limit=limit, **spec))
+
+    def end(self, task: NewTask, **world: Any) -> tuple[Practice, Failure]:
+        errors: list[Failure] = []
+
+        async def then(world: Practice) -> None:
+            error = (await world.store.find_task("a")).error
+            assert error is not None
+            errors.append(Failure(FailureClass(error["class"]), error["code"], error["message"]))
+
+        done = practise([task], then, **{"models": slots(5), **world})
+        assert done.states["a"] is State.FAILED
+        return done, errors[0]
+
+    def test_a_call_is_waited_for_no_longer_than_is_left(self) -> None:
+        world, failure = self.end(self.one(60.0), options=Options(hang_nth=1))
+        assert (failure.cls, failure.code) == (FailureClass.TRANSIENT, "time_limit")
+        assert (
+            failure.message == "not done within its time limit of 60 s: 1 call in 60 s, the last: broken off after 60 s"
+        )
+        assert 60 <= world.seconds < 61
+        assert world.desk().breaker.closed
+        assert world.desk().last_failure is None, "that says nothing of the provider"
+
+    def test_no_try_starts_that_could_not_end(self) -> None:
+        task = self.one(60.0, max_attempts=50, retry_delays=(20.0,))
+        world, failure = self.end(task, options=Options(latency=1.0, error_rate=1.0))
+        assert failure.code == "time_limit"
+        assert (
+            failure.message == "not done within its time limit of 60 s: 3 calls in 43 s, the last: server_error (500)"
+        )
+        assert world.seconds < 60
+
+    def test_it_counts_over_fallbacks(self) -> None:
+        (small,) = slots(5)
+        models = [small, dataclasses.replace(small, name="strong", id="strong")]
+        task = self.one(20.0, ("strong",), max_attempts=4, retry_delays=(9.0,))
+        world, failure = self.end(task, models=models, options=Options(latency=1.0, error_rate=1.0))
+        assert [call.model for call in world.calls] == ["small", "small", "strong"]
+        assert failure.message.startswith("not done within its time limit of 20 s: 3 calls in")
+
+    def test_the_wait_before_the_first_call_does_not_count(self) -> None:
+        tasks = [prompt(str(i), spec=Spec("chat", Wire.CHAT, time_limit=10.0)) for i in range(100)]
+        world = practise(tasks, options=Options(latency=8.0), models=slots(5))
+        assert set(world.states.values()) == {State.SUCCEEDED}
+        assert world.seconds > 150
+
+    def test_a_paused_account_does_not_use_it_up(self) -> None:
+        task = self.one(10.0)
+
+        async def meanwhile(world: Practice) -> None:
+            await asyncio.sleep(100)
+            world.side.options.key = ("main",)
+            world.desks.forgive("main")
+
+        world = practise(
+            [task], options=Options(latency=1.0, key=("other",)), models=slots(5), arrivals=[(0, prompt("b"))],
+            meanwhile=meanwhile,
+        )  # fmt: skip
+        assert world.states["a"] is State.SUCCEEDED
 
 
 def test_an_honestly_long_task_ends() -> None:

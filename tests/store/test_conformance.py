@@ -289,6 +289,29 @@ class TestTheQueue:
         assert (task.attempts, task.refusals, task.fence) == (1, 0, 2)
         await sound(store)
 
+    async def test_a_task_knows_when_its_first_call_began_until_it_starts_over(self, store: Store) -> None:
+        run = await run_with(store, [new("a")])
+        await store.join("w", LEASE, NOW)
+        (first,) = await claim(store, now=NOW + 3)
+        assert first.begun_at == first.claimed_at == NOW + 3
+        await finish(store, [first], State.READY, burned=False, outcome=Outcome.RATE_LIMITED)
+        (second,) = await claim(store, now=NOW + 9)
+        assert (second.begun_at, second.claimed_at) == (NOW + 3, NOW + 9)
+        await finish(store, [second], State.READY, burned=False, outcome=Outcome.ACCOUNT)
+        (after_the_account,) = await claim(store, now=NOW + 20)
+        assert after_the_account.begun_at == NOW + 20
+        await finish(store, [after_the_account], State.FAILED)
+        await store.retry([after_the_account.id], NOW + 30)
+        (by_hand,) = await claim(store, now=NOW + 40)
+        assert by_hand.begun_at == NOW + 40
+        await finish(store, [by_hand], State.READY, burned=False, outcome=Outcome.TRANSIENT)
+        run = await open_run(store)
+        await store.submit(run, [new("a")], NOW + 50, held=True)
+        await store.seal_run(run, NOW + 50)
+        (submitted_again,) = await claim(store, now=NOW + 60)
+        assert submitted_again.begun_at == NOW + 60
+        await sound(store)
+
     async def test_an_unburned_retry_counts_as_a_refusal(self, store: Store) -> None:
         await run_with(store, [new("a")])
         await store.join("w", LEASE, NOW)

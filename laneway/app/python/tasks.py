@@ -9,6 +9,7 @@ import functools
 import inspect
 import itertools
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,7 @@ import orjson
 
 from laneway.dispatch.desk import Admission
 from laneway.dispatch.retry import code_failure
+from laneway.dispatch.time_limit import left_s, out_of_time
 from laneway.errors import NotFoundError, ProviderError, UsageError
 from laneway.providers.model import Reply
 from laneway.task import Claimed, Failure, FailureClass, Usage
@@ -55,6 +57,7 @@ class TaskFunction(Generic[P, R]):
     max_attempts: int | None = None
     timeout: float | None = None
     dedupe_for: float | None = None  # seconds
+    time_limit: float | None = None  # seconds
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         return self.function(*args, **kwargs)
@@ -165,7 +168,11 @@ class PythonTasks:
         try:
             function = self.find(task.spec.type)
             call = function.bind(task.body)
-            async with asyncio.timeout(task.spec.timeout):
+            left = left_s(task, task.claimed_at)
+            if left <= 0:
+                return out_of_time(task, task.claimed_at, called=False)
+            timeout = min(task.spec.timeout or math.inf, left)
+            async with asyncio.timeout(None if timeout == math.inf else timeout) as scope:
                 if function.is_async:
                     value = await call()
                 else:
@@ -175,6 +182,8 @@ class PythonTasks:
         except NotFoundError as error:
             return _failed(FailureClass.REQUEST, "unknown_task", f"{error.message}; {error.hint}", started)
         except TimeoutError:
+            if timeout == left and scope.expired():
+                return out_of_time(task, task.claimed_at + time.perf_counter() - started, called=True)
             return _failed(FailureClass.CODE, "timeout", "the task did not end within its timeout", started)
         except ProviderError as error:
             cls = FailureClass.REQUEST if error.failure is None else error.failure.cls

@@ -110,6 +110,7 @@ class BatchLines:
                 max_attempts=(own and own.max_attempts) or config.retry.max_attempts,
                 retry_delays=tuple(config.retry.delays),
                 timeout=own.timeout if own else None,
+                time_limit=(own and own.time_limit) or config.retry.time_limit,
                 checks=checks,
             )
         return self._specs[wire]

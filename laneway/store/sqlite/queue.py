@@ -23,9 +23,9 @@ from laneway.task import Attempt, Failure, FailureClass, Outcome, Settlement, St
 DUE = "SELECT id, cell_id, twin_id FROM task WHERE state = 'waiting' AND wake_at <= ? ORDER BY wake_at LIMIT 1000"
 NEXT_WAKE = "SELECT wake_at FROM task WHERE state = 'waiting' AND wake_at IS NOT NULL ORDER BY wake_at LIMIT 1"
 TAKE = """
-    UPDATE task SET state = 'running', worker_id = ?, fence = fence + 1
+    UPDATE task SET state = 'running', worker_id = ?, fence = fence + 1, begun_at = coalesce(begun_at, ?)
     WHERE id IN (SELECT id FROM task WHERE cell_id = ? AND state = 'ready' ORDER BY due_at, id LIMIT ?)
-    RETURNING due_at, id, fence, attempts, refusals, losses, key, input_tokens, output_tokens
+    RETURNING due_at, id, fence, attempts, refusals, losses, key, input_tokens, output_tokens, begun_at
 """
 TAKE_THESE = TAKE.replace(
     "(SELECT id FROM task WHERE cell_id = ? AND state = 'ready' ORDER BY due_at, id LIMIT ?)",
@@ -48,7 +48,7 @@ SETTLE_TASK = """
     UPDATE task SET
         state = CASE WHEN cancel_requested AND ?1 IN ('waiting', 'ready') THEN 'cancelled' ELSE ?1 END,
         wake_at = ?2, wait_reason = ?3, worker_id = NULL, attempts = attempts + ?4, refusals = refusals + ?5,
-        result_seq = ?6
+        result_seq = ?6, begun_at = CASE WHEN ?10 THEN NULL ELSE begun_at END
     WHERE id = ?7 AND fence = ?8 AND worker_id = ?9 AND state = 'running'
     RETURNING state, cell_id, run_id, next_model
 """
@@ -111,12 +111,12 @@ def claim(tx: Transaction, worker: str, picks: Sequence[Pick], now: float, limit
         if cell is None:
             continue
         free = None if cell.max_cost is None else cell.free_budget - reserved[cell.run_id]
-        rows = sorted(_take(tx, worker, cell, pick, free, left))
+        rows = sorted(_take(tx, worker, now, cell, pick, free, left))
         if not rows:
             continue
         payloads = {p[0]: p for p in tx.db.execute(PAYLOADS, (orjson.dumps([row[1] for row in rows]).decode(),))}
         for row in rows:
-            _, id_, fence, _, _, _, _, input_tokens, output_tokens = row
+            _, id_, fence, _, _, _, _, input_tokens, output_tokens, _ = row
             payload = payloads[id_]
             type_ = tx.books.type_of(payload[3])
             cost = _price(pick, input_tokens, output_tokens)
@@ -145,11 +145,11 @@ def _cell(db: apsw.Connection, cell: int) -> Cell | None:
 
 
 def _take(
-    tx: Transaction, worker: str, cell: Cell, pick: Pick, free: float | None, left: Left
+    tx: Transaction, worker: str, now: float, cell: Cell, pick: Pick, free: float | None, left: Left
 ) -> Iterable[tuple[Any, ...]]:
     """The next tasks of the cell that the run's budget (``free``: USD) and the day's allow, running from here on."""
     if free is None and not left.limited:
-        return tx.db.execute(TAKE, (worker, cell.id, pick.n)) if pick.n else ()
+        return tx.db.execute(TAKE, (worker, now, cell.id, pick.n)) if pick.n else ()
     ids: list[int] = []
     held: list[int] = []
     rows = tx.db.cursor()
@@ -167,7 +167,7 @@ def _take(
     rows.close()
     if held:
         spending.hold(tx, cell.id, held, left.until)
-    return tx.db.execute(TAKE_THESE, (worker, orjson.dumps(ids).decode())) if ids else ()
+    return tx.db.execute(TAKE_THESE, (worker, now, orjson.dumps(ids).decode())) if ids else ()
 
 
 def _price(pick: Pick, input_tokens: int, output_tokens: int) -> float | None:
@@ -196,6 +196,7 @@ def settle(tx: Transaction, worker: str, settlements: Sequence[Settlement], now:
                         s.task_id,
                         s.fence,
                         worker,
+                        s.outcome is Outcome.ACCOUNT,  # what it waits for now is not its own time
                     ),
                 )
             ),

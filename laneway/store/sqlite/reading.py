@@ -232,6 +232,8 @@ def figures(db: apsw.Connection, documents: Documents, run: Run, since: float | 
             bindings,
         )
     )
+    unanswered = "outcome = 'transient' AND error ->> 'code' = 'timeout'"
+    timeouts = scalar(db, f"SELECT count(*) {where} AND {unanswered}", bindings)
     sequential = scalar(db, f"SELECT total(latency) {where} AND call = 0", bindings)
     last = scalar(db, f"SELECT max(started_at + latency) {where}", bindings)
     first = scalar(db, f"SELECT min(started_at) {where}", bindings)
@@ -249,6 +251,7 @@ def figures(db: apsw.Connection, documents: Documents, run: Run, since: float | 
         calls=int(books[0]),
         retries=max(0, int(books[0]) - tasks),
         rate_limited=outcomes.get(Outcome.RATE_LIMITED, 0),
+        timeouts=timeouts,
         lost=outcomes.get(Outcome.LOST, 0),
         input_tokens=int(books[1]),
         output_tokens=int(books[2]),

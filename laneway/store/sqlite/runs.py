@@ -37,7 +37,7 @@ _KNOWN = """
 """
 _REQUEUE = """
     UPDATE task SET state = ?, attempts = 0, refusals = 0, losses = 0, wake_at = NULL, wait_reason = NULL,
-           result_seq = NULL, cancel_requested = 0, twin_id = NULL
+           result_seq = NULL, cancel_requested = 0, twin_id = NULL, begun_at = NULL
     WHERE id = ?
 """
 _HELD = """
@@ -321,6 +321,8 @@ def seal(tx: Transaction, run: Run) -> Sealed:
         rewrite += state == State.SUCCEEDED
     for id_, cell, state in list(_of_submission(db, run, "state IN ('failed', 'cancelled')", ())):
         requeue(tx, id_, cell, State(state), State.READY)
+    for id_, _, _ in list(_of_submission(db, run, "state IN ('ready', 'waiting') AND begun_at IS NOT NULL", ())):
+        db.execute("UPDATE task SET begun_at = NULL WHERE id = ?", (id_,))  # while nobody worked, no time passed
     db.execute("UPDATE run SET sealed = 1 WHERE id = ?", (run.id,))
     if rewrite and (gone := pruned(db, run.id, run.generation)):
         raise answers_pruned(gone)

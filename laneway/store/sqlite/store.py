@@ -163,7 +163,7 @@ class SQLiteStore:
         return [self._claimed(one, now) for one in taken]
 
     def _claimed(self, taken: queue.Taken, now: float) -> Claimed:
-        due_at, id_, fence, attempts, refusals, losses, key, input_tokens, output_tokens = taken.task
+        due_at, id_, fence, attempts, refusals, losses, key, input_tokens, output_tokens, begun_at = taken.task
         _, submitted_at, deadline, spec, route, complaint, body = taken.payload
         return Claimed(
             id=id_,
@@ -185,6 +185,7 @@ class SQLiteStore:
             output_tokens=output_tokens,
             submitted_at=submitted_at,
             claimed_at=now,
+            begun_at=begun_at,
             deadline=deadline,
             complaint=complaint,
             due_at=due_at,
