@@ -37,13 +37,14 @@ OUR_NAMES = {
     "concurrency": "concurrency",
 }
 IN_HEADERS = {"openai": ("rpm", "tpm"), "anthropic": ("rpm", "tpm", "input_tpm", "output_tpm")}
+FINDABLE = ("rpm", "concurrency")
 WIRE = {"openai": Wire.CHAT, "anthropic": Wire.MESSAGES}
 
 
 @dataclass(frozen=True)
 class Mix:
     """Tasks for one account, and what its provider does. ``told``: how our side knows of the limits: config, headers,
-    both. ``off``: the true number of input tokens is so many times what we are told."""
+    both, nothing. ``off``: the true number of input tokens is so many times what we are told."""
 
     seed: int
     house: str
@@ -56,7 +57,9 @@ class Mix:
     @property
     def accounts(self) -> list[Account]:
         known = {OUR_NAMES[kind]: getattr(self.options, kind) for kind in self.kinds}
-        if self.told == "headers":
+        if self.told == "nothing":
+            known = {}
+        elif self.told == "headers":
             known = {name: limit for name, limit in known.items() if name == "concurrency"}
         return [account(limits=Limits(**known), provider=self.house)]
 
@@ -64,7 +67,7 @@ class Mix:
         return practise(self.tasks, options=replace(self.options), accounts=self.accounts, seed=self.seed, **more)
 
     def ideal_s(self) -> float:
-        burst = BURST_S if self.options.no_headers else self.options.burst
+        burst = BURST_S if self.told == "config" else self.options.burst
         options = replace(self.options, burst=min(burst, self.options.burst))
         return ideal([work(task, options) for task in self.tasks], {"main": options}).makespan
 
@@ -84,7 +87,7 @@ def mix(
     rng = random.Random(seed)
     house = _or(house, rng.choice(list(WIRE)))
     told = _or(told, rng.choice(("config", "headers", "both")))
-    able = IN_HEADERS[house] if told == "headers" else tuple(OUR_NAMES)
+    able = tuple(OUR_NAMES) if told in ("config", "both") else IN_HEADERS[house] if told == "headers" else FINDABLE
     having = tuple(kinds.split(",")) if kinds else tuple(rng.sample(able, rng.randint(1, len(able))))
     count = _or(tasks, rng.randint(30, 150))
     options = Options(
@@ -93,7 +96,7 @@ def mix(
         burst=_or(burst, between(rng, 0.3, 60.0)),
         output_tokens=rng.randint(20, 200),
         output_spread=rng.choice((0.0, 0.7)),
-        no_headers=told == "config",
+        no_headers=told in ("config", "nothing"),
         seed=seed,
     )
     sizes = [min(3000, max(20, round(rng.lognormvariate(math.log(200), 0.7)))) for _ in range(count)]

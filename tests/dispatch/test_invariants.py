@@ -23,7 +23,7 @@ from laneway.providers.model import Account, Limits
 from laneway.simulator.options import Options
 from laneway.task import Outcome, State, Urgency
 from tests.conftest import MANY
-from tests.dispatch.mixes import between
+from tests.dispatch.mixes import between, mix
 from tests.dispatch.practice import Call, Practice, account, practise, prompt
 from tests.dispatch.troubles import Trouble, trouble
 
@@ -106,6 +106,17 @@ class TestWhoGoesFirst:
         for cell in {(lane, model) for lane, model, _ in order}:
             dues = [due for lane, model, due in order if (lane, model) == cell]
             assert dues == sorted(dues)
+
+
+class TestLimits:
+    @tried(8)
+    @given(seeds)
+    def test_limits_that_nobody_told_are_found_without_a_storm(self, seed: int) -> None:
+        one = mix(seed, told="nothing")
+        world = one.play()
+        assert set(world.states.values()) == {State.SUCCEEDED}
+        assert world.books()["rate_limited"] <= 15 + 0.05 * len(one.tasks)
+        assert world.seconds <= 2.0 * one.ideal_s() + 30.0
 
 
 def contest(seed: int) -> Practice:

@@ -272,7 +272,7 @@ class Finder:
 
     def _ripen(self, now: float) -> None:
         """Calls that would have been refused by now were let in."""
-        while self._young and now - self._young[0].at >= self._patience - 1e-9:
+        while self._young and self._young[0].at + self._patience <= now:  # the very sum that `free_at` tells
             self._let_in(self._young.popleft(), now)
         if not self._probing:
             self._settled(self.pace.look(now), now)

@@ -48,3 +48,20 @@ def test_a_known_concurrency_is_not_paced_before_the_first_refusal() -> None:
     for number in range(50):
         assert finder.free_at(0.0)[0] == 0.0
         finder.started(number, 0.0)
+
+
+def test_a_probe_counts_as_let_in_at_the_time_that_was_told() -> None:
+    """Seconds since 1970 have steps of 0.2 µs: one that is a step short of its time let the next call go, unpaced."""
+    began = 1_700_000_000.3
+    finder = Finder(began)
+    finder.started(1, began)
+    finder.started(2, began + 0.1)
+    finder.refused(2, 0.002, began + 0.102)
+    again, _ = finder.free_at(began + 0.102)
+    assert again is not None
+    finder.started(3, again)
+    ripe, _ = finder.free_at(again)
+    assert ripe is not None
+    paced, _ = finder.free_at(ripe)
+    assert paced is not None
+    assert paced > ripe
