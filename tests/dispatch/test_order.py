@@ -12,14 +12,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.ideal import Work, ideal, waits
 from laneway.dispatch.desk import Admission, Blocked, Desk
 from laneway.dispatch.desks import places
 from laneway.dispatch.limits import Size
 from laneway.dispatch.order import Order, Place, Plan
 from laneway.dispatch.turns import BELOW
 from laneway.providers.model import Account, Limits
+from laneway.simulator.options import Options
 from laneway.store.interface import Head
 from laneway.task import Urgency, Wire
+from tests.dispatch.practice import account, practise, prompt
 from tests.dispatch.world import World, in_world, task
 from tests.virtual import EPOCH
 
@@ -331,3 +334,27 @@ class TestInAWorld:
         poor = [task(f"a{i}") for i in range(20)]
         limits = Limits(concurrency=1)
         in_world(poor, look, limits=limits, before=another, meanwhile=wait, max_cost=0.001, whole_store=True)
+
+    @pytest.mark.parametrize(
+        ("limits", "simulated"),
+        [
+            (Limits(concurrency=20), {"concurrency": 20}),
+            (Limits(requests_per_minute=1800), {"rpm": 1800}),
+        ],
+        ids=["slots", "rate"],
+    )
+    def test_urgent_tasks_wait_no_longer_than_with_the_ideal_dispatcher(
+        self, limits: Limits, simulated: dict[str, float]
+    ) -> None:
+        rng, at, arrivals = random.Random(5), 5.0, []
+        for i in range(100):
+            at += rng.expovariate(5.0)
+            arrivals.append((at, prompt(f"u{i}", URGENT, due=at + 60)))
+        bulk = [prompt(f"b{i}", RELAXED, due=-3600 if i % 2 else 3600) for i in range(1200)]
+        options = Options(latency=0.5, spread=0.4, output_tokens=20, **simulated)  # type: ignore[arg-type]
+        world = practise(bulk, options=options, accounts=[account("main", limits=limits)], arrivals=arrivals)
+        work = [Work(("main",), arrival=at) for at, _ in arrivals] + [Work(("main",), rank=1)] * 1200
+        best = sorted(waits(work, ideal(work, {"main": options}))[:100])
+        assert world.waits(URGENT)[98] <= 1.1 * best[98] + 0.030
+        assert world.books()["rate_limited"] == 0
+        assert world.seconds <= 1.04 * ideal(work, {"main": options}).makespan
