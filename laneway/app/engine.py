@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from laneway.app.budgets import limits_of
 from laneway.app.python.inner_calls import InnerCalls
 from laneway.dispatch.calls import ModelCalls
 from laneway.dispatch.desks import Desks
@@ -66,6 +67,9 @@ async def engine(
         check = OutputCheck(find_function(lw.config.folder))
         priced = asyncio.Event()
         pricing = asyncio.create_task(_load_prices(catalog, priced))
+        if limits := limits_of(lw.config):
+            await pricing  # what nobody knows the price of could not be reserved
+            await lw.store.release_held(limits, lw.clock.now())
         patience = Patience(client, desks.latencies)
         model_calls = ModelCalls(patience, desks, check, partial(_record, lw.store), priced)
         executors: dict[Wire, Execute] = {wire: model_calls for wire in Wire if wire is not Wire.PYTHON}
@@ -82,6 +86,7 @@ async def engine(
             rng=rng,
             has_app=lambda: bool(lw.python.names),  # a notebook defines its tasks while its worker runs
             words=without_words if lw.config.hide_content else None,
+            limits=limits,
         )
         lw.python.inner = InnerCalls(lw.store, name, lw.clock, patience, desks, dispatcher, rng, priced)
         executors[Wire.PYTHON] = lw.python

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from laneway.app.budgets import Way, ways_of
 from laneway.intake.draft import Draft
 from laneway.task import NewTask, Route, Wire
 from laneway.triage.attachments import Reader
@@ -36,6 +37,7 @@ class Routing:
         self._catalog = catalog
         self._anew = anew
         self.models: set[str] = set()
+        self.ways: set[Way] = set()
 
     def route(self, draft: Draft, now: float) -> Routed:
         """The draft's route, and the draft as its model takes it: a PDF goes as text where the model takes none."""
@@ -49,7 +51,9 @@ class Routing:
                 route = route if able == route.fallbacks else dataclasses.replace(route, fallbacks=able)
         if "image" in draft.attachments:
             draft = dataclasses.replace(draft, input_tokens=self._seen_by(route.model, draft))
-        return Routed(draft, self._task(draft, route, now))
+        task = self._task(draft, route, now)
+        self.ways.update(ways_of(task))
+        return Routed(draft, task)
 
     def _seen_by(self, name: str, draft: Draft) -> int:
         """Tokens of the draft for this model: pictures are counted differently by each."""

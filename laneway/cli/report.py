@@ -153,7 +153,7 @@ def _table(table_type: type[Table], title: str, groups: tuple[GroupFigures, ...]
 
 def _stopped(summary: Summary) -> str:
     words = {
-        StopReason.BUDGET: "stopped: the budget is used up; the same command goes on with a new one",
+        StopReason.BUDGET: f"stopped: {summary.stop.message}",
         StopReason.ACCOUNT: f"stopped: {summary.stop.message}; when that is mended, the same command goes on",
         StopReason.UNREACHABLE: f"stopped: {summary.stop.message}; the same command goes on",
         StopReason.INTERRUPTED: "interrupted; the same command goes on",

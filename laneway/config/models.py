@@ -77,6 +77,7 @@ TimeLimit = Annotated[float, BeforeValidator(parse_duration), Field(gt=0)]
 UrgencyName = Annotated[Urgency, BeforeValidator(parse_urgency)]
 Rate = Annotated[float, BeforeValidator(_no_switch), Field(gt=0)]
 Price = Annotated[float, BeforeValidator(_no_switch), Field(ge=0)]  # USD per million tokens
+DayBudget = Annotated[float, BeforeValidator(_no_switch), Field(ge=0)]  # USD a day (UTC)
 Count = Annotated[int, BeforeValidator(_no_switch), Field(ge=1)]
 Address = Annotated[str, BeforeValidator(_address)]
 VariableName = Annotated[str, BeforeValidator(_variable_name)]
@@ -101,6 +102,7 @@ class AccountConfig(Section):
     tokens_per_minute: Rate | None = None
     requests_per_day: Rate | None = None
     concurrency: Count | None = None
+    budget_per_day: DayBudget | None = None  # when it is used up, the account is not called until the next day
     weight: Rate = 1.0  # its part of a model's calls, against the model's other accounts
     responses: bool | None = None  # whether it has /responses; default: by provider
 
@@ -134,6 +136,7 @@ class ModelConfig(Section):
 class LaneConfig(Section):
     concurrency: Count | None = None
     weight: Rate = 1.0
+    budget_per_day: DayBudget | None = None
 
 
 class CheckConfig(Section):
@@ -168,6 +171,7 @@ class TypeConfig(Section):
     fallbacks: list[str] | None = None
     urgency: str | None = None  # a name or an alias
     dedupe_for: Duration | None = None  # the same key within this time, in any run, is the earlier task
+    budget_per_day: DayBudget | None = None
 
 
 class UrgencyConfig(Section):
@@ -209,6 +213,7 @@ class Config(Section):
 
     app: str | None = None
     keep: TimeLimit | None = None  # how long content (prompts, answers) is kept after a task has ended
+    budget_per_day: DayBudget | None = None  # for everything together
     hide_content: bool = False  # show no prompts and answers in commands, errors and logs
     accounts: dict[str, AccountConfig] = Field(default_factory=dict)
     models: dict[str, ModelConfig] = Field(default_factory=dict)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from laneway.dispatch.budgets import Budgets
 from laneway.dispatch.desk import Admission
 from laneway.dispatch.desks import Desks
 from laneway.dispatch.order import Key, Plan
-from laneway.errors import NotFoundError
+from laneway.errors import BudgetError, NotFoundError
 from laneway.store.interface import Head
 from laneway.task import Claimed
 
 
 class _Caller:
     def __init__(self, task: Claimed, model: str, input_tokens: int, output_tokens: int) -> None:
+        self.task = task
         self.key: Key = (model, task.lane, task.urgency)
         self.size = (task.due_at, input_tokens, output_tokens)
         self.granted: asyncio.Future[Admission] = asyncio.get_running_loop().create_future()
@@ -28,6 +30,7 @@ class Callers:
         self._desks = desks
         self._arrived = arrived
         self._waiting: list[_Caller] = []
+        self._over: list[_Caller] = []  # those of them whose budget is used up
 
     def places(self) -> set[tuple[str, str]]:
         """The (model, lane) pairs that are waited for."""
@@ -48,28 +51,49 @@ class Callers:
             if caller in self._waiting:
                 self._waiting.remove(caller)
 
-    def heads(self) -> list[Head]:
+    def heads(self, budgets: Budgets) -> list[Head]:
         """Who waits, as the order sees it. Who waits for a model that is not known is told so. The models of
-        ``places()`` are prepared."""
+        ``places()`` are prepared. Whose budget is used up waits on, in nobody's way."""
         self._waiting = [caller for caller in self._waiting if not caller.granted.done()]  # not who was broken off
         for caller in [caller for caller in self._waiting if self._desks.model(caller.key[0]) is None]:
             caller.granted.set_exception(NotFoundError(f"there is no model {caller.key[0]!r}"))
             self._waiting.remove(caller)
+        if budgets.limits:
+            self._look_at(budgets)
         self._waiting.sort(key=lambda caller: caller.size[0])
         sizes: dict[Key, list[tuple[float, int, int]]] = {}
-        for caller in self._waiting:
+        for caller in self._going():
             sizes.setdefault(caller.key, []).append(caller.size)
         return [Head(0, 0, *key, len(found), tuple(found)) for key, found in sizes.items()]
+
+    def _look_at(self, budgets: Budgets) -> None:
+        """Who has to wait for a budget does; who could never be counted is told so."""
+        self._over = []
+        for caller in list(self._waiting):
+            model, lane, type_ = self._desks.model(caller.key[0]), caller.task.lane, caller.task.spec.type
+            assert model is not None, "others are gone"
+            if budgets.unkept(model, lane, type_):
+                why = f"there is no price for model {model.name}, which a budget_per_day of its task needs"
+                hint = f"set input_price and output_price under [models.{model.name}]"
+                caller.granted.set_exception(BudgetError(why, hint=hint))
+                self._waiting.remove(caller)
+            elif budgets.of_place(model, lane, type_):
+                self._over.append(caller)
+
+    def _going(self) -> list[_Caller]:
+        return [caller for caller in self._waiting if caller not in self._over] if self._over else self._waiting
 
     def take(self, plan: Plan, *, stopping: bool) -> None:
         """Let those go that the plan of these ``heads`` admits. ``stopping``: who might never go on is broken off, its
         task goes back to the queue."""
         for key, admissions in plan.calls.items():
-            going = [caller for caller in self._waiting if caller.key == key]
+            going = [caller for caller in self._going() if caller.key == key]
             for caller, admission in zip(going, admissions, strict=False):
                 caller.granted.set_result(admission)
                 self._waiting.remove(caller)
         for key, blocked in plan.calls_blocked.items():
-            if stopping and (blocked.held or blocked.by == "paused"):
+            if stopping and (blocked.held or blocked.budget or blocked.by == "paused"):
                 for caller in [caller for caller in self._waiting if caller.key == key]:
                     caller.granted.cancel()
+        for caller in self._over if stopping else ():
+            caller.granted.cancel()

@@ -12,6 +12,7 @@ from laneway.dispatch.choice import Health
 from laneway.dispatch.finding.finder import Finder
 from laneway.dispatch.limits import Limiter, Size
 from laneway.providers.model import Account, Reply
+from laneway.store.budgets import Budget
 from laneway.task import FailureClass
 
 
@@ -22,6 +23,7 @@ class Blocked:
     until: float | None
     by: str
     held: bool = False  # somebody paused it by hand, and decides when it goes on
+    budget: Budget | None = None  # for the day it is used up
 
 
 @dataclass(slots=True)

@@ -47,6 +47,7 @@ class Desks:
         self._lane_demand: dict[str, int] = {}
         self._unknown: dict[str, str] = {}
         self.held: Callable[[str], bool] = lambda account: False  # somebody paused the account by hand
+        self.over: Callable[[str, Model], Blocked | None] = lambda account, model: None  # its budget is used up
         self._ready: set[str] = set()  # models whose accounts' desks are open
         self._places: dict[str, Place] = {}
         self._awaited: dict[str, Blocked] = {}  # by account: what somebody waits for who goes before all asked later
@@ -135,18 +136,21 @@ class Desks:
         desks = [self._desks[account.name] for account in model.accounts]
         order = self._choice.order(model_name, desks, now)
         for at, (desk, _) in enumerate(order):
-            paused = self.held(desk.name)
-            answer = held_by(PauseKind.ACCOUNT, desk.name) if paused else self._after_others(desk, size, now)
+            answer = self._barred(desk.name, model) or self._after_others(desk, size, now)
             if isinstance(answer, Admission):
                 self._choice.started(model_name, order, at)
                 return answer
             if blocked is None or _soonness(answer) < _soonness(blocked):
                 blocked, account = answer, desk.name
         assert blocked is not None
-        if blocked.by == "paused" or blocked.held:
+        if blocked.by == "paused" or self._barred(account, model):
             return blocked
         self._awaited.setdefault(account, blocked)
         return Blocked(blocked.until, f"{account}: {blocked.by}")
+
+    def _barred(self, account: str, model: Model) -> Blocked | None:
+        """Whether somebody paused the account, or its budget is used up."""
+        return held_by(PauseKind.ACCOUNT, account) if self.held(account) else self.over(account, model)
 
     def _after_others(self, desk: Desk, size: Size, now: float) -> Admission | Blocked:
         awaited = self._awaited.get(desk.name)
@@ -195,5 +199,5 @@ def places(accounts: Mapping[str, Sequence[str]]) -> dict[str, Place]:
 
 def _soonness(blocked: Blocked) -> tuple[int, float]:
     """What will let a call go soonest comes first; then a person's decision, last a failure that needs mending."""
-    kind = 2 if blocked.by == "paused" else 1 if blocked.held else 0
+    kind = 2 if blocked.by == "paused" else 1 if blocked.held or blocked.budget else 0
     return kind, blocked.until or 1e18

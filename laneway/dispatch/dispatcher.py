@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
 from laneway.clock import Clock
+from laneway.dispatch.budgets import Budgets
 from laneway.dispatch.calibration import Calibration
 from laneway.dispatch.callers import Callers
 from laneway.dispatch.desk import Admission, Blocked
@@ -25,6 +26,7 @@ from laneway.dispatch.time_limit import within_limit
 from laneway.dispatch.watch import Watch, binding
 from laneway.errors import StoreError
 from laneway.providers.model import Reply
+from laneway.store.budgets import NO_LIMITS, Limits
 from laneway.store.interface import Head, Pick, Store
 from laneway.task import Claimed, Failure, Settlement, Wire
 
@@ -58,13 +60,16 @@ class Dispatcher:
         rng: random.Random | None = None,
         words: Callable[[Failure], Failure] | None = None,
         has_app: Callable[[], bool] = lambda: True,
+        limits: Limits = NO_LIMITS,
     ) -> None:
         """``words``: what is kept and shown of a failure; the model that is asked again hears all of it. ``has_app``:
-        whether there are functions here by now; without any, Python tasks are left to other workers."""
+        whether there are functions here by now; without any, Python tasks are left to other workers. ``limits``: the
+        budgets a day."""
         self.store = store
         self.worker = worker
         self.clock = clock
         self.desks = desks
+        self.limits = limits
         self.watch = Watch()
         self._executors = executors
         self._scope = scope or Scope()
@@ -82,11 +87,13 @@ class Dispatcher:
         self._pauses = Pauses()
         desks.held = self._pauses.account
         self._pauses_at = 0.0  # when to look at them next
+        self._budgets = Budgets(limits)
+        desks.over = self._budgets.of_account
         self._settler = Settler(store, worker, clock, self._settled)
         self._flights = Flights()
         self._wake = asyncio.Event()
         self._callers = Callers(desks, self._wake.set)
-        self._ending = Ending(store, desks, self._scope)
+        self._ending = Ending(store, desks, self._scope, self._budgets)
         self._stop: Stop | None = None
 
     # what others may do -------------------------------------------------------------------------------------------
@@ -145,6 +152,7 @@ class Dispatcher:
     async def _round(self) -> float | None:
         """One look at the queue. Returns when to look again at the latest (None: when something happens)."""
         await self._obey_pauses()
+        await self._obey_budgets()
         self.desks.new_round()
         now = self.clock.now()
         free = self._max_in_flight - len(self._flights) if self._stop is None else 0
@@ -176,15 +184,18 @@ class Dispatcher:
 
     def _plan(self, heads: list[Head], free: int, now: float) -> Plan:
         """Ask the accounts, for tasks and for the calls that running ones want to make; these are let go here."""
-        held = {
-            head.cell_id: blocked for head in heads if (blocked := self._pauses.of(head) or self._is_dry(head, now))
-        }
+        held = {head.cell_id: blocked for head in heads if (blocked := self._barred(head, now))}
         going = [head for head in heads if head.cell_id not in held]
-        slots, calls, size = min(free, MOST_STARTS), self._callers.heads(), self._calibration.size
+        slots, calls, size = min(free, MOST_STARTS), self._callers.heads(self._budgets), self._calibration.size
         plan = self._order.plan(going, slots, self._lane_slots, self._admit, size, now, calls, PEEK_CELLS)
         plan.blocked.update(held)
         self._callers.take(plan, stopping=self._stop is not None)
         return plan
+
+    def _barred(self, head: Head, now: float) -> Blocked | None:
+        """Whether somebody paused its lane or run, its budget for the day is used up, or it is dry."""
+        over = self._budgets.of_place(self.desks.model(head.model), head.lane)
+        return self._pauses.of(head) or over or self._is_dry(head, now)
 
     def _is_dry(self, head: Head, now: float) -> Blocked | None:
         """Whether this very head gave nothing when it was claimed from, a moment ago: its run's budget is used up. It
@@ -212,6 +223,12 @@ class Dispatcher:
         for account in resumed:
             self.desks.forgive(account)
 
+    async def _obey_budgets(self) -> None:
+        if self._budgets.limits:
+            now = self.clock.now()
+            for sentence in self._budgets.update(await self.store.spending(now), now):
+                log.warning(sentence)
+
     async def _claim(self, plan: Plan, heads: list[Head], now: float) -> int:
         waiting: dict[tuple[int, str], list[Admission]] = defaultdict(list)
         counts: Counter[tuple[int, str]] = Counter()
@@ -223,7 +240,7 @@ class Dispatcher:
                     waiting[place].append(admission)
         picks = [self._pick(cell_id, plan.models[cell_id], account, n) for (cell_id, account), n in counts.items()]
         try:
-            claimed = await self.store.claim(self.worker, picks, now)
+            claimed = await self.store.claim(self.worker, picks, now, self._budgets.limits)
         except BaseException:
             self._release(waiting)
             raise

@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from laneway.dispatch.budgets import Budgets
 from laneway.dispatch.desk import Blocked
 from laneway.dispatch.desks import Desks
 from laneway.dispatch.order import Plan
 from laneway.dispatch.pauses import how_to_resume
+from laneway.store.budgets import Budget, BudgetKind, end_of_day
 from laneway.store.interface import Head, Store
 from laneway.task import State
 
@@ -36,6 +38,7 @@ class Stop:
 
     reason: StopReason
     message: str = ""
+    until: float | None = None  # when it could go on: the end of the day whose budget is used up
 
 
 @dataclass(slots=True)
@@ -49,32 +52,51 @@ class Scope:
 class Ending:
     """Asked when nothing runs and nothing could be started."""
 
-    def __init__(self, store: Store, desks: Desks, scope: Scope) -> None:
+    def __init__(self, store: Store, desks: Desks, scope: Scope, budgets: Budgets) -> None:
         self._store = store
         self._desks = desks
         self._scope = scope
+        self._budgets = budgets
         self._said = ""  # which pause was reported last
+        self._short: Counter[State] | None = None  # what was left when a claim came back empty
 
     async def consider(self, heads: Sequence[Head], plan: Plan, now: float) -> Stop | None:
         """Is the work done, or can it not go on? A worker without a run of its own never ends."""
-        if plan.picks and self._scope.budget:
-            return Stop(StopReason.BUDGET, "the budget is used up")
         if self._scope.run_id is None:
             return None
         left = await self._left(self._scope.run_id)
         if not left:
             return Stop(StopReason.DONE)
+        if plan.picks:
+            return self._after_empty_claim(left)
         blocked = list(plan.blocked.values())
-        if not blocked or plan.picks:
+        over = {one.budget for one in blocked if one.budget}
+        if self._budgets.limits and left[State.WAITING]:
+            for type_, n in (await self._store.held_by_budget(self._scope.run_id)).items():
+                left[State.WAITING] -= n
+                over.add(Budget(BudgetKind.TYPE, type_))
+        if not blocked and not over:
             return None
-        if not left[State.WAITING] and all(one.held or one.by == "paused" for one in blocked):
-            if not all(one.held for one in blocked):
+        if not left[State.WAITING] and all(one.held or one.budget or one.by == "paused" for one in blocked):
+            if any(one.by == "paused" for one in blocked):
                 return Stop(StopReason.ACCOUNT, self._desks.pauses())
+            if over:
+                return Stop(StopReason.BUDGET, self._budgets.why_stopped(over), until=end_of_day(now))
             self._say_paused(blocked)  # a person's decision: the run waits for the next one
             return None
-        models = (head.model for head in heads if not plan.blocked[head.cell_id].held)
+        models = (head.model for head in heads if not (one := plan.blocked[head.cell_id]).held and not one.budget)
         away = self._desks.unreachable(models, now, NEVER_ANSWERED_PATIENCE_S, OUTAGE_PATIENCE_S)
         return Stop(StopReason.UNREACHABLE, away) if away else None
+
+    def _after_empty_claim(self, left: Counter[State]) -> Stop | None:
+        """Of what was admitted nothing could be claimed. With budgets a day it is first seen whether it was one of
+        these: then the next round finds the work blocked, or some of it waiting."""
+        if not self._scope.budget:
+            return None
+        before, self._short = self._short, left
+        if self._budgets.limits and before != left:
+            return None
+        return Stop(StopReason.BUDGET, "the budget is used up; the same command goes on with a new one")
 
     def _say_paused(self, blocked: list[Blocked]) -> None:
         if (said := how_to_resume(blocked)) != self._said:

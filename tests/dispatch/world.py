@@ -21,6 +21,7 @@ from laneway.errors import ConfigError
 from laneway.providers.answers.complaints import Complaint
 from laneway.providers.answers.validate import OutputCheck
 from laneway.providers.model import Account, Limits, Model, Reply
+from laneway.store.budgets import NO_LIMITS, Budget
 from laneway.store.interface import Run
 from laneway.store.sqlite import SQLiteStore
 from laneway.task import Claimed, Failure, FailureClass, NewTask, Route, Spec, Urgency, Usage, Wire
@@ -155,6 +156,7 @@ async def staged(
     max_cost: float | None = None,
     max_in_flight: int = 2000,
     whole_store: bool = False,
+    budgets: Mapping[Budget, float] = NO_LIMITS,
     watched: Callable[[Execute], Execute] = lambda calls: calls,
 ) -> AsyncIterator[Stage]:
     """A store with the tasks in it, and a dispatcher that has not begun yet."""
@@ -177,6 +179,7 @@ async def staged(
             weights=weights,
             max_in_flight=max_in_flight,
             rng=random.Random(3),
+            limits=budgets,
         )
         await store.join("w", 1e9, clock.now())
         yield Stage(clock, store, run, desks, dispatcher)
@@ -196,6 +199,7 @@ def in_world(
     before: Callable[[World], Awaitable[None]] | None = None,
     meanwhile: Callable[[World], object] | None = None,
     whole_store: bool = False,
+    budgets: Mapping[Budget, float] = NO_LIMITS,
     **provider: object,
 ) -> None:
     """Run the tasks to their end in simulated time, then look at what happened."""
@@ -214,6 +218,7 @@ def in_world(
             max_cost=max_cost,
             max_in_flight=max_in_flight,
             whole_store=whole_store,
+            budgets=budgets,
         ) as stage:
             world = World(**vars(stage), provider=side)
             if before:

@@ -99,6 +99,8 @@ class InnerCalls:
             assert model is not None, "a call is admitted for a model that is known"
             number_of_call = number * 1000 + asked
             reply = await self._one(task, number_of_call, model, spec, body, sizes, tries, admission, complaint, wanted)
+            if reply is None:
+                continue  # a budget of the day was used up in between: that is waited for as well
             asked += 1
             failure = reply.failure
             if failure is None:
@@ -132,7 +134,8 @@ class InnerCalls:
         admission: Admission,
         complaint: Complaint | None,
         wanted: Wanted,
-    ) -> Reply:
+    ) -> Reply | None:
+        """None: not made, since a budget of the day is used up."""
         account = admission.desk.account
         started = self._clock.now()
         size = admission.size
@@ -155,11 +158,14 @@ class InnerCalls:
             cost=None,
             error=None,
         )
+        began = False
         try:
-            await self._store.record_call(self._worker, opened, task.run_id)
-        except BaseException:
-            admission.desk.release(admission)
-            raise
+            began = await self._store.record_call(self._worker, opened, task.run_id, self._dispatcher.limits)
+        finally:
+            if not began:
+                admission.desk.release(admission)
+        if not began:
+            return None
         try:
             reply = await self._patience.call(
                 account, model, spec, body, cap=model.timeout, tokens=sizes, tried=tried, complaint=complaint

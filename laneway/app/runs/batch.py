@@ -104,7 +104,7 @@ class Batch:
             stop, bound = await self._work(run, writer, catalog)
             self.progress.phase = "writing"
             await writer.finish()
-        if stop.reason is StopReason.BUDGET:
+        if stop.reason is StopReason.BUDGET and stop.until is None:
             await lw.store.end_budget(run.id)
         return await self._summary(run, out, intake, stop, bound, started)
 
@@ -146,6 +146,7 @@ class Batch:
         intake.finish(options.on_bad_input)
         if options.max_cost is not None:
             intake.check_prices()
+        intake.check_day_budgets()
         return intake
 
     # working ------------------------------------------------------------------------------------------------------

@@ -127,6 +127,7 @@ class Planner:
         intake.finish(options.on_bad_input)
         if options.max_cost is not None:
             intake.check_prices()
+        intake.check_day_budgets()
         catalog.load_prices()
         setting = await self._setting(intake.models, catalog, store)
         history = await self._history(demand, store)

@@ -109,6 +109,7 @@ class Summary:
             },
             "stopped_reason": None if self.stop.reason is StopReason.DONE else self.stop.reason.value,
             "stopped_message": self.stop.message or None,
+            "goes_on_at": self.stop.until,
             "paused": list(self.paused),
             "bad_input": self.bad_input,
             "bad_input_first": [{"at": bad.place, "reason": bad.reason} for bad in self.bad_first],

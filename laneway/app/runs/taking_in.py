@@ -8,6 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from laneway.app.budgets import check_prices
 from laneway.app.routing import Routed, Routing
 from laneway.app.runs.price_lines import price_lines
 from laneway.errors import BudgetError, ConflictError, InputError, NoModel
@@ -105,6 +106,10 @@ class TakingIn:
         if self.conflicts and self.conflicts == self.faults.count:
             return ConflictError(self.faults.report(), hint="give every task a key of its own")
         return InputError(self.faults.report(), hint="mend these lines, or go on without them: --on-bad-input skip")
+
+    def check_day_budgets(self) -> None:
+        """Raises BudgetError when a budget a day cannot be kept: a model that may be called has no price."""
+        check_prices(self._lw.config, self._catalog, self._routing.ways)
 
     def check_prices(self) -> None:
         """Raises BudgetError when a model that may be called has no price; its hint is what to write into the

@@ -1,0 +1,104 @@
+"""Budgets a day, as a worker sees them: what may not start today any more, and what is said about it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+
+from laneway.dispatch.desk import Blocked
+from laneway.providers.model import Model
+from laneway.store.budgets import NO_LIMITS, PROJECT, Budget, BudgetKind, Limits, Spending, end_of_day
+
+NOTHING = Spending()
+
+
+class Budgets:
+    """With the books of today as they were last read. The claim itself is what keeps a budget, across workers; this
+    spares it asking for what cannot be had."""
+
+    def __init__(self, limits: Limits = NO_LIMITS) -> None:
+        self.limits = limits
+        self._books: Mapping[Budget, Spending] = {}
+        self._now = 0.0
+        self._over: set[Budget] = set()
+
+    def update(self, books: Mapping[Budget, Spending], now: float) -> list[str]:
+        """Take in what the store says. Returns news in sentences, one for each budget that is newly used up or whose
+        day has come."""
+        self._books, self._now = books, now
+        over = {budget for budget, limit in self.limits.items() if books.get(budget, NOTHING).over(limit)}
+        news = [f"{self.used_up(budget)}; its work goes on at {clock(end_of_day(now))}" for budget in over - self._over]
+        news += [f"the budget of {budget} has something left again" for budget in self._over - over]
+        self._over = over
+        return news
+
+    def of_place(self, model: Model | None, lane: str, type_: str = "") -> Blocked | None:
+        """Why nothing may start in this lane, on this model (None: a Python task), of this type where it is known."""
+        if not self.limits:
+            return None
+        for budget in (PROJECT, Budget(BudgetKind.LANE, lane), Budget(BudgetKind.TYPE, type_)):
+            if budget in self.limits:
+                if model is not None and not is_priced(model):
+                    return unpriced(model)
+                if blocked := self._blocked(budget):
+                    return blocked
+        return None
+
+    def unkept(self, model: Model, lane: str, type_: str) -> bool:
+        """Whether a budget is on this call, and no price is known by which to keep it."""
+        on = {PROJECT, Budget(BudgetKind.LANE, lane), Budget(BudgetKind.TYPE, type_)}
+        on.update(Budget(BudgetKind.ACCOUNT, account.name) for account in model.accounts)
+        return not is_priced(model) and not on.isdisjoint(self.limits)
+
+    def of_account(self, name: str, model: Model) -> Blocked | None:
+        budget = Budget(BudgetKind.ACCOUNT, name)
+        if budget not in self.limits:
+            return None
+        return self._blocked(budget) if is_priced(model) else unpriced(model)
+
+    def _blocked(self, budget: Budget) -> Blocked | None:
+        found = self._books.get(budget, NOTHING)
+        if not found.full(self.limits[budget]):
+            return None
+        by = f"budget of {budget}"
+        if found.over(self.limits[budget]):
+            return Blocked(end_of_day(self._now), by, budget=budget)
+        return Blocked(None, by)  # calls in flight have reserved the rest: one of them may turn out cheaper
+
+    def used_up(self, budget: Budget) -> str:
+        """``the budget of lane legal is used up: $5.02 of $5.00 spent today``."""
+        spent = self._books.get(budget, NOTHING).spent
+        return f"the budget of {budget} is used up: {usd(spent)} of {usd(self.limits[budget])} spent today"
+
+    def why_stopped(self, budgets: Iterable[Budget]) -> str:
+        """Which budgets hold everything that is left, when it goes on, and the ways on."""
+        found = sorted(set(budgets))
+        where = " and ".join(setting(budget) for budget in found)
+        return (
+            f"{'; '.join(map(self.used_up, found))}; the same command goes on after {clock(end_of_day(self._now))},"
+            f" or now with a higher {where}"
+        )
+
+
+def is_priced(model: Model) -> bool:
+    return model.input_price is not None and model.output_price is not None
+
+
+def unpriced(model: Model) -> Blocked:
+    return Blocked(None, f"price of model {model.name}")
+
+
+def setting(budget: Budget) -> str:
+    """Where it stands in the config."""
+    return "budget_per_day" + (f" under [{budget.kind}s.{budget.name}]" if budget.name else "")
+
+
+def clock(midnight: float) -> str:
+    """``00:00 UTC``, with the time here where that is another."""
+    here = time.strftime("%H:%M", time.localtime(midnight))
+    return "00:00 UTC" if here == "00:00" else f"00:00 UTC ({here} here)"
+
+
+def usd(amount: float) -> str:
+    """With as many digits as matter."""
+    return f"${amount:,.2f}" if amount >= 1 or amount == 0 else f"${amount:.4f}" if amount >= 0.01 else f"${amount:.6f}"
