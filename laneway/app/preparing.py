@@ -31,7 +31,7 @@ class Preparing:
 
         now = self._clock.now()
         urgency = self._triage.urgency_of(options.urgency) if options.urgency else None
-        if isinstance(task, str) and task in self._config.types:
+        if isinstance(task, str) and task in self._config.prompt_types:
             record = dict(kwargs) if kwargs or not args else args[0]
             return self._prompt_task(task, record, urgency, options, now), self._prompt(task).asked.decode
         function = self._python.find(task if isinstance(task, str) else getattr(task, "name", repr(task)))
@@ -77,7 +77,7 @@ class Preparing:
         )
 
     def _dedupe_for(self, spec: Spec) -> float | None:
-        if spec.type in self._config.types:
+        if spec.type in self._config.prompt_types:
             return self._config.types[spec.type].dedupe_for
         return self._python.find(spec.type).dedupe_for if spec.wire is Wire.PYTHON else None
 
@@ -119,7 +119,7 @@ class Preparing:
         """What ``job.result()`` returns for a task that succeeded with this output."""
         if task.wire is Wire.PYTHON:
             return self._python.find(task.type).decode_result(output)
-        if task.type in self._config.types:
+        if task.type in self._config.prompt_types:
             return self._prompt(task.type).asked.decode(output, task.wire)
         from laneway.providers.chat import answer_text
 

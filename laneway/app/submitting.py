@@ -69,7 +69,7 @@ async def submit_one(
     lw: Laneway, name: str, args: Sequence[Any], named: Mapping[str, Any], options: Options
 ) -> Job[Any]:
     """One task of a prompt type or a Python function. Raises ConflictError, InputError, NotFoundError, UsageError."""
-    if name in lw.config.types:
+    if name in lw.config.prompt_types:
         if options.model is not None:
             lw.new_catalog(keys_needed=False).model(options.model)
         try:
@@ -186,7 +186,7 @@ def _at(task: NewTask, options: Options, now: float) -> NewTask:
 
 
 def is_python(lw: Laneway, name: str) -> bool:
-    return name not in lw.config.types
+    return name not in lw.config.prompt_types
 
 
 def shown(value: Any, wire: Wire) -> Any:

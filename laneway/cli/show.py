@@ -21,6 +21,7 @@ from laneway.cli.common import (
 
 if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
+    from laneway.app.standing import Standing
     from laneway.task import Attempt, Task
 
 TaskArgument = Annotated[str, typer.Argument(help="A task's id or key.", metavar="TASK")]
@@ -41,18 +42,22 @@ def explain(
 ) -> None:
     """Why a task went where it went, and what its calls came to."""
     lw = application(config, store, verbose)
-    found, attempts = run_async(_find(lw, task, run))
+    found, attempts, waits = run_async(_find(lw, task, run))
     content = "pruned" if found.pruned else "hidden" if lw.config.hide_content else "kept"
     if as_json:
-        print_json({**_task_json(found, attempts), "content": content})
+        print_json({**_task_json(found, attempts), "budgets": [one.as_json() for one in waits], "content": content})
     else:
-        sys.stdout.write(_task_text(found, attempts, content))
+        sys.stdout.write(_task_text(found, attempts, waits, content))
 
 
-async def _find(lw: Laneway, ref: str, run_id: int | None) -> tuple[Task, list[Attempt]]:
+async def _find(lw: Laneway, ref: str, run_id: int | None) -> tuple[Task, list[Attempt], list[Standing]]:
+    """The task, its calls, and the budgets that hold it back today."""
+    from laneway.app.standing import holding, standings
+
     try:
         task = await lw.store.find_task(ref, run_id)
-        return task, await lw.store.attempts(task.id)
+        budgets = await standings(lw.config, lw.store, lw.clock.now()) if not task.state.ended else []
+        return task, await lw.store.attempts(task.id), list(holding(lw.config, task, budgets))
     finally:
         await lw.close()
 
@@ -89,13 +94,14 @@ def _task_json(task: Task, attempts: list[Attempt]) -> dict[str, Any]:
     }
 
 
-def _task_text(task: Task, attempts: list[Attempt], content: str) -> str:
+def _task_text(task: Task, attempts: list[Attempt], waits: list[Standing], content: str) -> str:
     from laneway.triage.pipeline import explain as explain_route
 
     lines = [
         f"task {task.id}" + (f"  {printable(task.key)}" if task.key else ""),
         f"  type: {task.type}   state: {task.state.value}{_waits(task)}",
     ]
+    lines += [f"  held by the budget of {one.budget}: {one}" for one in waits]
     if task.twin_id is not None and task.state.ended:
         lines.append(f"  its result is that of task {task.twin_id}, which had the same key (dedupe_for)")
     lines += ["triage", *(f"  {line}" for line in explain_route(task.route))]

@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 RUNS = 10  # of the newest that are shown
 COLUMNS = (("ready",), ("running",), ("triaging", "waiting"), ("succeeded",), ("failed",), ("cancelled",))
 HEADS = ("ready", "running", "waiting", "done", "failed", "cancelled")
-WAITS = {"retry": "for another try", "scheduled": "for the time set", "shared": "for an earlier task of the same key"}
+WAITS = {
+    "retry": "for another try",
+    "scheduled": "for the time set",
+    "shared": "for an earlier task of the same key",
+    "budget": "for the budget of their type",
+}
 
 
 def register(app: typer.Typer) -> None:
@@ -42,8 +47,11 @@ def status(
 
 
 async def _status(lw: Laneway, run_id: int | None) -> dict[str, Any]:
+    from laneway.app.standing import standings
+
     store, now = lw.store, lw.clock.now()
     try:
+        budgets = await standings(lw.config, store, now)
         runs = [await store.get_run(run_id)] if run_id is not None else await store.runs(RUNS)
         tally = await store.tally(run_id)
         return {
@@ -54,6 +62,7 @@ async def _status(lw: Laneway, run_id: int | None) -> dict[str, Any]:
                 for pause in await store.pauses()
                 if pause.since is not None
             ],
+            "budgets": [{**one.as_json(), "said": f"budget of {one.budget}: {one}"} for one in budgets],
             "waiting": [
                 {"reason": one.reason.value, "tasks": one.tasks, "next_at": one.next_at}
                 for one in await store.waiting(run_id)
@@ -121,6 +130,7 @@ def status_text(data: Mapping[str, Any], now: float) -> str:
             cells = (sum(tasks.get(state, 0) for state in states) for states in COLUMNS[:-1])
             lines.append(f"{name:{max(4, width)}}" + "".join(f"{n:>10,}" for n in cells))
     lines += [_waiting_line(one, now) for one in data["waiting"]]
+    lines += [one["said"] for one in data["budgets"]]
     accounts = {**{one["name"]: {} for one in data["paused"] if one["kind"] == "account"}, **data["accounts"]}
     lines += [_account_line(name, state, f"account {name}" in held, now) for name, state in accounts.items()]
     lines += [

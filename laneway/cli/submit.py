@@ -80,12 +80,12 @@ def _application(name: str, app: str | None, config: list[Path] | None, store: s
     from laneway.cli.worker import load_app
 
     lw = application(config, store, verbose)
-    reference = app or (None if name in lw.config.types else lw.config.app)
+    reference = app or (None if name in lw.config.prompt_types else lw.config.app)
     if reference is None:
-        if name not in lw.config.types:
+        if name not in lw.config.prompt_types:
             raise UsageError(
                 f"there is no task type {name!r}",
-                hint=f"types: {', '.join(lw.config.types) or 'none'}; for a Python task give --app module:name",
+                hint=f"types: {', '.join(lw.config.prompt_types) or 'none'}; for a Python task give --app module:name",
             )
         return lw
     lw = load_app(reference, lw.config.folder)

@@ -227,6 +227,11 @@ class Config(Section):
     sources: tuple[Path, ...] = Field(default=(), exclude=True)
     origin: Mapping[str, str] = Field(default_factory=dict, exclude=True)
 
+    @property
+    def prompt_types(self) -> dict[str, TypeConfig]:
+        """Without those that only set a Python task's budget."""
+        return {name: kind for name, kind in self.types.items() if kind.model_fields_set != {"budget_per_day"}}
+
     def lane(self, name: str) -> LaneConfig:
         """The lane's settings; a lane that is only named has the defaults."""
         return self.lanes.get(name, LaneConfig())

@@ -46,11 +46,11 @@ class Records:
         options, config = self._options, self._config
         if options.prompt is not None:
             path = options.prompt if options.prompt.is_absolute() else Path.cwd() / options.prompt
-            settings = config.types.get(options.type or "", TypeConfig()).model_copy(update={"prompt": path})
+            settings = config.prompt_types.get(options.type or "", TypeConfig()).model_copy(update={"prompt": path})
             return PromptType(config, options.type or options.prompt.stem, settings, self._templates)
-        if options.type is not None and config.types:
+        if options.type is not None and config.prompt_types:
             return self._type(options.type)
-        if not config.types:
+        if not config.prompt_types:
             unknown = f"there is no task type {options.type!r}, and none at all" if options.type else ""
             raise NoPrompt(
                 unknown or f"{self._what} need a task type",
@@ -96,7 +96,7 @@ class Records:
             return self._type(self._type_of({}))
         except InputError:
             raise InputError(
-                f"which task type is it? There are {', '.join(self._config.types)}",
+                f"which task type is it? There are {', '.join(self._config.prompt_types)}",
                 hint="give one with --type NAME, or a prompt template with --prompt FILE",
             ) from None
 
@@ -104,9 +104,9 @@ class Records:
         named = record.get("type") or self._config.defaults.type
         if named:
             return str(named)
-        if len(self._config.types) == 1:
-            return next(iter(self._config.types))
-        names = ", ".join(self._config.types)
+        if len(self._config.prompt_types) == 1:
+            return next(iter(self._config.prompt_types))
+        names = ", ".join(self._config.prompt_types)
         raise InputError(f"no task type: give the record a `type` column, or the command --type ({names})")
 
     def _key(self, kind: PromptType, record: Mapping[str, Any], rendered: Rendered) -> str:

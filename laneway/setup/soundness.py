@@ -16,5 +16,5 @@ def check_meaning(config: Config) -> None:
     for name, account in config.accounts.items():
         preset_of(name, account, known)
     Triage(config, models=tuple(config.models) or None)
-    for name in config.types:
+    for name in config.prompt_types:
         PromptType(config, name)

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from laneway.app.runs.batch import BatchOptions, open_input
-from laneway.app.runs.plan_notes import notes_of
+from laneway.app.runs.plan_notes import notes_of, notes_of_budget
 from laneway.app.runs.taking_in import TakingIn
+from laneway.app.standing import standings
 from laneway.dispatch.dispatcher import MAX_IN_FLIGHT
 from laneway.errors import LanewayError
 from laneway.intake.results import check_out, run_identity
@@ -217,6 +218,8 @@ class Planner:
     async def _circumstances(self, found: Estimate, catalog: Catalog, store: Store | None) -> list[str]:
         """What would keep the run from starting or from ending, or spare it work."""
         said = [f"{why}; the run needs it" for why in catalog.without_key]
+        for one in await standings(self._lw.config, store, self._lw.clock.now()):
+            said += notes_of_budget(self._lw.config, one, found)
         if store is None:
             return said
         if self._sparable:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from laneway.app.standing import Standing, accounts_of, is_on
+from laneway.config.models import Config
+from laneway.dispatch.budgets import clock, usd
 from laneway.planning.capacity import has_limits
 from laneway.planning.estimate import AT_ONCE_S, FULL_MINUTE_S, Estimate, Setting
 from laneway.planning.expect import RETRIED, RETRIED_ANSWER, UNBOUNDED_ANSWER, Expectation
+from laneway.planning.ranges import total
 from laneway.providers.model import Account
+from laneway.store.budgets import BudgetKind
 
 
 def notes_of(found: Estimate, setting: Setting) -> Iterator[str]:
@@ -60,3 +65,19 @@ def _without_limits(found: Estimate, setting: Setting) -> Iterator[str]:
     for name, account in sorted(_accounts(found, setting).items()):
         if not has_limits(account.limits):
             yield f"no limits are known for account {name}: how many calls may run at once is found on the way"
+
+
+def notes_of_budget(config: Config, one: Standing, found: Estimate) -> Iterator[str]:
+    """When it does not reach for all of this today. What goes to a model with several accounts may go to another."""
+    costs = [
+        each.cost
+        for each in found.ways
+        if each.cost is not None and is_on(config, one.budget, each.way.lane, each.way.type, each.way.model)
+        if one.budget.kind is not BudgetKind.ACCOUNT or len(accounts_of(config, each.way.model)) == 1
+    ]
+    cost, left = total(costs), max(0.0, one.limit - one.spending.spent - one.spending.reserved)
+    if costs and cost.high > left:
+        yield (
+            f"the budget of {one.budget} has {usd(left)} of {usd(one.limit)} left today, and this takes"
+            f" {usd(cost.low)} to {usd(cost.high)}: a run stops there and goes on after {clock(one.until)}"
+        )

@@ -11,11 +11,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from laneway.app.budgets import Way, check_prices
 from laneway.app.settings import open_store, sqlite_path, store_url
+from laneway.app.standing import standings
 from laneway.config.load import load
 from laneway.config.models import Config
 from laneway.config.trusted import TrustBook, trust_file
-from laneway.errors import AuthError, LanewayError
+from laneway.dispatch.budgets import setting
+from laneway.errors import AuthError, BudgetError, LanewayError
 from laneway.logs import Redactor
 from laneway.providers.catalog import Catalog
 from laneway.providers.model import Account
@@ -30,7 +33,8 @@ from laneway.store.interface import Store
 from laneway.version import VERSION
 
 ORDER = (
-    "program", "config", "keys", "account", "model", "limits", "clock", "disk", "store", "workers", "privacy", "extras"
+    "program", "config", "keys", "account", "model", "limits", "budget", "clock", "disk", "store", "workers", "privacy",
+    "extras",
 )  # fmt: skip
 LARGEST_CHECKED = 4_000_000_000  # bytes of a store that is checked row by row
 EXTRAS = {"pdf": "pypdf", "xlsx": "python_calamine", "serve": "fastapi"}
@@ -72,6 +76,7 @@ async def examine(question: Question) -> list[Finding]:
         await _endpoints(question, catalog, uses, learnt, found)
         if store is not None:
             await _workers(store, found)
+        await _budgets(config, catalog, store, found)
     finally:
         if store is not None:
             await store.close()
@@ -277,6 +282,22 @@ async def _endpoints(
         if answer.heard.status or told:
             found += examine_limits(use.account, told, source)
     found += examine_clock(answers)
+
+
+async def _budgets(config: Config, catalog: Catalog, store: Store | None, found: list[Finding]) -> None:
+    """How each stands today, and models that no budget can be kept with."""
+    for one in await standings(config, store, time.time()):
+        raise_it = f"it goes on by itself then; or raise {setting(one.budget)}"
+        found.append(
+            warning(f"budget {one.budget}", str(one), raise_it) if one.over else ok(f"budget {one.budget}", str(one))
+        )
+    for name in config.models:
+        try:
+            check_prices(config, catalog, [Way(name, "", "")])
+        except BudgetError as error:
+            found.append(warning("budget", f"model {name}: {error.message}", error.hint))
+        except LanewayError:
+            continue  # an account that cannot be used is a finding of its own
 
 
 async def _workers(store: Store, found: list[Finding]) -> None:
