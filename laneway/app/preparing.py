@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from laneway.app.due import due_at
 from laneway.app.options import Options
 from laneway.app.python.tasks import PythonTasks
 from laneway.errors import ConfigError
@@ -51,7 +52,8 @@ class Preparing:
         spec = self._specs.get(function.name)
         if spec is None:
             attempts = function.max_attempts or 1
-            limit = function.time_limit or self._config.retry.time_limit
+            own = self._config.types.get(function.name)
+            limit = function.time_limit or (own and own.time_limit) or self._config.retry.time_limit
             spec = Spec(function.name, Wire.PYTHON, attempts, timeout=function.timeout, time_limit=limit)
             self._specs[function.name] = spec
         new = self._routed(patient, spec, function.encode(args, kwargs), options, now)
@@ -60,12 +62,13 @@ class Preparing:
     def _routed(self, patient: Any, spec: Spec, body: bytes, options: Options, now: float) -> NewTask:
         route = self._triage.assess(patient)
         wake_at = options.wake_at(now)
-        due_at = (wake_at or now) + self._config.target_wait(route.urgency)
+        target_wait = self._config.target_wait(route.urgency)
+        size = patient.input_tokens, patient.output_tokens
         return NewTask(
             body=body,
             spec=spec,
             route=route,
-            due_at=due_at if options.deadline is None else min(due_at, options.deadline),
+            due_at=due_at(wake_at or now, target_wait, options.deadline, *size),
             key=options.key,
             input_tokens=patient.input_tokens,
             output_tokens=patient.output_tokens,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from laneway.app.budgets import Way, ways_of
+from laneway.app.due import due_at
 from laneway.intake.draft import Draft
 from laneway.task import NewTask, Route, Wire
 from laneway.triage.attachments import Reader
@@ -85,12 +86,12 @@ class Routing:
         return route
 
     def _task(self, draft: Draft, route: Route, now: float) -> NewTask:
-        due_at = now + self._lw.config.target_wait(route.urgency)
+        target_wait = self._lw.config.target_wait(route.urgency)
         return NewTask(
             body=draft.body,
             spec=draft.spec,
             route=route,
-            due_at=due_at if draft.deadline is None else min(due_at, draft.deadline),
+            due_at=due_at(now, target_wait, draft.deadline, draft.input_tokens, draft.output_tokens),
             key=draft.key,
             input_tokens=draft.input_tokens,
             output_tokens=draft.output_tokens,

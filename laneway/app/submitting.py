@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from laneway.app.due import expected_run_s
 from laneway.app.jobs import API_RUN, Job
 from laneway.app.options import Options
 from laneway.app.runs.taking_in import CHUNK, OnBadInput, TakingIn
@@ -175,12 +176,14 @@ def _at(task: NewTask, options: Options, now: float) -> NewTask:
     """A record's task with the command's time, deadline and tags."""
     wake_at = options.wake_at(now)
     deadline = task.deadline if options.deadline is None else options.deadline
-    due_at = task.due_at if wake_at is None else task.due_at + (wake_at - now)
+    due = task.due_at if wake_at is None else task.due_at + (wake_at - now)
+    if deadline is not None:
+        due = min(due, deadline - expected_run_s(task.input_tokens, task.output_tokens))
     return dataclasses.replace(
         task,
         wake_at=wake_at,
         deadline=deadline,
-        due_at=due_at if deadline is None else min(due_at, deadline),
+        due_at=due,
         tags=tuple(dict.fromkeys((*task.tags, *options.tags))),
     )
 

@@ -41,7 +41,7 @@ class Usual:
     @property
     def limit(self) -> float:
         """How long to wait for an answer. Where answers differ widely, the slow ones lie as far again from 99 % as
-        these from the median: for a log-normal spread that is one answer in a million broken off. With few answers
+        these from the median: for a log-normal spread that is one answer in 600,000 broken off. With few answers
         seen, ``slow`` may be too low: up to twice that."""
         factor = max(FACTOR, self.slow / self.median) * (1 + ENOUGH / self.answers)
         return max(FLOOR_S, self.slow * factor)

@@ -14,7 +14,7 @@ from laneway.config.places import Place, dotted, line_numbers
 from laneway.logs import HIDDEN, Redactor
 
 WIDTH = 44  # where an origin begins
-_DURATIONS = ("timeout", "target_wait", "keep", "dedupe_for")
+_DURATIONS = ("timeout", "time_limit", "target_wait", "keep", "dedupe_for")
 _PLAIN_HEADERS = (
     *("accept", "content-type", "user-agent", "http-referer", "x-title", "anthropic-version", "anthropic-beta"),
     *("openai-organization", "openai-project", "openai-beta"),

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 CHUNK = 500  # tasks in one submission to the store …
 CHUNK_BYTES = 32_000_000  # … or as many as have this size together
+TOGETHER_S = 60.0  # what is read within so long counts as submitted at one time
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,7 @@ class TakingIn:
     def __init__(self, lw: Laneway, reading: Reading, catalog: Catalog, *, anew: bool = False) -> None:
         """``anew``: nothing that was done before counts."""
         self._lw = lw
+        self._began = lw.clock.now()
         self._reading = reading
         self._catalog = catalog
         self.faults = Faults(reading.name, hide_content=lw.config.hide_content)
@@ -126,7 +128,7 @@ class TakingIn:
     # one task -----------------------------------------------------------------------------------------------------
     def _routed(self, drafts: list[Draft]) -> list[Routed]:
         routed = []
-        now = self._lw.clock.now()
+        now = max(self._began, self._lw.clock.now() - TOGETHER_S)
         for draft in drafts:
             try:
                 routed.append(self._routing.route(draft, now))
