@@ -21,6 +21,7 @@ from laneway.task import NewTask, Spec, Urgency, Wire
 from tests.dispatch.mixes import OUR_NAMES, WIRE, between
 from tests.dispatch.practice import Practice, account, practise, prompt
 
+A_DAY = 8640.0  # requests: never the bound here, but a bucket that remembers what was taken of it
 ABSURD_EXPECTATION = 1000  # output tokens, where the request allows any number
 
 
@@ -141,7 +142,8 @@ def _options(rng: random.Random, count: int) -> Options:
 def _told(options: Options, rng: random.Random) -> Limits:
     """Of each limit that there is, our side is told or not."""
     there = [kind for kind in OUR_NAMES if getattr(options, kind) is not None]
-    return Limits(**{OUR_NAMES[kind]: getattr(options, kind) for kind in there if rng.random() < 0.5})
+    told = {OUR_NAMES[kind]: getattr(options, kind) for kind in there if rng.random() < 0.5}
+    return Limits(requests_per_day=A_DAY, **told)
 
 
 def _model(name: str, accounts: Sequence[Account], rng: random.Random) -> Model:

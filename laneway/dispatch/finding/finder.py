@@ -195,6 +195,8 @@ class Finder:
         again = self._probing and self._probe == number
         self._reacted_at = now
         if not self._judge(call, now):
+            if again:
+                self._probing, self._probe = False, None
             return
         self._probing, self._probe = True, None
         gap = 1.0 / self.pace.pace
