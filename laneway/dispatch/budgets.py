@@ -22,15 +22,16 @@ class Budgets:
         self._now = 0.0
         self._over: set[Budget] = set()
 
-    def update(self, books: Mapping[Budget, Spending], now: float) -> list[str]:
-        """Take in what the store says. Returns news in sentences, one for each budget that is newly used up or whose
-        day has come."""
+    def update(self, books: Mapping[Budget, Spending], now: float) -> tuple[list[str], list[str]]:
+        """Take in what the store says. Returns news in sentences: of budgets that are newly used up, and of those that
+        have something left again."""
         self._books, self._now = books, now
         over = {budget for budget, limit in self.limits.items() if books.get(budget, NOTHING).over(limit)}
-        news = [f"{self.used_up(budget)}; its work goes on at {clock(end_of_day(now))}" for budget in over - self._over]
-        news += [f"the budget of {budget} has something left again" for budget in self._over - over]
+        midnight = clock(end_of_day(now))
+        used_up = [f"{self.used_up(budget)}; its work goes on at {midnight}" for budget in sorted(over - self._over)]
+        again = [f"the budget of {budget} has something left again" for budget in sorted(self._over - over)]
         self._over = over
-        return news
+        return used_up, again
 
     def of_place(self, model: Model | None, lane: str, type_: str = "") -> Blocked | None:
         """Why nothing may start in this lane, on this model (None: a Python task), of this type where it is known."""

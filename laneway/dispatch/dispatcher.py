@@ -226,8 +226,11 @@ class Dispatcher:
     async def _obey_budgets(self) -> None:
         if self._budgets.limits:
             now = self.clock.now()
-            for sentence in self._budgets.update(await self.store.spending(now), now):
+            used_up, again = self._budgets.update(await self.store.spending(now), now)
+            for sentence in used_up:
                 log.warning(sentence)
+            for sentence in again:
+                log.info(sentence)
 
     async def _claim(self, plan: Plan, heads: list[Head], now: float) -> int:
         waiting: dict[tuple[int, str], list[Admission]] = defaultdict(list)

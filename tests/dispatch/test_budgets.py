@@ -181,13 +181,13 @@ class TestWhatIsSaid:
 
     def test_that_it_goes_on(self) -> None:
         budgets = Budgets({LEGAL: 5.0})
-        assert len(budgets.update({LEGAL: Spending(5.02)}, EPOCH)) == 1
-        assert budgets.update({LEGAL: Spending(5.03)}, EPOCH) == []
-        assert budgets.update({}, EPOCH + MIDNIGHT) == ["the budget of lane legal has something left again"]
+        assert len(budgets.update({LEGAL: Spending(5.02)}, EPOCH)[0]) == 1
+        assert budgets.update({LEGAL: Spending(5.03)}, EPOCH) == ([], [])
+        assert budgets.update({}, EPOCH + MIDNIGHT) == ([], ["the budget of lane legal has something left again"])
 
     def test_calls_in_flight_may_turn_out_cheaper(self) -> None:
         budgets = Budgets({LEGAL: 5.0})
-        assert budgets.update({LEGAL: Spending(4.0, 1.5)}, EPOCH) == []
+        assert budgets.update({LEGAL: Spending(4.0, 1.5)}, EPOCH) == ([], [])
         blocked = budgets.of_place(None, "legal")
         assert blocked is not None
         assert blocked.budget is None

@@ -56,13 +56,17 @@ CLOSE_ATTEMPT = """
     UPDATE attempt SET outcome = coalesce(outcome, ?), latency = ?, input_tokens = ?, output_tokens = ?,
            cached_tokens = ?, input_price = ?, output_price = ?, cost = ?, error = ?
     WHERE task_id = ? AND fence = ? AND call = 0 AND (outcome IS NULL OR (outcome = 'lost' AND latency IS NULL))
-    RETURNING reserved_cost, run_id, started_at, account, cell_id, task_id
+    RETURNING reserved_cost, run_id, started_at, account, cell_id,
+              (SELECT spec_id FROM payload WHERE payload.task_id = attempt.task_id)
 """
 STATES = """
     SELECT t.id, t.cell_id, t.state FROM task t JOIN cell c ON c.id = t.cell_id
     WHERE t.id IN (SELECT value FROM json_each(?)) AND c.shelf = 0
 """
-OF_CALL = "FROM attempt WHERE task_id = ? AND fence = ? AND call = ?"
+OF_CALL = """
+    FROM attempt a JOIN payload p ON p.task_id = a.task_id WHERE a.task_id = ? AND a.fence = ? AND a.call = ?
+"""
+PLACE_OF_CALL = f"SELECT a.cell_id, p.spec_id {OF_CALL.replace('call = ?', 'call = 0')}"
 RESULT = """
     INSERT INTO result (seq, task_id, settled_at, cost, request_id, error, output) VALUES (?, ?, ?, ?, ?, ?, ?)
 """
@@ -118,10 +122,10 @@ def claim(tx: Transaction, worker: str, picks: Sequence[Pick], now: float, limit
         for row in rows:
             _, id_, fence, _, _, _, _, input_tokens, output_tokens, _ = row
             payload = payloads[id_]
-            type_ = tx.books.type_of(payload[3])
             cost = _price(pick, input_tokens, output_tokens)
-            reserved[cell.run_id] += cost or 0.0
-            tx.books.add(now, Place(pick.account, cell.lane, type_), reserved=cost or 0.0, spent=0.0)
+            if cost:
+                reserved[cell.run_id] += cost
+                tx.books.add(now, pick.account, cell.id, payload[3], reserved=cost)
             place = (cell.run_id, worker, cell.model, pick.account, now)
             attempts.append((id_, fence, *place, input_tokens, output_tokens, cost, cell.id))
             taken.append(Taken(pick, cell, row, payload))
@@ -263,7 +267,7 @@ def _close_attempt(tx: Transaction, s: Settlement, books: dict[int, list[float]]
         spent, reserved = spent - reserved, 0.0
     books[run_id][0] += reserved
     books[run_id][1] += spent
-    tx.books.add(started_at, tx.books.place(*row[3:]), reserved=-reserved, spent=spent)
+    tx.books.add(started_at, *row[3:], reserved=-reserved, spent=spent)
 
 
 def _task_cost(db: apsw.Connection, s: Settlement) -> float | None:
@@ -320,18 +324,18 @@ def record_call(tx: Transaction, worker: str, attempt: Attempt, run_id: int, lim
     if a.outcome is not None:
         _close_call(tx, a, a.outcome)
         return True
-    cell_id = scalar(tx.db, "SELECT cell_id FROM attempt WHERE task_id = ? AND fence = ? AND call = 0", line)
-    place = tx.books.place(a.account, cell_id, a.task_id)
-    left = Left(tx, limits, a.started_at)
-    if place is not None and not left.allows(place, priced=a.reserved_cost is not None):
-        return False
+    cell_id, spec_id = next(iter(tx.db.execute(PLACE_OF_CALL, line)), (None, 0))
+    if cell_id is not None and limits:
+        place = tx.books.place(a.account, cell_id, spec_id)
+        if not Left(tx, limits, a.started_at).allows(place, priced=a.reserved_cost is not None):
+            return False
     reserved = a.reserved_cost or 0.0
     tx.db.execute(
         "INSERT INTO attempt (task_id, fence, call, run_id, worker_id, model, account, started_at,"
         " reserved_input, reserved_output, reserved_cost, cell_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?)",
         (a.task_id, a.fence, a.call, run_id, worker, a.model, a.account, a.started_at, a.reserved_cost, cell_id),
     )
-    tx.books.add(a.started_at, place, reserved=reserved, spent=0.0)
+    tx.books.add(a.started_at, a.account, cell_id, spec_id, reserved=reserved)
     tx.db.execute("UPDATE run SET reserved = reserved + ? WHERE id = ?", (reserved, run_id))
     return True
 
@@ -360,13 +364,15 @@ def _close_call(tx: Transaction, a: Attempt, outcome: Outcome) -> None:
             *line,
         ),
     )
-    for run_id, reserved_cost, started_at, *where in list(
-        tx.db.execute(f"SELECT run_id, reserved_cost, started_at, account, cell_id, task_id {OF_CALL}", line)
+    for run_id, reserved_cost, started_at, account, cell_id, spec_id in list(
+        tx.db.execute(
+            f"SELECT a.run_id, a.reserved_cost, a.started_at, a.account, a.cell_id, p.spec_id {OF_CALL}", line
+        )
     ):
         spent, reserved = a.cost or 0.0, reserved_cost or 0.0
         if lost:  # as with a task's own call: the reaper booked what was reserved
             spent, reserved = spent - reserved, 0.0
-        tx.books.add(started_at, tx.books.place(*where), reserved=-reserved, spent=spent)
+        tx.books.add(started_at, account, cell_id, spec_id, reserved=-reserved, spent=spent)
         tx.db.execute(
             "UPDATE run SET reserved = max(0, reserved - ?), spent = spent + ? WHERE id = ?", (reserved, spent, run_id)
         )

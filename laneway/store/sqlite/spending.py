@@ -32,14 +32,13 @@ HELD = """
     WHERE t.state = 'waiting' AND t.wait_reason = 'budget'
 """
 LANE = "SELECT lane FROM cell WHERE id = ?"
-SPEC = "SELECT spec_id FROM payload WHERE task_id = ?"
 # A lost call counts as it was reserved, until its late answer says what it cost.
 LEDGER = """
-    SELECT CAST(a.started_at / 86400 AS INTEGER), a.account, c.lane, p.spec_id,
+    SELECT CAST(a.started_at / 86400 AS INTEGER), a.account, a.cell_id, p.spec_id,
            sum(CASE WHEN a.outcome = 'lost' AND a.latency IS NULL THEN coalesce(a.reserved_cost, 0)
                     WHEN a.outcome IS NOT NULL THEN coalesce(a.cost, 0) ELSE 0 END),
            sum(CASE WHEN a.outcome IS NULL THEN coalesce(a.reserved_cost, 0) ELSE 0 END)
-    FROM attempt a JOIN cell c ON c.id = a.cell_id JOIN payload p ON p.task_id = a.task_id GROUP BY 1, 2, 3, 4
+    FROM attempt a JOIN payload p ON p.task_id = a.task_id WHERE a.cell_id IS NOT NULL GROUP BY 1, 2, 3, 4
 """
 HELD_AT_ONCE = 1000
 ROUNDING = 1e-6  # USD: sums of floats, in another order
@@ -66,37 +65,54 @@ class Books:
 
     def __init__(self, db: apsw.Connection) -> None:
         self._db = db
-        self.unwritten: dict[tuple[int, Budget], list[float]] = {}
+        self._new: dict[tuple[int, str, int, int], list[float]] = {}  # by day, account, cell and spec
         self._types: dict[int, str] = {}
         self._lanes: dict[int, str] = {}
 
-    def add(self, started_at: float, place: Place | None, *, reserved: float, spent: float) -> None:
-        """USD of one call."""
-        if place is None or not (reserved or spent):
+    def add(
+        self,
+        started_at: float,
+        account: str,
+        cell_id: int | None,
+        spec_id: int,
+        *,
+        reserved: float = 0.0,
+        spent: float = 0.0,
+    ) -> None:
+        """USD of one call. Without a cell its claim was booked nowhere."""
+        if cell_id is None or not (reserved or spent):
             return
-        day = day_of(started_at)
-        for budget in place.budgets:
-            sums = self.unwritten.setdefault((day, budget), [0.0, 0.0])
-            sums[0] += spent
-            sums[1] += reserved
+        key = (day_of(started_at), account, cell_id, spec_id)
+        sums = self._new.get(key)
+        if sums is None:
+            sums = self._new[key] = [0.0, 0.0]
+        sums[0] += spent
+        sums[1] += reserved
 
-    def place(self, account: str, cell_id: int | None, task_id: int) -> Place | None:
-        """Where a line of the ledger was booked at its claim; None: nowhere."""
-        if cell_id is None:
-            return None
+    def place(self, account: str, cell_id: int, spec_id: int) -> Place:
         if cell_id not in self._lanes:
             self._lanes[cell_id] = str(scalar(self._db, LANE, (cell_id,)))
-        return Place(account, self._lanes[cell_id], self.type_of(int(scalar(self._db, SPEC, (task_id,)))))
+        return Place(account, self._lanes[cell_id], self.type_of(spec_id))
 
     def type_of(self, spec_id: int) -> str:
         if spec_id not in self._types:
             self._types[spec_id] = str(scalar(self._db, TYPE, (spec_id,)))
         return self._types[spec_id]
 
+    def by_budget(self) -> dict[tuple[int, Budget], list[float]]:
+        """[spent, reserved] by day and budget."""
+        found: dict[tuple[int, Budget], list[float]] = {}
+        for (day, account, cell_id, spec_id), (spent, reserved) in self._new.items():
+            for budget in self.place(account, cell_id, spec_id).budgets:
+                sums = found.setdefault((day, budget), [0.0, 0.0])
+                sums[0] += spent
+                sums[1] += reserved
+        return found
+
     def flush(self) -> None:
-        rows = sorted((day, *budget, *sums) for (day, budget), sums in self.unwritten.items())
-        self._db.executemany(ADD, rows)
-        self.unwritten.clear()
+        if self._new:
+            self._db.executemany(ADD, sorted((day, *budget, *sums) for (day, budget), sums in self.by_budget().items()))
+            self._new.clear()
 
 
 class Left:
@@ -183,9 +199,9 @@ def any_held(db: apsw.Connection) -> bool:
 def faults(db: apsw.Connection) -> Iterator[str]:
     """Where the books of the days are not what the ledger adds up to."""
     books = Books(db)
-    for day, account, lane, spec_id, spent, reserved in list(db.execute(LEDGER)):
-        books.add(day * DAY_S, Place(account, lane, books.type_of(spec_id)), reserved=reserved, spent=spent)
-    real = books.unwritten
+    for day, account, cell_id, spec_id, spent, reserved in list(db.execute(LEDGER)):
+        books.add(day * DAY_S, account, cell_id, spec_id, reserved=reserved, spent=spent)
+    real = books.by_budget()
     rows = db.execute("SELECT day, kind, name, spent, reserved FROM spending")
     kept = {(day, Budget(BudgetKind(kind), name)): [spent, reserved] for day, kind, name, spent, reserved in rows}
     for place in sorted(real.keys() | kept.keys()):

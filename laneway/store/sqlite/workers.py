@@ -22,7 +22,8 @@ HELD = """
 """
 LOSE_ATTEMPTS = """
     UPDATE attempt SET outcome = 'lost' WHERE task_id = ? AND fence = ? AND outcome IS NULL
-    RETURNING run_id, coalesce(reserved_cost, 0), started_at, account, cell_id, task_id
+    RETURNING run_id, coalesce(reserved_cost, 0), started_at, account, cell_id,
+              (SELECT spec_id FROM payload WHERE payload.task_id = attempt.task_id)
 """
 
 
@@ -62,7 +63,7 @@ def bury(tx: Transaction, worker: str, now: float, *, death: bool = True) -> tup
     returned = poisoned = 0
     for id_, run, cell, fence, losses, next_model, model in list(tx.db.execute(HELD, (worker,))):
         for run_id, reserved, started_at, *where in list(tx.db.execute(LOSE_ATTEMPTS, (id_, fence))):
-            tx.books.add(started_at, tx.books.place(*where), reserved=-reserved, spent=reserved)
+            tx.books.add(started_at, *where, reserved=-reserved, spent=reserved)
             tx.db.execute(
                 "UPDATE run SET reserved = max(0, reserved - ?1), spent = spent + ?1 WHERE id = ?2",
                 (reserved, run_id),
