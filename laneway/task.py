@@ -81,6 +81,13 @@ class Failure:
     refused: bool = False  # refused for a rate limit before any work was done (a true 429)
     outage: bool = False  # the provider itself seems down: counts for the breaker, not against the task
 
+    @property
+    def turned_away(self) -> bool:
+        """Refused by status before any work was done: it costs no tokens."""
+        if self.refused or self.cls is FailureClass.ACCOUNT:
+            return True
+        return self.cls is FailureClass.REQUEST and self.status is not None and 400 <= self.status < 500
+
     def as_json(self) -> dict[str, Any]:
         return {"class": self.cls.value, "code": self.code, "message": self.message, "status": self.status}
 
@@ -238,6 +245,11 @@ class Claimed:
     deadline: float | None
     complaint: str | None  # about the last answer, to be shown to the model
     due_at: float = 0.0  # its place in its queue cell
+
+    @property
+    def tokens(self) -> tuple[int, int]:
+        """Input and output, as estimated."""
+        return self.input_tokens, self.output_tokens
 
 
 class Outcome(StrEnum):

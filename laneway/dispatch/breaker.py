@@ -32,13 +32,13 @@ class Breaker:
             return None
         return max(now, self._open_until)
 
-    def started(self) -> None:
-        """A call starts; while open it is the probe."""
-        if self._open_until is not None:
-            self._probing = True
+    def started(self) -> bool:
+        """A call starts; while open it is the probe. Returns whether it is."""
+        self._probing = self._open_until is not None
+        return self._probing
 
-    def unstarted(self) -> None:
-        self._probing = False
+    def unstarted(self, *, probe: bool) -> None:
+        self._probing = self._probing and not probe
 
     def answered(self) -> None:
         """The provider answered, whatever it said: it is there."""
@@ -47,10 +47,11 @@ class Breaker:
         self._open_until = self.open_since = None
         self._probing = False
 
-    def failed(self, now: float) -> bool:
+    def failed(self, now: float, *, probe: bool = False) -> bool:
         """A call found the provider down. Returns whether the breaker is open now."""
         self._row += 1
-        was_probe, self._probing = self._probing, False
+        was_probe = probe and self._probing
+        self._probing = self._probing and not probe
         if self._open_until is None and self._row < TRIP_AFTER:
             return False
         if self._open_until is None:

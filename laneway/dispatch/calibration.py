@@ -1,38 +1,130 @@
-"""How far off the token estimates are, model by model: what calls really used over what was expected of them."""
+"""How far off the token estimates are: what calls really used over what was expected of them.
+
+For a model and a task type; where that pair has not been seen, for the model; else the estimates as they are. The first
+call counts in full, the next ones as in a plain mean, later ones for a twentieth each.
+"""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from typing import Any
 
 from laneway.dispatch.limits import Size
 from laneway.task import Usage
 
-WEIGHT = 0.05  # of the newest call in the running mean
+WEIGHT = 0.05  # of the newest call, once there were twenty
+OUTPUT_SPREAD = 0.5  # standard deviation over the mean, supposed while only one call was seen
+INPUT_SPREAD = 0.1
+ERRORS = 2.0  # standard errors of the mean that are reserved on top of it: what they come to is given back
 
 
-@dataclass(slots=True)
-class _Ratio:
-    input: float = 1.0
-    output: float = 1.0
+class Ratio:
+    """A running mean, and the variance about it."""
+
+    __slots__ = ("mean", "seen", "variance")
+
+    def __init__(self, seen: int = 0, mean: float = 1.0, variance: float = 0.0) -> None:
+        self.seen = seen
+        self.mean = mean
+        self.variance = variance
+
+    def learn(self, value: float, spread: float) -> None:
+        self.seen += 1
+        if self.seen == 1:
+            self.mean, self.variance = value, (spread * value) ** 2
+            return
+        step = max(WEIGHT, 1 / self.seen)
+        off = value - self.mean
+        self.mean += step * off
+        self.variance += step * (off * off * (1 - step) - self.variance)
+
+    @property
+    def high(self) -> float:
+        """The mean, and what it may be off by after so few calls."""
+        seen = min(self.seen, 2 / WEIGHT - 1)
+        return self.mean + ERRORS * math.sqrt(self.variance / seen) if self.seen else self.mean
 
 
 class Calibration:
+    """Ratios by model and task type; type "" is the model as a whole."""
+
     def __init__(self) -> None:
-        self._ratios: defaultdict[str, _Ratio] = defaultdict(_Ratio)
+        self._input: dict[tuple[str, str], Ratio] = {}
+        self._output: dict[tuple[str, str], Ratio] = {}
+        self._allowed: dict[str, Ratio] = {}  # what is allowed, or else written, over what was expected
+        self._changed: set[str] = set()
 
-    def size(self, model: str, input_tokens: int, output_tokens: int) -> Size:
-        """The size to reserve for a task's own estimates. ``output_tokens`` is the most it may write."""
-        ratio = self._ratios[model]
-        return Size(
-            round(input_tokens * ratio.input),
-            min(output_tokens, round(output_tokens * ratio.output)),
-            output_tokens,
-        )
+    def size(
+        self, model: str, input_tokens: int, output_tokens: int, type_: str = "", bounded: bool | None = None
+    ) -> Size:
+        """The size to reserve for a task's own estimates. ``bounded``: whether ``output_tokens`` is the most that it
+        may write, or a mere guess; None where that is not known yet."""
+        input_ratio = self._find(self._input, model, type_)
+        output_ratio = self._find(self._output, model, type_)
+        expected = round(output_tokens * output_ratio.high)
+        if bounded is None:
+            allowed = round(output_tokens * self._allowed.get(model, Ratio()).high)
+        elif bounded:
+            expected = min(expected, output_tokens)
+            allowed = output_tokens
+        else:
+            allowed = expected
+        variance = output_ratio.variance * output_tokens**2
+        return Size(round(input_tokens * input_ratio.high), expected, allowed, bounded is not False, variance)
 
-    def learn(self, model: str, input_tokens: int, output_tokens: int, used: Usage) -> None:
-        ratio = self._ratios[model]
-        if input_tokens:
-            ratio.input += WEIGHT * (used.input_tokens / input_tokens - ratio.input)
+    def learn(
+        self, model: str, type_: str, input_tokens: int, output_tokens: int, used: Usage, *, bounded: bool
+    ) -> None:
+        """``used`` as the provider counts it."""
+        self._changed.add(model)
+        for key in ((model, ""), (model, type_)) if type_ else ((model, ""),):
+            if input_tokens:
+                self._input.setdefault(key, Ratio()).learn(used.input_tokens / input_tokens, INPUT_SPREAD)
+            if output_tokens:
+                self._output.setdefault(key, Ratio()).learn(used.output_tokens / output_tokens, OUTPUT_SPREAD)
         if output_tokens:
-            ratio.output += WEIGHT * (used.output_tokens / output_tokens - ratio.output)
+            charged, spread = (1.0, 0.0) if bounded else (used.output_tokens / output_tokens, OUTPUT_SPREAD)
+            self._allowed.setdefault(model, Ratio()).learn(charged, spread)
+
+    @staticmethod
+    def _find(ratios: Mapping[tuple[str, str], Ratio], model: str, type_: str) -> Ratio:
+        return ratios.get((model, type_)) or ratios.get((model, "")) or Ratio()
+
+    # for the next run ---------------------------------------------------------------------------------------------
+    def changed(self) -> set[str]:
+        """The models of which something was learnt since the last time this was asked."""
+        changed, self._changed = self._changed, set()
+        return changed
+
+    def state(self, model: str) -> dict[str, Any]:
+        def kept(ratios: Mapping[tuple[str, str], Ratio]) -> dict[str, list[float]]:
+            return {type_: _kept(ratio) for (of, type_), ratio in ratios.items() if of == model}
+
+        allowed = self._allowed.get(model)
+        return {
+            "input": kept(self._input),
+            "output": kept(self._output),
+            "allowed": _kept(allowed) if allowed else None,
+        }
+
+    def restore(self, model: str, state: Mapping[str, Any]) -> None:
+        """Go on from what was kept; what is not understood is passed over."""
+        for name, ratios in (("input", self._input), ("output", self._output)):
+            kept = state.get(name)
+            for type_, numbers in kept.items() if isinstance(kept, Mapping) else ():
+                if ratio := _restored(numbers):
+                    ratios.setdefault((model, type_), ratio)
+        if ratio := _restored(state.get("allowed")):
+            self._allowed.setdefault(model, ratio)
+
+
+def _kept(ratio: Ratio) -> list[float]:
+    return [ratio.seen, round(ratio.mean, 5), round(ratio.variance, 5)]
+
+
+def _restored(numbers: Any) -> Ratio | None:
+    if not isinstance(numbers, list) or len(numbers) != 3 or not all(isinstance(n, int | float) for n in numbers):
+        return None
+    seen, mean, variance = numbers
+    return Ratio(int(seen), float(mean), float(variance)) if seen >= 1 and mean >= 0 and variance >= 0 else None

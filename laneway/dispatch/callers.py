@@ -45,7 +45,7 @@ class Callers:
             return await caller.granted
         except asyncio.CancelledError:
             if caller.granted.done() and not caller.granted.cancelled():
-                caller.granted.result().desk.release(caller.granted.result())
+                caller.granted.result().desk.release(caller.granted.result(), self._desks.now())
             raise
         finally:
             if caller in self._waiting:

@@ -9,8 +9,8 @@ from typing import Any
 
 from laneway.dispatch.breaker import Breaker
 from laneway.dispatch.choice import Health
-from laneway.dispatch.finding.finder import Finder
-from laneway.dispatch.limits import Limiter, Size
+from laneway.dispatch.finding.finder import FIRST_CALLS, Finder
+from laneway.dispatch.limits import Limiter, Reservation, Size
 from laneway.providers.model import Account, Reply
 from laneway.store.budgets import Budget
 from laneway.task import FailureClass
@@ -31,9 +31,13 @@ class Admission:
     """A call that may start: what it has reserved. Hand it back through ``settle`` or ``release``, once."""
 
     desk: Desk
-    size: Size
     number: int  # in the order of admission
-    sent: Size  # what the account had sent in all when this call was admitted
+    reservation: Reservation
+    probe: bool = False  # it looks whether the provider is back
+
+    @property
+    def size(self) -> Size:
+        return self.reservation.size
 
 
 class Desk:
@@ -49,7 +53,7 @@ class Desk:
         self._slots = slots if slots is not None else limits.concurrency
         self._open: dict[int, Admission] = {}  # in the order of admission
         self._count = 0
-        self._sent = Size()
+        self._met = False  # the provider answered, now or in an earlier run
         self.paused: str | None = None  # a failure, in its own words
         self.answers = 0  # calls that the provider answered
         self.last_failure: str | None = None
@@ -82,31 +86,32 @@ class Desk:
             return Blocked(free_at, "outage")
         if self._slots is not None and len(self._open) >= self._slots:
             return Blocked(None, "concurrency")
+        if not self._met and not self.limiter.known and len(self._open) >= FIRST_CALLS:
+            return Blocked(None, "first answer")
         at, by = self.limiter.free_at(size, now)
         if at > now:
             return Blocked(at, by)
         found_at, by = self.finder.free_at(now)
         if found_at is None or found_at > now:
             return Blocked(found_at, by)
-        self.limiter.take(size, now)
-        self.breaker.started()
         self._count += 1
-        self._sent = self._sent + size
+        admission = Admission(self, self._count, self.limiter.take(size, now), self.breaker.started())
+        self._open[self._count] = admission
         self.finder.started(self._count, now)
-        admission = self._open[self._count] = Admission(self, size, self._count, self._sent)
         return admission
 
-    def release(self, admission: Admission) -> None:
+    def release(self, admission: Admission, now: float) -> None:
         """The call was not made."""
         if self._open.pop(admission.number, None):
-            self.limiter.give_back(admission.size)
-            self.breaker.unstarted()
+            self.limiter.give_back(admission.reservation, now)
+            self.breaker.unstarted(probe=admission.probe)
             self.finder.withdrawn(admission.number)
 
-    def abort(self, admission: Admission) -> None:
+    def abort(self, admission: Admission, now: float) -> None:
         """The call was made, and broken off by us: what it took stays taken."""
         if self._open.pop(admission.number, None):
-            self.breaker.unstarted()
+            self.limiter.let_go(admission.reservation, now)
+            self.breaker.unstarted(probe=admission.probe)
             self.finder.withdrawn(admission.number)
 
     def settle(self, admission: Admission, reply: Reply, now: float) -> None:
@@ -114,13 +119,13 @@ class Desk:
         if self._open.pop(admission.number, None) is None:
             return
         failure = reply.failure
-        if reply.usage is not None:
-            self.limiter.settle(admission.size, reply.usage.input_tokens, reply.usage.output_tokens)
+        self._account(admission.reservation, reply, now)
         if failure is not None and failure.outage:
             self.last_failure = failure.message
-            self.breaker.failed(now)
+            self.breaker.failed(now, probe=admission.probe)
         else:
             self.answers += 1
+            self._met = True
             self.breaker.answered()
         if failure is None or failure.cls is FailureClass.OUTPUT:
             self.health.answered(reply.latency, now)
@@ -135,15 +140,23 @@ class Desk:
             self.finder.withdrawn(admission.number)
         if failure is not None and failure.cls is FailureClass.ACCOUNT:
             self.paused = failure.message
-        if reply.observed:
-            self._observe(admission, reply, now)
-
-    def _observe(self, admission: Admission, reply: Reply, now: float) -> None:
-        unseen = self._sent - admission.sent
         for observed in reply.observed:
-            self.limiter.observe(observed, unseen, self._count - admission.number, reply.latency, now)
+            self.limiter.observe(observed, admission.reservation, now)
         if self.limiter.known:
             self.finder.rate_is_known()
+
+    def _account(self, reservation: Reservation, reply: Reply, now: float) -> None:
+        """What a call took of the limits. Of a failed one that nobody tells of, a provider may have counted all."""
+        failure = reply.failure
+        if reply.usage is not None:
+            counted = self.account.counted(reply.usage)
+            self.limiter.settle(reservation, counted.input_tokens, counted.output_tokens, now)
+        elif not reply.sent:
+            self.limiter.give_back(reservation, now)
+        elif failure is not None and failure.turned_away:
+            self.limiter.spare(reservation, now)
+        else:
+            self.limiter.let_go(reservation, now)
 
     def use(self, now: float) -> dict[str, float]:
         """The used share of each limit, 0 to 1."""
@@ -152,16 +165,21 @@ class Desk:
             used["concurrency"] = min(1.0, len(self._open) / self.concurrency)
         return used
 
-    def state(self) -> dict[str, Any]:
+    def state(self, now: float) -> dict[str, Any]:
         return {
-            "levels": self.limiter.state(),
+            "levels": self.limiter.state(now),
             "paused": self.paused,
             "down": not self.breaker.closed,
             "concurrency": self.concurrency,
             "limits": self.limiter.limits(),
+            "learnt": self.limiter.learnt(),
+            "met": self._met,
             **self.finder.state(),
         }
 
     def restore(self, state: Mapping[str, Any], age: float, now: float) -> None:
-        self.limiter.restore(state.get("levels") or {}, age, now)
+        self._met = bool(state.get("met"))
+        self.limiter.restore(state.get("learnt") or {}, state.get("levels") or {}, age, now)
         self.finder.restore(state, age, now)
+        if self.limiter.known:
+            self.finder.rate_is_known()

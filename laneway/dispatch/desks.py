@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from laneway.clock import Clock
+from laneway.dispatch.calibration import Calibration
 from laneway.dispatch.choice import Choice
 from laneway.dispatch.desk import Admission, Blocked, Desk
 from laneway.dispatch.heart import LEASE_S
@@ -15,9 +16,11 @@ from laneway.dispatch.limits import Size
 from laneway.dispatch.order import Place
 from laneway.dispatch.pauses import held_by
 from laneway.errors import LanewayError
-from laneway.providers.model import Model
+from laneway.providers.bounds import bounded
+from laneway.providers.model import Model, Reply
 from laneway.store.interface import Capacity, Store
 from laneway.store.steering import PauseKind
+from laneway.task import Spec
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +46,7 @@ class Desks:
         self._desks: dict[str, Desk] = {}
         self.latencies = Latencies()
         self._choice = Choice()
+        self.calibration = Calibration()
         self._lane_grants: dict[str, int | None] = {}
         self._lane_demand: dict[str, int] = {}
         self._unknown: dict[str, str] = {}
@@ -80,6 +84,8 @@ class Desks:
                     await self._renew_desk(desk, now)
             if known := await self._store.load_state(f"latency:{model_name}"):
                 self.latencies.restore(model_name, known[0])
+            if kept := await self._store.load_state(f"calibration:{model_name}"):
+                self.calibration.restore(model_name, kept[0])
             self._ready.add(model_name)
             self._places.clear()
 
@@ -87,9 +93,11 @@ class Desks:
         """Renew all parts, and keep what was learnt. Call every few seconds, well within a lease."""
         for desk in self._desks.values():
             await self._renew_desk(desk, now)
-            await self._store.save_state(f"account:{desk.name}", desk.state(), now)
+            await self._store.save_state(f"account:{desk.name}", desk.state(now), now)
         for model_name, state in self.latencies.changes():
             await self._store.save_state(f"latency:{model_name}", state, now)
+        for model in self.calibration.changed():
+            await self._store.save_state(f"calibration:{model}", self.calibration.state(model), now)
         for lane in self._lane_grants:
             await self._renew_lane(lane, now)
 
@@ -157,6 +165,27 @@ class Desks:
         if awaited is not None and desk.limiter.takes(awaited.by, size):
             return awaited
         return desk.admit(size, now)
+
+    def fit(
+        self, admission: Admission, model_name: str, spec: Spec, body: bytes, tokens: tuple[int, int], now: float
+    ) -> bool:
+        """Reserve by what is now known of the call: its type, and whether it bounds its answer. Returns whether that
+        is less than before."""
+        model = self.model(model_name)
+        is_bounded = bounded(body, model.params if model else {})
+        before, size = admission.size, self.calibration.size(model_name, *tokens, spec.type, is_bounded)
+        admission.desk.limiter.resize(admission.reservation, size, now)
+        return size.output_tokens < before.output_tokens or size.max_output_tokens < before.max_output_tokens
+
+    def learn(self, admission: Admission, model_name: str, spec: Spec, tokens: tuple[int, int], reply: Reply) -> None:
+        """How far the estimates were off."""
+        if reply.usage is not None:
+            counted = admission.desk.account.counted(reply.usage)
+            is_bounded = admission.size.bounded
+            self.calibration.learn(model_name, spec.type, *tokens, counted, bounded=is_bounded)
+
+    def now(self) -> float:
+        return self._clock.now()
 
     def others(self, model_name: str, desk: Desk) -> list[str]:
         """The model's other accounts that are not paused."""

@@ -11,7 +11,6 @@ from dataclasses import replace
 
 from laneway.clock import Clock
 from laneway.dispatch.budgets import Budgets
-from laneway.dispatch.calibration import Calibration
 from laneway.dispatch.callers import Callers
 from laneway.dispatch.desk import Admission, Blocked
 from laneway.dispatch.desks import Desks
@@ -83,7 +82,6 @@ class Dispatcher:
         self._max_in_flight = max_in_flight
         self._has_app = has_app
         self._rng = rng or random.Random()
-        self._calibration = Calibration()
         self._pauses = Pauses()
         desks.held = self._pauses.account
         self._pauses_at = 0.0  # when to look at them next
@@ -186,7 +184,7 @@ class Dispatcher:
         """Ask the accounts, for tasks and for the calls that running ones want to make; these are let go here."""
         held = {head.cell_id: blocked for head in heads if (blocked := self._barred(head, now))}
         going = [head for head in heads if head.cell_id not in held]
-        slots, calls, size = min(free, MOST_STARTS), self._callers.heads(self._budgets), self._calibration.size
+        slots, calls, size = min(free, MOST_STARTS), self._callers.heads(self._budgets), self.desks.calibration.size
         plan = self._order.plan(going, slots, self._lane_slots, self._admit, size, now, calls, PEEK_CELLS)
         plan.blocked.update(held)
         self._callers.take(plan, stopping=self._stop is not None)
@@ -249,7 +247,10 @@ class Dispatcher:
             raise
         for task in claimed:
             queue = waiting.get((task.cell_id, task.account))
-            self._start(task, queue.pop(0) if queue else None)
+            admission = queue.pop(0) if queue else None
+            if admission and self.desks.fit(admission, task.model, task.spec, task.body, task.tokens, now):
+                self._wake.set()  # less than was reserved: the next one may go at once
+            self._start(task, admission)
         self._release(waiting)
         if self._scope.run_id is None:
             gave = {task.cell_id for task in claimed}
@@ -261,11 +262,10 @@ class Dispatcher:
         model = self.desks.model(model_name)
         return Pick(cell_id, n, account, model.input_price, model.output_price) if model else Pick(cell_id, n, account)
 
-    @staticmethod
-    def _release(waiting: Mapping[tuple[int, str], list[Admission]]) -> None:
+    def _release(self, waiting: Mapping[tuple[int, str], list[Admission]]) -> None:
         for admissions in waiting.values():
             for admission in admissions:
-                admission.desk.release(admission)
+                admission.desk.release(admission, self.clock.now())
 
     def _start(self, task: Claimed, admission: Admission | None) -> None:
         flight = Flight(task, admission)
@@ -280,25 +280,24 @@ class Dispatcher:
             now = self.clock.now()
             down = False
             if admission is not None and not reply.heard:
-                (admission.desk.abort if reply.latency else admission.desk.release)(admission)
+                (admission.desk.abort if reply.latency else admission.desk.release)(admission, now)
             elif admission is not None:
                 self._learn(admission, seen, now, model=task.model)
                 down = not admission.desk.breaker.closed
-                if reply.usage is not None:
-                    self._calibration.learn(task.model, task.input_tokens, task.output_tokens, reply.usage)
+                self.desks.learn(admission, task.model, task.spec, task.tokens, reply)
             model = self.desks.model(task.model)
             settlement = decide(task, reply, model, now=now, rng=self._rng, down=down)
             settlement = settlement if seen is reply else replace(settlement, failure=seen.failure)
             self._settler.add(task, within_limit(task, settlement, now))
         except asyncio.CancelledError:
             if admission is not None:
-                admission.desk.abort(admission)
+                admission.desk.abort(admission, self.clock.now())
         except Exception:
             # A fault of ours, not of the task: it must neither be lost nor run again and again.
             log.exception("task %d: internal error", task.id)
             self.drain(Stop(StopReason.STORE, f"internal error in task {task.id}; see the log"))
             if admission is not None:
-                admission.desk.abort(admission)
+                admission.desk.abort(admission, self.clock.now())
         finally:
             self._flights.remove(flight)
             self._wake.set()

@@ -1,48 +1,39 @@
-"""What an account's limits permit now. Pure bookkeeping: every method takes ``now`` and nothing here waits.
+"""What an account's rate limits permit now. Pure bookkeeping: every method takes ``now`` and nothing here waits.
 
-A limit of N a minute is a bucket that refills at N/60 a second. Providers judge a minute's limit over 1 to 10 seconds
-(ANCHORS), so the bucket holds only half a second's worth and sends evenly; where headers show that the provider's own
-bucket is fuller, what is there is used, less a margin of one second.
+A call reserves what it is expected to take of every limit, and settles what it really took. Limits that nobody
+configured are learnt from headers. How far headers are believed: design/limits.md.
 """
 
 from __future__ import annotations
 
+import math
+from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from laneway.dispatch.bucket import LONGEST, Bucket, Passed
 from laneway.providers.model import LimitKind, Limits, Observed
 
 DAY = 86_400.0
-BURST_S = 0.5  # seconds of a rate that our bucket holds
-MARGIN_S = 1.0  # seconds of a rate left in the provider's bucket when its headers show more than we planned
-DISTRUST_S = 10.0  # after a refusal, headers that promise more are not believed for this long
+MARGIN_S = 0.05  # seconds of a rate that are left of what headers show: calls overtake each other on their way
+DISTRUST_S = 10.0  # for which headers that promise more are not believed after a refusal; twice that after the next
+LONGEST_DISTRUST_S = 640.0
+CERTAINTY = 3.0  # standard deviations of what the calls in flight may use beyond their estimates
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """What one call takes of the limits (estimates). ``output_tokens`` is what is expected, not what is allowed."""
+    """What one call takes of the limits, estimated. ``output_tokens``: what is expected. ``max_output_tokens``: what a
+    provider reckons with that charges for what is allowed; where nothing is (not ``bounded``), what is expected."""
 
     input_tokens: int = 0
     output_tokens: int = 0
     max_output_tokens: int = 0
-
-    def __add__(self, other: Size) -> Size:
-        return Size(
-            self.input_tokens + other.input_tokens,
-            self.output_tokens + other.output_tokens,
-            self.max_output_tokens + other.max_output_tokens,
-        )
-
-    def __sub__(self, other: Size) -> Size:
-        return Size(
-            self.input_tokens - other.input_tokens,
-            self.output_tokens - other.output_tokens,
-            self.max_output_tokens - other.max_output_tokens,
-        )
+    bounded: bool = True
+    variance: float = 0.0  # of the tokens, in square tokens
 
     def of(self, kind: LimitKind, charges_max_tokens: bool) -> float:
-        output = self.max_output_tokens if charges_max_tokens else self.output_tokens
         match kind:
             case "requests":
                 return 1.0
@@ -51,37 +42,7 @@ class Size:
             case "output_tokens":
                 return float(self.output_tokens)
             case "tokens":
-                return float(self.input_tokens + output)
-
-
-class Bucket:
-    """A token bucket that may go into debt and, where a provider shows more, above its own capacity."""
-
-    __slots__ = ("at", "capacity", "level", "rate")
-
-    def __init__(self, rate: float, capacity: float, level: float, now: float) -> None:
-        self.rate = rate  # a second
-        self.capacity = capacity
-        self.level = level
-        self.at = now
-
-    def refill(self, now: float) -> None:
-        if now > self.at:
-            grown = self.level + self.rate * (now - self.at)
-            self.level = max(self.level, min(self.capacity, grown))
-            self.at = now
-
-    def free_at(self, amount: float, now: float) -> float:
-        """When ``amount`` may be taken: now, or later. More than the bucket holds goes when the bucket is full."""
-        self.refill(now)
-        missing = min(amount, self.capacity) - self.level
-        return now if missing <= 1e-9 else now + missing / self.rate
-
-    def set_rate(self, rate: float, now: float) -> None:
-        self.refill(now)
-        if rate != self.rate:
-            self.capacity *= rate / self.rate
-            self.rate = rate
+                return float(self.input_tokens + (self.max_output_tokens if charges_max_tokens else self.output_tokens))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +64,17 @@ KNOWN = (
 )
 
 
+@dataclass(slots=True, eq=False)
+class Reservation:
+    """What one call has taken. It ends by being settled, given back or let go, once."""
+
+    number: int  # in the order of starting
+    at: float
+    size: Size
+    passed: dict[str, Passed] = field(default_factory=dict)  # by the limit's name
+    open: bool = True
+
+
 class Limiter:
     """All rate limits of one account (its concurrency is the desk's)."""
 
@@ -112,131 +84,227 @@ class Limiter:
         self._full: dict[str, float] = {}  # limit by name, whole account
         self._buckets: dict[str, tuple[Limit, Bucket]] = {}
         self._configured = {limit.name for limit in KNOWN if getattr(limits, limit.name) is not None}
+        self._count = 0
+        self._recent: deque[Reservation] = deque(maxlen=LONGEST)  # for limits that are learnt later
+        self._writing = 0.0  # output tokens of the calls in flight
+        self._variance = {True: 0.0, False: 0.0}  # of what they write; by whether a bound is charged instead
         self._distrust_until = 0.0
+        self._distrust_s = DISTRUST_S
         for limit in KNOWN:
             if (amount := getattr(limits, limit.name)) is not None:
                 self._add(limit, amount, now)
 
     def _add(self, limit: Limit, amount: float, now: float) -> None:
+        """As if it had been known from the start: what was sent lately has taken of it."""
         self._full[limit.name] = amount
-        rate = max(amount * self._share / limit.window, 1e-9)
-        capacity = max(1.0, amount * self._share if limit.window == DAY else rate * min(BURST_S, limit.window))
-        level = 1.0 if limit.kind == "requests" and limit.window < DAY else capacity
-        self._buckets[limit.name] = (limit, Bucket(rate, capacity, level, now))
+        since = self._recent[0].at if self._recent else now
+        capacity = self._capacity(limit, amount)
+        bucket = Bucket(self._rate(limit, amount), since, capacity=capacity)
+        self._buckets[limit.name] = limit, bucket
+        for reservation in self._recent:
+            self._pass(limit, bucket, reservation, reservation.at)
+
+    def _rate(self, limit: Limit, amount: float) -> float:
+        return max(amount * self._share / limit.window, 1e-9)
+
+    def _capacity(self, limit: Limit, amount: float) -> float | None:
+        return max(1.0, amount * self._share) if limit.window == DAY else None
+
+    def _pass(self, limit: Limit, bucket: Bucket, reservation: Reservation, at: float) -> None:
+        amount = reservation.size.of(limit.kind, self._charges_max)
+        known = limit.kind == "requests" or not reservation.open
+        reservation.passed[limit.name] = bucket.take(amount, reservation.number, at, known=known)
+
+    def _counted_late(self, kind: LimitKind) -> bool:
+        """Whether a call may be counted only while it is answered: then a header need not know of those in flight."""
+        return kind == "output_tokens" or (kind == "tokens" and not self._charges_max)
 
     @property
     def known(self) -> bool:
         """Whether any rate limit is configured or was learnt."""
         return bool(self._buckets)
 
+    # calls --------------------------------------------------------------------------------------------------------
     def free_at(self, size: Size, now: float) -> tuple[float, str]:
         """When a call of this size may start, and which limit says so ("" when now)."""
         latest, by = now, ""
         for name, (limit, bucket) in self._buckets.items():
-            at = bucket.free_at(size.of(limit.kind, self._charges_max), now)
+            doubt = CERTAINTY * math.sqrt(self._doubt(limit.kind, size))
+            at = bucket.free_at(size.of(limit.kind, self._charges_max), now, doubt)
             if at > latest:
                 latest, by = at, name
         return latest, by
+
+    def _doubt(self, kind: LimitKind, size: Size) -> float:
+        """The variance of what the calls in flight and this one take."""
+        if kind in ("requests", "input_tokens"):
+            return 0.0
+        doubt = self._variance[False] + (size.variance if not self._charged_bound(size) else 0.0)
+        if kind == "output_tokens":
+            doubt += self._variance[True] + (size.variance if self._charged_bound(size) else 0.0)
+        return max(0.0, doubt)
+
+    def _charged_bound(self, size: Size) -> bool:
+        return self._charges_max and size.bounded
 
     def takes(self, name: str, size: Size) -> bool:
         """Whether a call of this size takes anything of the limit of this name."""
         found = self._buckets.get(name)
         return found is not None and size.of(found[0].kind, self._charges_max) > 0
 
-    def take(self, size: Size, now: float) -> None:
+    def take(self, size: Size, now: float) -> Reservation:
+        self._count += 1
+        reservation = Reservation(self._count, now, size)
         for limit, bucket in self._buckets.values():
-            bucket.refill(now)
-            bucket.level -= size.of(limit.kind, self._charges_max)
+            self._pass(limit, bucket, reservation, now)
+        self._recent.append(reservation)
+        self._count_in(size, 1)
+        return reservation
 
-    def give_back(self, size: Size) -> None:
-        """The call was not made after all."""
-        for limit, bucket in self._buckets.values():
-            bucket.level += size.of(limit.kind, self._charges_max)
+    def resize(self, reservation: Reservation, size: Size, now: float) -> None:
+        """More is known of a call that is about to start."""
+        if reservation.open and size != reservation.size:
+            self._count_in(reservation.size, -1)
+            self._count_in(size, 1)
+            reservation.size = size
+            self._correct(reservation, now, known=False)
 
-    def settle(self, reserved: Size, input_tokens: int, output_tokens: int) -> None:
-        """Replace the estimate by the real usage; an underestimate becomes a debt."""
-        real = Size(input_tokens, output_tokens, max(reserved.max_output_tokens, output_tokens))
-        for limit, bucket in self._buckets.values():
-            if limit.kind != "requests":
-                bucket.level += reserved.of(limit.kind, self._charges_max) - real.of(limit.kind, self._charges_max)
+    def settle(self, reservation: Reservation, input_tokens: int, output_tokens: int, now: float) -> None:
+        """Replace the estimate by what the provider counted; an underestimate becomes a debt."""
+        if self._end(reservation):
+            reserved = reservation.size
+            allowed = max(reserved.max_output_tokens, output_tokens) if reserved.bounded else output_tokens
+            reservation.size = Size(input_tokens, output_tokens, allowed, reserved.bounded)
+            self._correct(reservation, now)
 
+    def spare(self, reservation: Reservation, now: float) -> None:
+        """The provider refused the call: it counts as a request and no more."""
+        if self._end(reservation):
+            reservation.size = Size()
+            self._correct(reservation, now)
+
+    def give_back(self, reservation: Reservation, now: float) -> None:
+        """The call was never sent."""
+        if self._end(reservation):
+            for name, passed in reservation.passed.items():
+                self._buckets[name][1].correct(passed, -passed.extra, now)
+            if reservation in self._recent:
+                self._recent.remove(reservation)
+
+    def let_go(self, reservation: Reservation, now: float) -> None:
+        """The call ended, and nobody says what it used: all that was reserved."""
+        if self._end(reservation):
+            self._correct(reservation, now)
+
+    def _end(self, reservation: Reservation) -> bool:
+        if not reservation.open:
+            return False
+        reservation.open = False
+        self._count_in(reservation.size, -1)
+        return True
+
+    def _count_in(self, size: Size, sign: int) -> None:
+        self._writing += sign * size.output_tokens
+        self._variance[self._charged_bound(size)] += sign * size.variance
+
+    def _correct(self, reservation: Reservation, now: float, *, known: bool = True) -> None:
+        for name, passed in reservation.passed.items():
+            if name in self._buckets:
+                limit, bucket = self._buckets[name]
+                bucket.correct(passed, reservation.size.of(limit.kind, self._charges_max), now, known=known)
+
+    # what replies say ---------------------------------------------------------------------------------------------
     def refused(self, now: float) -> None:
-        """A true 429: what we thought was there is not. Refusals win over headers."""
-        self._distrust_until = now + DISTRUST_S
+        """A true 429: what we thought was there is not. Refusals win over headers, longer each time."""
+        if now >= self._distrust_until:
+            soon = now < self._distrust_until + self._distrust_s
+            self._distrust_s = min(LONGEST_DISTRUST_S, 2 * self._distrust_s) if soon else DISTRUST_S
+        self._distrust_until = now + self._distrust_s
         for limit, bucket in self._buckets.values():
             if limit.window < DAY:
-                bucket.refill(now)
-                bucket.level = min(bucket.level, 0.0)
+                bucket.empty(now)
 
-    def observe(self, observed: Observed, unseen: Size, unseen_calls: int, latency: float, now: float) -> None:
-        """Correct by a reply's headers. ``unseen``: what was sent after the call that brought them. The provider
-        counted somewhere within the call's ``latency``, so what has refilled since then is uncertain: each way, the
-        doubt goes against changing anything.
-        """
+    def observe(self, observed: Observed, reservation: Reservation, now: float) -> None:
+        """Correct by the headers of the reply to this call."""
         limit = _limit_of(observed)
         if limit is None:
             return
+        trust = now >= self._distrust_until
         if observed.limit is not None and observed.limit > 0:
-            self._learn(limit, observed.limit, now)
+            self._learn(limit, observed.limit, now, trust=trust)
         if observed.remaining is None or limit.name not in self._buckets:
             return
         bucket = self._buckets[limit.name][1]
-        bucket.refill(now)
-        sent = float(unseen_calls) if limit.kind == "requests" else unseen.of(limit.kind, self._charges_max)
-        there = (observed.remaining - sent) * self._share
-        margin = 0.0 if limit.window == DAY else max(1.0, bucket.rate * MARGIN_S)
-        at_most = there + bucket.rate * latency
-        if at_most < bucket.level:
-            bucket.level = at_most
-        elif there - margin > bucket.level and now >= self._distrust_until:
-            bucket.level = there - margin
+        margin = 0.0 if limit.window == DAY else bucket.rate * MARGIN_S + (1.0 if limit.kind == "requests" else 0.0)
+        bucket.shown(
+            observed.remaining * self._share,
+            observed.slack * self._share,
+            reservation.number,
+            now,
+            pending=self._writing if self._counted_late(limit.kind) else 0.0,
+            margin=margin,
+            trust=trust,
+        )
 
-    def _learn(self, limit: Limit, amount: float, now: float) -> None:
+    def _learn(self, limit: Limit, amount: float, now: float, *, trust: bool) -> None:
         """A limit that nobody configured is taken from the headers; a configured one is never raised by them."""
         known = self._full.get(limit.name)
         if known is None:
             self._add(limit, amount, now)
-        elif (limit.name in self._configured and amount < known) or limit.name not in self._configured:
+        elif amount < known or (amount > known and trust and limit.name not in self._configured):
             self._full[limit.name] = amount
-            self._buckets[limit.name][1].set_rate(max(amount * self._share / limit.window, 1e-9), now)
+            self._set_rate(limit.name, now)
+
+    def _set_rate(self, name: str, now: float) -> None:
+        limit, bucket = self._buckets[name]
+        amount = self._full[name]
+        bucket.set_rate(self._rate(limit, amount), now, capacity=self._capacity(limit, amount))
 
     def set_share(self, share: float, now: float) -> None:
         """This worker's part of every rate."""
         if share == self._share:
             return
         self._share = share
-        for name, (limit, bucket) in self._buckets.items():
-            bucket.set_rate(max(self._full[name] * share / limit.window, 1e-9), now)
+        for name in self._buckets:
+            self._set_rate(name, now)
 
+    # for people, and for the next run -----------------------------------------------------------------------------
     def use(self, now: float) -> dict[str, float]:
         """How much of each limit is in use, 0 to 1, for people to look at."""
-        shown = {}
-        for name, (limit, bucket) in self._buckets.items():
-            bucket.refill(now)
-            shown[name] = min(1.0, max(0.0, 1.0 - bucket.level / max(bucket.capacity, 1.0)))
-            if limit.window == DAY:
-                shown[name] = min(1.0, max(0.0, 1.0 - bucket.level / self._full[name]))
-        return shown
+        return {
+            name: min(1.0, max(0.0, 1.0 - bucket.level(now) / bucket.capacity))
+            for name, (_, bucket) in self._buckets.items()
+        }
 
     def limits(self) -> dict[str, float]:
         """The whole account's limits as known now, by their names in the config."""
         return dict(self._full)
 
-    def state(self) -> dict[str, Any]:
-        """What to keep across a restart."""
-        return {name: bucket.level for name, (_, bucket) in self._buckets.items()}
+    def learnt(self) -> dict[str, float]:
+        """Those that nobody configured."""
+        return {name: amount for name, amount in self._full.items() if name not in self._configured}
 
-    def restore(self, state: Mapping[str, Any], age: float, now: float) -> None:
-        """Go on from a state that is ``age`` seconds old. What happened since its saving is unknown: assume use."""
-        for name, (limit, bucket) in self._buckets.items():
-            if name not in state:
+    def state(self, now: float) -> dict[str, Any]:
+        """What to keep across a restart."""
+        return {name: bucket.level(now) for name, (_, bucket) in self._buckets.items()}
+
+    def restore(self, learnt: Mapping[str, Any], levels: Mapping[str, Any], age: float, now: float) -> None:
+        """Go on from what was known ``age`` seconds ago, learnt limits included, until a reply says otherwise. What
+        happened since is unknown: assume use."""
+        for limit in KNOWN:
+            amount = _positive(learnt.get(limit.name))
+            if limit.name not in self._buckets and amount is not None:
+                self._add(limit, amount, now)
+            level = levels.get(limit.name)
+            if limit.name not in self._buckets or not isinstance(level, int | float):
                 continue
-            if limit.window == DAY:
-                bucket.level = min(bucket.capacity, float(state[name]) + bucket.rate * age)
-            else:
-                bucket.level = min(bucket.level, float(state[name]), 0.0) + bucket.rate * max(0.0, age)
-                bucket.level = min(bucket.level, bucket.capacity)
-            bucket.at = now
+            bucket = self._buckets[limit.name][1]
+            kept = float(level) if limit.window == DAY else min(float(level), 0.0)
+            bucket.go_on(kept + bucket.rate * max(0.0, age), now)
+
+
+def _positive(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and value > 0 else None
 
 
 def _limit_of(observed: Observed) -> Limit | None:

@@ -12,8 +12,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from laneway.dispatch.bucket import BURST_S
 from laneway.dispatch.finding.finder import FIRST_CALLS, MAXIMUM
-from laneway.dispatch.limits import BURST_S
 from laneway.dispatch.retry import FIRST_DELAY_S, LONGEST_DELAY_S
 from laneway.planning.capacity import Load, Needed, Place, Pool, Slots, in_turn, needed, rates_of, unknown_slots
 from laneway.planning.demand import Amount, Way

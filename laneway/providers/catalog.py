@@ -163,6 +163,7 @@ class Catalog:
             headers=settings.headers,
             limits=Limits(**limits),
             charges_max_tokens=preset.charges_max_tokens,
+            counts_cached=preset.counts_cached,
             responses=has_responses(preset, settings),
             weight=settings.weight,
         )

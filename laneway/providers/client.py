@@ -126,7 +126,8 @@ class Client:
         except TimeoutError:
             return _failed(timed_out(timeout), started)
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return _failed(target.secrets.out_of(connection_failed(error)), started)
+            sent = not isinstance(error, aiohttp.ClientConnectorError)
+            return _failed(target.secrets.out_of(connection_failed(error)), started, sent=sent)
         latency = time.perf_counter() - started
         return self._read_reply(asked, account, spec, status, said, answer, latency)
 
@@ -256,5 +257,5 @@ def _usage_of_failure(wire: Wire, status: int, answer: bytes) -> Usage | None:
     return _USAGE[wire](data) if isinstance(data, Mapping) else None
 
 
-def _failed(failure: Failure, started: float) -> Reply:
-    return Reply(None, None, failure, time.perf_counter() - started)
+def _failed(failure: Failure, started: float, *, sent: bool = True) -> Reply:
+    return Reply(None, None, failure, time.perf_counter() - started, sent=sent)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 
@@ -25,17 +26,35 @@ def observe(dialect: Dialect, headers: Mapping[str, str], now: float) -> tuple[O
     if dialect is Dialect.ANTHROPIC:
         for kind in _ANTHROPIC:
             prefix = f"anthropic-ratelimit-{kind.replace('_', '-')}-"
-            found.append(_one(headers, kind, prefix + "limit", prefix + "remaining", prefix + "reset", now, 60.0))
+            seen = _one(headers, kind, prefix + "limit", prefix + "remaining", prefix + "reset", now)
+            found.append(_rounded(seen) if seen else None)
     else:
         for kind in _OPENAI:
-            window = _DAY if dialect is Dialect.GROQ and kind == "requests" else 60.0
             limit, remaining, reset = (f"x-ratelimit-{part}-{kind}" for part in ("limit", "remaining", "reset"))
-            found.append(_one(headers, kind, limit, remaining, reset, now, window))
+            seen = _one(headers, kind, limit, remaining, reset, now)
+            if seen and kind == "requests" and (dialect is Dialect.GROQ or _of_a_day(seen)):
+                seen = replace(seen, window=_DAY)
+            found.append(seen)
     return tuple(one for one in found if one is not None)
 
 
+def _rounded(seen: Observed) -> Observed:
+    """Anthropic rounds the tokens that remain to the nearest thousand ("Rate limits", response headers)."""
+    if seen.kind == "requests" or seen.remaining is None or seen.remaining % 1000:
+        return seen
+    return replace(seen, slack=500.0)
+
+
+def _of_a_day(seen: Observed) -> bool:
+    """OpenAI speaks of requests per day where that limit is the tighter one: of 200 a day, one that was used is back
+    after 7m12s. A limit of a minute would be full again by then."""
+    if seen.limit is None or seen.remaining is None or not seen.reset or seen.remaining >= seen.limit:
+        return False
+    return _DAY / 2 <= seen.reset * seen.limit / (seen.limit - seen.remaining) <= _DAY * 1.5
+
+
 def _one(
-    headers: Mapping[str, str], kind: LimitKind, limit: str, remaining: str, reset: str, now: float, window: float
+    headers: Mapping[str, str], kind: LimitKind, limit: str, remaining: str, reset: str, now: float
 ) -> Observed | None:
     amount, left = _number(headers.get(limit)), _number(headers.get(remaining))
     if amount is not None and amount <= 0:
@@ -44,7 +63,7 @@ def _one(
         return None
     if amount is not None and left is not None and left > amount:
         left = None
-    return Observed(kind, amount, left, _reset(headers.get(reset), now), window)
+    return Observed(kind, amount, left, _reset(headers.get(reset), now))
 
 
 def _number(text: str | None) -> float | None:

@@ -36,8 +36,15 @@ class Account:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     limits: Limits = Limits()
     charges_max_tokens: bool = False  # the tokens/minute limit counts what was allowed, not what was written
+    counts_cached: bool = True  # input read from the prompt cache counts for the limits
     responses: bool = False  # it has /responses
     weight: float = 1.0  # its part of a model's calls, against the model's other accounts
+
+    def counted(self, usage: Usage) -> Usage:
+        """What of a call's usage the provider counts for its limits."""
+        if self.counts_cached or not usage.cached_tokens:
+            return usage
+        return Usage(usage.input_tokens - usage.cached_tokens, usage.output_tokens)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +82,7 @@ class Observed:
     remaining: float | None
     reset: float | None  # seconds until the window is full again
     window: float = 60.0  # seconds that ``limit`` covers (86,400: per day)
+    slack: float = 0.0  # by which ``remaining`` may be off, rounded as it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,3 +97,4 @@ class Reply:
     request_id: str | None = None
     answer: str = ""  # what the model said, where it could not be used
     heard: bool = True  # of the provider; False: it was not asked, or we broke off for reasons of our own
+    sent: bool = True  # False: no connection came about, so the provider knows nothing of the call

@@ -30,6 +30,7 @@ class Preset:
     dialect: Dialect = Dialect.OPENAI
     needs_key: bool = True
     charges_max_tokens: bool = False
+    counts_cached: bool = True  # input read from the prompt cache counts for the limits
     strict_schema: bool = True  # understands response_format json_schema
     responses: bool = False  # has /responses
     prices: str = ""
@@ -59,6 +60,7 @@ _PRESETS = (
         key_header="x-api-key",
         hosts=("api.anthropic.com",),
         dialect=Dialect.ANTHROPIC,
+        counts_cached=False,
         prices="anthropic",
         inputs=EVERYTHING,
     ),
@@ -79,6 +81,7 @@ _PRESETS = (
         key_env="GROQ_API_KEY",
         hosts=("api.groq.com",),
         dialect=Dialect.GROQ,
+        counts_cached=False,
         prices="groq",
         responses=True,
     ),

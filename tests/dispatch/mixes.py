@@ -21,7 +21,7 @@ from typing import Any
 import orjson
 
 from benchmarks.ideal import Work, ideal
-from laneway.dispatch.limits import BURST_S
+from laneway.dispatch.bucket import BURST_S
 from laneway.providers.model import Account, Limits
 from laneway.simulator.answers import length_of
 from laneway.simulator.options import Options
@@ -167,7 +167,7 @@ def row(one: Mix) -> dict[str, Any]:
         "ratio": round(world.seconds / best, 3),
         "refused": books["rate_limited"],
         "refused_by": books["refused_by"],
-        "levels": {name: round(level, 1) for name, level in world.desk().limiter.state().items()},
+        "levels": {name: round(level, 1) for name, level in world.desk().limiter.state(world.clock.now()).items()},
     }
 
 

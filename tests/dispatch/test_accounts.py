@@ -166,7 +166,7 @@ def test_an_account_that_was_away_does_not_make_up_for_it() -> None:
             admission = desk.admit(Size(), 0.0)
             if isinstance(admission, Admission):
                 choice.started("m", order, at)
-                desk.release(admission)
+                desk.release(admission, 0.0)
                 return desk.name
         raise AssertionError("none admits")
 
@@ -185,7 +185,7 @@ def test_no_account_is_ahead_of_its_part_whatever_comes_and_goes(weights: list[f
     for _ in range(200):
         if open_calls and rng.random() < 0.45:
             done = open_calls.pop(rng.randrange(len(open_calls)))
-            done.desk.release(done)
+            done.desk.release(done, 0.0)
             continue
         order = choice.order("m", desks, 0.0)
         for at, (desk, _part) in enumerate(order):

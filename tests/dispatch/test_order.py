@@ -282,7 +282,8 @@ class TestCallsOfRunningTasks:
         desk = Desk(Account("main", "openai", Wire.CHAT, "http://x"), NOW, random.Random(1))
 
         def admit(model: str, size: Size, now: float) -> Admission | Blocked:
-            return Blocked(None, "concurrency") if next(free, None) is None else Admission(desk, size, 1, size)
+            full = next(free, None) is None
+            return Blocked(None, "concurrency") if full else Admission(desk, 1, desk.limiter.take(size, now))
 
         return Order().plan(heads, slots, {"full": 0}.get, admit, lambda m, i, o: ONE, NOW, calls)
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from laneway.dispatch.breaker import Breaker
 from laneway.dispatch.desk import Admission, Blocked, Desk
-from laneway.dispatch.limits import Limiter, Size
+from laneway.dispatch.limits import Size
 from laneway.dispatch.retry import FREE_TRIES, decide, delay_s
 from laneway.providers.answers.complaints import Complaint
-from laneway.providers.model import Account, Limits, Model, Observed, Reply
+from laneway.providers.model import Account, Limits, Model, Reply
 from laneway.task import Claimed, Failure, FailureClass, Outcome, Route, Spec, State, Urgency, Usage, Wire
 
 NOW = 1000.0
@@ -26,87 +26,6 @@ def desk(**limits: float) -> Desk:
     return Desk(account, NOW, random.Random(1))
 
 
-class TestLimiter:
-    @given(st.lists(st.floats(0, 2), min_size=1, max_size=200), st.sampled_from([60.0, 600.0, 6000.0]))
-    def test_no_window_holds_more_than_the_limit_permits(self, waits: list[float], rpm: float) -> None:
-        limiter, now, starts = Limiter(Limits(requests_per_minute=rpm), NOW), NOW, []
-        for wait in waits:
-            now += wait
-            while limiter.free_at(ONE, now)[0] <= now:
-                limiter.take(ONE, now)
-                starts.append(now)
-        burst = max(1.0, rpm / 60 * 0.5)
-        for i, first in enumerate(starts):
-            for j in range(i, len(starts)):
-                assert j - i + 1 <= burst + (starts[j] - first) * rpm / 60 + 1 + 1e-6
-
-    def test_an_estimate_that_was_too_low_becomes_a_debt(self) -> None:
-        limiter = Limiter(Limits(tokens_per_minute=6000), NOW)
-        limiter.take(Size(10, 10, 10), NOW)
-        limiter.settle(Size(10, 10, 10), 300, 200)
-        at, by = limiter.free_at(Size(10, 10, 10), NOW)
-        assert by == "tokens_per_minute"
-        assert at - NOW == pytest.approx((500 + 10 - 50 + 10 - 10) / 100, abs=0.2)
-
-    def test_headers_that_show_a_full_bucket_are_used(self) -> None:
-        limiter = Limiter(Limits(requests_per_minute=600), NOW)
-        limiter.take(ONE, NOW)
-        limiter.observe(Observed("requests", 600, 599, 0.1), Size(), 0, 0.2, NOW)
-        n = 0
-        while limiter.free_at(ONE, NOW)[0] <= NOW:
-            limiter.take(ONE, NOW)
-            n += 1
-        assert n == 589, "all but a second's worth"
-
-    def test_headers_of_a_small_bucket_change_nothing(self) -> None:
-        limiter = Limiter(Limits(requests_per_minute=600), NOW)
-        limiter.take(ONE, NOW)
-        limiter.observe(Observed("requests", 600, 9, 0.1), Size(), 0, 0.2, NOW)
-        assert limiter.free_at(ONE, NOW)[0] > NOW
-
-    def test_refusals_win_over_headers(self) -> None:
-        limiter = Limiter(Limits(requests_per_minute=600), NOW)
-        limiter.refused(NOW)
-        limiter.observe(Observed("requests", 600, 599, 0.1), Size(), 0, 0.2, NOW)
-        assert limiter.free_at(ONE, NOW)[0] > NOW
-
-    def test_a_limit_that_nobody_configured_is_learnt(self) -> None:
-        limiter = Limiter(Limits(), NOW)
-        assert limiter.free_at(ONE, NOW) == (NOW, "")
-        limiter.observe(Observed("tokens", 60000, 0, 60), Size(), 0, 0.0, NOW)
-        at, by = limiter.free_at(ONE, NOW)
-        assert (at > NOW, by) == (True, "tokens_per_minute")
-
-    def test_a_configured_limit_is_never_raised_by_headers(self) -> None:
-        limiter = Limiter(Limits(requests_per_minute=60), NOW)
-        limiter.observe(Observed("requests", 6000, None, None), Size(), 0, 0.0, NOW)
-        assert limiter.limits() == {"requests_per_minute": 60}
-        limiter.observe(Observed("requests", 30, None, None), Size(), 0, 0.0, NOW)
-        assert limiter.limits() == {"requests_per_minute": 30}
-
-    def test_groqs_requests_are_per_day(self) -> None:
-        limiter = Limiter(Limits(), NOW)
-        limiter.observe(Observed("requests", 1000, 3, 100, window=86400.0), Size(), 0, 0.0, NOW)
-        for _ in range(3):
-            assert limiter.free_at(ONE, NOW)[0] <= NOW
-            limiter.take(ONE, NOW)
-        assert limiter.free_at(ONE, NOW)[0] > NOW + 60
-
-    def test_a_restart_goes_on_from_what_was_used(self) -> None:
-        limiter = Limiter(Limits(requests_per_day=100), NOW)
-        for _ in range(100):
-            limiter.take(ONE, NOW)
-        again = Limiter(Limits(requests_per_day=100), NOW + 60)
-        again.restore(limiter.state(), 60, NOW + 60)
-        assert again.free_at(ONE, NOW + 60)[0] > NOW + 600
-
-    def test_what_openai_charges_is_what_was_allowed(self) -> None:
-        limiter = Limiter(Limits(tokens_per_minute=6000), NOW, charges_max_tokens=True)
-        limiter.take(Size(10, 5, 1000), NOW)
-        limiter.settle(Size(10, 5, 1000), 10, 5)
-        assert limiter.free_at(Size(10, 5, 10), NOW)[0] > NOW + 9
-
-
 class TestDesk:
     def test_concurrency_is_exact(self) -> None:
         one = desk(concurrency=2)
@@ -114,7 +33,7 @@ class TestDesk:
         assert isinstance(first, Admission)
         assert isinstance(second, Admission)
         assert one.admit(ONE, NOW) == Blocked(None, "concurrency")
-        one.release(first)
+        one.release(first, NOW)
         assert isinstance(one.admit(ONE, NOW), Admission)
 
     def test_a_release_gives_back_what_was_taken(self) -> None:
@@ -122,8 +41,47 @@ class TestDesk:
         admission = one.admit(ONE, NOW)
         assert isinstance(admission, Admission)
         assert isinstance(one.admit(ONE, NOW), Blocked)
-        one.release(admission)
+        one.release(admission, NOW)
         assert isinstance(one.admit(ONE, NOW), Admission)
+
+    def test_an_account_of_which_nothing_is_known_gets_ten_calls_until_it_answers(self) -> None:
+        one = desk(concurrency=50)
+        admissions = [one.admit(ONE, NOW) for _ in range(10)]
+        assert one.admit(ONE, NOW) == Blocked(None, "first answer")
+        first = admissions[0]
+        assert isinstance(first, Admission)
+        one.settle(first, Reply(b"{}", None, None, 0.1), NOW)
+        assert sum(isinstance(one.admit(ONE, NOW), Admission) for _ in range(60)) == 41
+        again = desk(concurrency=50)
+        again.restore(one.state(NOW), 1.0, NOW)
+        assert sum(isinstance(again.admit(ONE, NOW), Admission) for _ in range(60)) == 50
+
+    def test_cached_input_counts_where_the_provider_counts_it(self) -> None:
+        for counts, left in ((True, 0.0), (False, 90.0)):
+            limits = Limits(input_tokens_per_minute=12_000, concurrency=1)
+            one = Desk(
+                Account("a", "x", Wire.CHAT, "http://x", limits=limits, counts_cached=counts), NOW, random.Random(1)
+            )
+            admission = one.admit(Size(100), NOW)
+            assert isinstance(admission, Admission)
+            one.settle(admission, Reply(b"{}", Usage(100, 1, cached_tokens=90), None, 0.1), NOW)
+            assert one.limiter.state(NOW)["input_tokens_per_minute"] == left
+
+    @pytest.mark.parametrize(
+        ("reply", "left"),
+        [
+            (Reply(None, None, Failure(FailureClass.TRANSIENT, "x", "x", outage=True), 0.1, sent=False), (5.0, 500.0)),
+            (Reply(None, None, Failure(FailureClass.REQUEST, "x", "x", 400), 0.1), (4.0, 500.0)),
+            (Reply(None, None, Failure(FailureClass.TRANSIENT, "x", "x", 500, outage=True), 0.1), (4.0, 350.0)),
+            (Reply(None, Usage(10, 0), Failure(FailureClass.REQUEST, "x", "x", 200), 0.1), (4.0, 490.0)),
+        ],
+    )
+    def test_a_failed_call_takes_what_the_provider_counts(self, reply: Reply, left: tuple[float, float]) -> None:
+        one = desk(requests_per_minute=600, tokens_per_minute=60_000, concurrency=9)
+        admission = one.admit(ONE, NOW)
+        assert isinstance(admission, Admission)
+        one.settle(admission, reply, NOW)
+        assert tuple(one.limiter.state(NOW).values()) == left
 
     def test_what_a_call_really_used_replaces_the_estimate(self) -> None:
         one = desk(tokens_per_minute=60_000, concurrency=9)
@@ -171,7 +129,7 @@ class TestBreaker:
             assert at - now <= 4
             now = at
             breaker.started()
-            breaker.failed(now)
+            breaker.failed(now, probe=True)
 
 
 def claimed(**more: object) -> Claimed:

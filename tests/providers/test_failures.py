@@ -192,8 +192,36 @@ class TestHeaders:
         }  # fmt: skip
         assert observe(Dialect.ANTHROPIC, headers, NOW) == (
             Observed("requests", 50, 49, 5.0),
-            Observed("output_tokens", 8000, 8000, None),
+            Observed("output_tokens", 8000, 8000, None, slack=500),
         )
+
+    @pytest.mark.parametrize(("said", "slack"), [("7000", 500.0), ("7001", 0.0), ("0", 500.0)])
+    def test_tokens_that_anthropic_rounds_to_thousands_are_read_as_such(self, said: str, slack: float) -> None:
+        headers = {"anthropic-ratelimit-tokens-limit": "8000", "anthropic-ratelimit-tokens-remaining": said}
+        assert observe(Dialect.ANTHROPIC, headers, NOW)[0].slack == slack
+
+    @pytest.mark.parametrize(
+        ("limit", "remaining", "reset", "window"),
+        [
+            ("200", "199", "7m12s", 86400.0),  # OpenAI's lowest tiers
+            ("200", "150", "6h0m0s", 86400.0),
+            ("60", "59", "1s", 60.0),
+            ("600", "10", "1s", 60.0),  # a bucket of one second
+            ("600", "599", "9000000s", 60.0),  # in a hundred days
+            ("600", "600", "0s", 60.0),
+            ("600", "599", "2020-01-01T00:00:00Z", 60.0),
+        ],
+    )
+    def test_whether_openai_speaks_of_the_day(self, limit: str, remaining: str, reset: str, window: float) -> None:
+        headers = {
+            "x-ratelimit-limit-requests": limit, "x-ratelimit-remaining-requests": remaining,
+            "x-ratelimit-reset-requests": reset,
+        }  # fmt: skip
+        assert observe(Dialect.OPENAI, headers, NOW)[0].window == window
+
+    def test_more_than_the_limit_cannot_remain(self) -> None:
+        headers = {"x-ratelimit-limit-tokens": "100", "x-ratelimit-remaining-tokens": "1000"}
+        assert observe(Dialect.OPENAI, headers, NOW) == (Observed("tokens", 100, None, None),)
 
     def test_groqs_requests_are_per_day(self) -> None:
         headers = {"x-ratelimit-limit-requests": "14400", "x-ratelimit-remaining-requests": "14370"}

@@ -97,11 +97,13 @@ class InnerCalls:
             await self._prices.wait()
             model = self._desks.model(model_name)
             assert model is not None, "a call is admitted for a model that is known"
+            self._desks.fit(admission, model_name, spec, body, sizes, self._clock.now())
             number_of_call = number * 1000 + asked
             reply = await self._one(task, number_of_call, model, spec, body, sizes, tries, admission, complaint, wanted)
             if reply is None:
                 continue  # a budget of the day was used up in between: that is waited for as well
             asked += 1
+            self._desks.learn(admission, model_name, spec, sizes, reply)
             failure = reply.failure
             if failure is None:
                 return reply
@@ -163,7 +165,7 @@ class InnerCalls:
             began = await self._store.record_call(self._worker, opened, task.run_id, self._dispatcher.limits)
         finally:
             if not began:
-                admission.desk.release(admission)
+                admission.desk.release(admission, self._clock.now())
         if not began:
             return None
         try:
@@ -171,7 +173,7 @@ class InnerCalls:
                 account, model, spec, body, cap=model.timeout, tokens=sizes, tried=tried, complaint=complaint
             )
         except BaseException:  # the task's time is up, or its worker breaks off: whether it is charged is not known
-            admission.desk.abort(admission)
+            admission.desk.abort(admission, self._clock.now())
             broken = dataclasses.replace(opened, outcome=Outcome.CANCELLED, latency=self._clock.now() - started)
             await self._store.record_call(self._worker, broken, task.run_id)
             raise
