@@ -13,7 +13,20 @@ from pathlib import Path
 
 from benchmarks.common import machine
 
-NAMES = ("slots", "pace", "makespan", "urgent", "tail", "crash", "memory", "startup", "simulator", "structured", "plan")
+NAMES = (
+    "slots",
+    "pace",
+    "full_bucket",
+    "makespan",
+    "urgent",
+    "tail",
+    "crash",
+    "memory",
+    "startup",
+    "simulator",
+    "structured",
+    "plan",
+)
 
 
 def main() -> int:
