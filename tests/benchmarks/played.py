@@ -12,11 +12,15 @@ from collections import Counter
 import orjson
 
 from benchmarks.mixes import MIXES, Mix
+from laneway.app.due import due_at
+from laneway.config.models import DEFAULT_TARGET_WAIT
 from laneway.providers.model import Limits, Model
 from laneway.task import NewTask, Route, Spec, Urgency, Wire
 from laneway.triage.tokens import estimate_body
 from tests.dispatch.practice import Practice, account, practise
 from tests.virtual import EPOCH
+
+TARGET_WAIT_S = DEFAULT_TARGET_WAIT[Urgency.STANDARD]
 
 
 def play(mix: Mix) -> Practice:
@@ -44,8 +48,8 @@ def _task(mix: Mix, wire: Wire, i: int) -> NewTask:
     asked = mix.requests[i]
     body = mix.body(asked)
     route = Route(asked.lane or "general", Urgency.STANDARD, asked.model)
-    due = EPOCH + i * 1e-6  # as they were read
     expected = estimate_body(wire, body)
+    due = due_at(EPOCH, TARGET_WAIT_S, None, expected, asked.max_tokens)
     spec, raw = Spec("chat", wire), orjson.dumps(body)
     return NewTask(raw, spec, route, due, key=str(i), input_tokens=expected, output_tokens=asked.max_tokens)
 
