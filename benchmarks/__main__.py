@@ -20,6 +20,7 @@ NAMES = (
     "makespan",
     "urgent",
     "tail",
+    "adaptive",
     "crash",
     "memory",
     "startup",

@@ -127,7 +127,8 @@ def _task_text(task: Task, attempts: list[Attempt], waits: list[Standing], conte
 
 def _waits(task: Task) -> str:
     """What a waiting task waits for."""
-    from laneway.cli.status import WAITS, ahead
+    from laneway.cli.ago import ahead
+    from laneway.cli.status import WAITS
 
     if task.wait_reason is None:
         return ""

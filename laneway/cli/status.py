@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from laneway.cli.ago import ago, ahead
 from laneway.cli.common import ConfigOption, JsonOption, StoreOption, VerboseOption, application, print_json, run_async
+from laneway.cli.status_accounts import account_data, account_lines
 
 if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
@@ -68,7 +70,8 @@ async def _status(lw: Laneway, run_id: int | None) -> dict[str, Any]:
                 for one in await store.waiting(run_id)
             ],
             "accounts": {
-                name: _account(state, saved_at) for name, (state, saved_at) in (await store.states("account:")).items()
+                name: account_data(state, saved_at)
+                for name, (state, saved_at) in (await store.states("account:")).items()
             },
             "workers": [
                 {
@@ -91,17 +94,6 @@ def _run(run: Run, cells: Sequence[CellTally]) -> dict[str, Any]:
         "tasks": _counts(cells),
         "spent_usd": round(run.spent, 6),
         "max_cost_usd": run.max_cost,
-    }
-
-
-def _account(state: Mapping[str, Any], saved_at: float) -> dict[str, Any]:
-    """What a worker kept of an account when it last looked."""
-    return {
-        "failure": state.get("paused"),
-        "answers": state.get("down") is not True,
-        "concurrency": state.get("concurrency"),
-        "limits": state.get("limits") or {},
-        "saved_at": saved_at,
     }
 
 
@@ -132,7 +124,8 @@ def status_text(data: Mapping[str, Any], now: float) -> str:
     lines += [_waiting_line(one, now) for one in data["waiting"]]
     lines += [one["said"] for one in data["budgets"]]
     accounts = {**{one["name"]: {} for one in data["paused"] if one["kind"] == "account"}, **data["accounts"]}
-    lines += [_account_line(name, state, f"account {name}" in held, now) for name, state in accounts.items()]
+    for name, state in accounts.items():
+        lines += account_lines(name, state, paused=f"account {name}" in held, now=now)
     lines += [
         f"worker {one['id']}: {one['running']:,} running, heartbeat {one['heartbeat_age_s']} s ago"
         for one in data["workers"]
@@ -155,39 +148,3 @@ def _run_lines(run: Mapping[str, Any], paused: bool) -> list[str]:
 def _waiting_line(one: Mapping[str, Any], now: float) -> str:
     said = f"waiting {WAITS.get(one['reason'], one['reason'])}: {one['tasks']:,}"
     return said if one["next_at"] is None else f"{said}, the next {ahead(one['next_at'], now)}"
-
-
-def _account_line(name: str, state: Mapping[str, Any], paused: bool, now: float) -> str:
-    from laneway.cli.common import printable
-
-    facts = []
-    if paused:
-        facts.append("paused by hand")
-    if state.get("failure"):
-        facts.append(f"stopped by a failure: {printable(state['failure'])[:120]} (`laneway resume account {name}`)")
-    elif state and not state["answers"]:
-        facts.append("does not answer")
-    if state.get("concurrency"):
-        facts.append(f"{state['concurrency']:,} at once")
-    facts += [f"{limit.replace('_', ' ')} {value:,.0f}" for limit, value in (state.get("limits") or {}).items()]
-    seen = f" ({ago(state['saved_at'], now)})" if state else ""
-    return f"account {name}: {', '.join(facts) or 'no limit known'}{seen}"
-
-
-def ago(then: float, now: float) -> str:
-    return f"{_span(now - then)} ago"
-
-
-def ahead(then: float, now: float) -> str:
-    """``in 12 s``, or the hour when it is further off."""
-    if then - now < 120:
-        return f"in {_span(then - now)}"
-    when = time.localtime(then)
-    return time.strftime("at %H:%M" if then - now < 20 * 3600 else "on %Y-%m-%d at %H:%M", when)
-
-
-def _span(seconds: float) -> str:
-    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{max(0.0, seconds):.0f} s"

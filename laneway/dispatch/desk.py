@@ -171,11 +171,22 @@ class Desk:
             "paused": self.paused,
             "down": not self.breaker.closed,
             "concurrency": self.concurrency,
+            "in_flight": len(self._open),
             "limits": self.limiter.limits(),
             "learnt": self.limiter.learnt(),
             "met": self._met,
+            "origins": self._origins(),
             **self.finder.state(),
         }
+
+    def _origins(self) -> dict[str, str]:
+        """Where each limit that holds is known from."""
+        stated = {**self.limiter.limits(), "concurrency": self.account.limits.concurrency}
+        origins = dict.fromkeys(self.finder.found(), "found")
+        for name, value in stated.items():
+            if value is not None:
+                origins[name] = "config" if getattr(self.account.limits, name) is not None else "headers"
+        return origins
 
     def restore(self, state: Mapping[str, Any], age: float, now: float) -> None:
         self._met = bool(state.get("met"))

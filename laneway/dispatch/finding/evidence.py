@@ -76,8 +76,18 @@ class Evidence:
         self._starts.clear()
         self._full = False
 
-    def ranges(self, most: float) -> list[Range]:
-        """The rates up to ``most`` that explain everything, for each size of bucket that can. Empty: none does."""
+    def believe(self, ranges: list[Range]) -> None:
+        """From now on the bucket is of one of these sizes."""
+        self._sizes = [one.size for one in ranges]
+
+    @property
+    def sizes(self) -> Sequence[tuple[float, float]]:
+        """Of the bucket, as far as it is known."""
+        return self._sizes
+
+    def ranges(self, most: float, *, firm: bool = False) -> list[Range]:
+        """The rates up to ``most`` that explain everything, for each size of bucket that can. Empty: none does.
+        ``firm``: no other size than those that explained what was before."""
         starts = list(self._starts)
         refused = [at for at, start in enumerate(starts) if start.refused]
         if not refused:
@@ -85,16 +95,15 @@ class Evidence:
         beginnings = [0, *(at for at in refused[-4:-1] if at > 0)]
         for slack in SLACKS:
             for at in beginnings:  # the first refusals may have been something else's, or the bucket was not full
-                if found := self._explain(starts[at:], slack, most, full=self._full and at == 0):
+                if found := self._explain(starts[at:], slack, most, full=self._full and at == 0, firm=firm):
                     if at > 0:
                         self.begin_at(starts[at])
                     return found
         return []
 
-    def _explain(self, starts: list[Start], slack: float, most: float, *, full: bool) -> list[Range]:
-        for sizes in dict.fromkeys((tuple(self._sizes), SIZES)):
+    def _explain(self, starts: list[Start], slack: float, most: float, *, full: bool, firm: bool) -> list[Range]:
+        for sizes in [self._sizes] if firm else dict.fromkeys((tuple(self._sizes), SIZES)):
             if found := [one for size in sizes if (one := _range(starts, size, slack, most, full=full))]:
-                self._sizes = [one.size for one in found]
                 return found
         return []
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from laneway.dispatch.finding.evidence import Start
+from laneway.dispatch.finding.evidence import Range, Start
 from laneway.dispatch.finding.pace import START, UNPACED, Pace
 from laneway.dispatch.finding.slots import Slots
 
@@ -66,7 +66,9 @@ class Finder:
         self._young: deque[_Call] = deque()
         self._held_by = ""
         self._answered = False
+        self._failing = False  # the last call ended in a way that tells nothing: no reason to go faster
         self._reacted_at = now - 1.0  # calls sent before this belong to the last refusal's moment
+        self._lowered_at = now - 1.0  # what was let in before says nothing of the concurrency any more
         self._probing = False  # one call at a time looks whether anything is let in again
         self._probe: int | None = None
         self._pause = 0.0
@@ -147,7 +149,8 @@ class Finder:
         return now, ""
 
     def started(self, number: int, now: float) -> None:
-        held = self._finds_rate and self._answered and self._held_by == "requests" and not self._probing
+        held = self._held_by == "requests" and self._finds_rate and self._answered
+        held = held and not self._probing and not self._failing
         start = self.pace.started(now, held=held, latency=self._latency or 1.0)
         call = self._calls[number] = _Call(now, number, start, len(self._calls))
         self._young.append(call)
@@ -158,6 +161,7 @@ class Finder:
     def withdrawn(self, number: int) -> None:
         """The call was not made, or it was broken off, or it failed in a way that tells nothing."""
         if call := self._calls.pop(number, None):
+            self._failing = True
             self.pace.says_nothing(call.start)
             if call in self._young:
                 self._young.remove(call)
@@ -167,7 +171,7 @@ class Finder:
     # learning -----------------------------------------------------------------------------------------------------
     def replied(self, number: int, latency: float, now: float) -> None:
         """A call was let in and has ended."""
-        self._answered = True
+        self._answered, self._failing = True, False
         self._latency = latency if self._latency is None else self._latency + 0.1 * (latency - self._latency)
         if call := self._calls.pop(number, None):
             self._let_in(call, now)
@@ -208,19 +212,20 @@ class Finder:
         """Which limit refused this call? False: none of those that are looked for."""
         by_slots = self._finds_slots and self.slots.explains(call.beside)
         ranges = self.pace.explanations() if self._finds_rate else []
-        if ranges and (not by_slots or self.pace.climbing):
-            if self.slots.limit is not None and not self.slots.sure:
-                self.slots.cleared()
-                self._note("concurrency", None, "refused with fewer in flight", now)
-            self.pace.blamed = True
-            if not self.pace.confirmed(ranges, now):
-                self.pace.search(ranges)
-                self._settled(self.pace.settle(now), now)
+        if by_slots and self.slots.seeking:
+            self.pace.says_nothing(call.start)
+            if self.slots.sought(call.least, now):
+                self._note("concurrency", self.slots.limit, "refused with more, let in with so many", now)
+        elif self.pace.climbing and not ranges and not by_slots:
+            self.pace.raised(call.start)
+            self._note("requests_per_minute", None, "more was let in than before", now)
+        elif ranges and (not by_slots or self.pace.climbing) and not self._changed(call):
+            self._rate_refused(ranges, now)
         elif by_slots and (self.slots.expected(call.beside) or (self._finds_rate and not ranges)):
             self._slots_found(call, now)
         elif by_slots:
-            self.slots.doubt(call.least, now + max(0.5, self._latency or 1.0))
-            self._note("concurrency", self.slots.limit, "refused; perhaps by this", now)
+            self.slots.doubt(call.least, max(0.5, self._latency or 1.0), now)
+            self._note("concurrency", self.slots.limit, "refused with so many in flight: by this, or by a rate", now)
             if ranges:
                 self.pace.search(ranges)
         elif self._finds_rate or self.slots.limit is not None:
@@ -229,20 +234,38 @@ class Finder:
             return False
         return True
 
+    def _changed(self, call: _Call) -> bool:
+        """Whether what was found is refused: at the concurrency that was fine, before any rate was found; or at the
+        rate that was found, twice in a row."""
+        if self.pace.rate is None:
+            return self.slots.sure and not self.slots.cried_wolf and call.beside + 1 >= (self.slots.limit or 0)
+        return self.pace.holding and self.pace.so_soon
+
+    def _rate_refused(self, ranges: list[Range], now: float) -> None:
+        if self.slots.limit is not None and not self.slots.sure:
+            self.slots.cleared()
+            self._note("concurrency", None, "refused with fewer in flight: it is not this", now)
+        self.pace.blamed = True
+        if not self.pace.confirmed(ranges, now):
+            self.pace.search(ranges)
+            self._settled(self.pace.settle(now), now)
+
     def _slots_found(self, call: _Call, now: float) -> None:
         self.pace.says_nothing(call.start)
         if self.pace.searching and not self.pace.blamed:
             self.pace.exonerated()
         if self.slots.found(call.least, now):
-            self._note("concurrency", self.slots.limit, "refused with so many in flight", now)
+            self._note("concurrency", self.slots.limit, "refused with more, let in with so many", now)
 
     def _lowered(self, call: _Call, now: float) -> None:
         """Nothing that was found explains this refusal: a limit was changed."""
         if self.slots.limit is not None and (self._held_by == "concurrency" or self.pace.rate is None):
             self.pace.says_nothing(call.start)
+            self._lowered_at = now
             self.slots.lowered(call.least, now)
             self._note("concurrency", self.slots.limit, "refused where it was not before", now)
         elif self._finds_rate:
+            self._lowered_at = now
             self.slots.forget()
             self.pace.lowered(call.start)
             self._note("requests_per_minute", None, "refused where it was not before", now)
@@ -250,7 +273,7 @@ class Finder:
     def _settled(self, found: bool | None, now: float) -> None:
         if found:
             assert self.pace.rate is not None
-            self._note("requests_per_minute", self.pace.rate * 60, "refused at this rate", now)
+            self._note("requests_per_minute", self.pace.rate * 60, "no other rate explains what was refused", now)
         elif found is False:
             if self.pace.blamed:
                 self.pace.exonerated()
@@ -267,10 +290,17 @@ class Finder:
         self.pace.let_in()
         if call.number == self._probe:
             self._probe, self._probing, self._pause = None, False, 0.0
+        if call.at <= self._lowered_at:
+            return
         sure, before = self.slots.sure, self.slots.limit
-        if self.slots.let_in(call.least + 1) and not sure and before is not None:
+        if not self.slots.let_in(call.least + 1) or sure or before is None:
+            return
+        if self.slots.seeking:
+            self.slots.as_before(now)
+            self._note("concurrency", self.slots.limit, "as many are let in as before", now)
+        else:
             self.slots.cleared()
-            self._note("concurrency", None, "one more was let in", now)
+            self._note("concurrency", None, "one more was let in: it is not this", now)
 
     def _ripen(self, now: float) -> None:
         """Calls that would have been refused by now were let in."""

@@ -18,6 +18,7 @@ LOW, FAR_BELOW = 2.0, 40.0  # a search begins no lower than at so much a second,
 SLOW_DOWN = 4.0  # the pace is divided by this when what was fine is refused
 NARROW = 1.12  # a range of rates so wide counts as found
 ABOVE = 1.05  # of the pace is the highest rate that may have refused something
+SOON = 8  # calls between two refusals at a rate that was found: then it is not that rate any more
 SAME = 1.03  # a rate within this factor is the same
 UNDER, UNDER_MIDDLE = 0.98, 0.95  # of the lowest rate that is possible, at least of the middle
 AFTER_S = (15.0, 45.0)  # how long a found rate is believed before more is tried: at first, at most
@@ -57,6 +58,16 @@ class Pace:
         """Beyond what was found, so that a refusal is no surprise."""
         return self._climb_from is not None
 
+    @property
+    def holding(self) -> bool:
+        """At what was found."""
+        return self.rate is not None and not self._searching and not self.climbing
+
+    @property
+    def so_soon(self) -> bool:
+        """Whether hardly anything was let in since the last refusal."""
+        return self._since < SOON
+
     def started(self, now: float, *, held: bool, latency: float) -> Start:
         """``held``: the pace held this start back; only then does it grow. ``latency``: of a call, s."""
         if held:
@@ -75,7 +86,7 @@ class Pace:
 
     def explanations(self) -> list[Range]:
         """The rates that explain every refusal that is this limit's, the newest included."""
-        return self._evidence.ranges(min(FASTEST, self._peak * 1.5))
+        return self._evidence.ranges(min(FASTEST, self._peak * 1.5), firm=self.rate is not None)
 
     def search(self, possible: list[Range]) -> None:
         """A refusal may be the rate's. Go on between those that are possible."""
@@ -91,7 +102,7 @@ class Pace:
         if fresh:  # low, since going up costs no refusals, yet not so low that it takes long
             self.pace = min(self.pace, max(low, LOW, self.pace / FAR_BELOW))
         else:
-            self.pace = min(self.pace, math.sqrt(low * high))
+            self.pace = min(self.pace, _between(low, high))
         self._ramping = fresh
 
     def confirmed(self, possible: list[Range], now: float) -> bool:
@@ -115,6 +126,16 @@ class Pace:
         self._peak = self.pace
         self.pace /= SLOW_DOWN
 
+    def raised(self, start: Start) -> None:
+        """More was let in than what was found permits: the rate is somewhere up to what is refused now."""
+        low, high = self._climb_from or self.pace, self.pace
+        self._evidence.begin_at(start)
+        self._possible = [Range(size, low, high) for size in self._evidence.sizes]
+        self._searching, self._ramping = True, False
+        self.rate = self._climb_from = None
+        self._since, self._refused_at = 0, high
+        self.pace = math.sqrt(low * high)
+
     def exonerated(self) -> None:
         """It was not the rate, or never: go on where the search began."""
         self._searching = False
@@ -136,11 +157,12 @@ class Pace:
         if not joined:
             return False
         low, high = self._span(joined)
-        self.pace = max(self.pace, low * UNDER if self._ramping else math.sqrt(low * high))
+        self.pace = max(self.pace, low * UNDER if self._ramping else _between(low, high))
         if high > low * NARROW:
             return None
         before = self.rate
         self.rate = math.sqrt(low * high)
+        self._evidence.believe(self._possible)
         self.pace = max(low * UNDER, self.rate * UNDER_MIDDLE)
         self._searching = False
         self._believe(now, again=before is not None and abs(self.rate / before - 1.0) < 0.1)
@@ -192,3 +214,8 @@ class Pace:
         self.pace *= (
             1.0 if self.pace > MOST else math.exp(min(MOST_GROWTH, growth * min(now - self._last_at, 1.5 / self.pace)))
         )
+
+
+def _between(low: float, high: float) -> float:
+    """In the middle, yet not far below where hardly anything is known."""
+    return max(math.sqrt(low * high), high / SLOW_DOWN)

@@ -8,6 +8,7 @@ CLIMB_AFTER_S = (15.0, 45.0)  # how long a found limit is believed before a high
 CLIMB_CALLS = 150  # and not before so many calls went well: a refusal a minute is 1 % of a hundred calls
 GENTLE, BRISK = 0.05, 0.7  # growth a second: beyond a limit that was found, far beyond it
 FAR = 1.15
+ABOUT = 0.9  # of a limit is as good as the same
 DROP = 0.7  # to which part of what was refused one goes down to look for a limit that was lowered
 
 
@@ -21,12 +22,16 @@ class Slots:
     def __init__(self, now: float) -> None:
         self.limit: int | None = None
         self.sure = False
+        self.seeking = False  # it was lowered, to nobody knows what
         self.refused: int | None = None  # others in flight, of the last call that this limit refused
         self._ok = 0  # most in flight of a call that was let in, since the limit was last changed
         self._believed_s = CLIMB_AFTER_S[0]
         self._next_at = now  # when one more may be tried
         self._climb_from: int | None = None
         self._calls = 0
+        self._doubt_s: float | None = None
+        self._before = 0  # it was lowered
+        self.cried_wolf = False  # it was lowered, and then found where it was: something else refuses there
 
     def explains(self, beside: int) -> bool:
         """Whether a refusal with so many others in flight can be this limit's."""
@@ -45,6 +50,8 @@ class Slots:
     def one_more(self, now: float, pause: float) -> bool:
         """Whether the limit may be exceeded by one now, to see. ``pause``: seconds until an answer to that is here."""
         assert self.limit is not None
+        if self._doubt_s is not None:  # a whole round at the limit first: what else refuses then shows
+            self._next_at, self._doubt_s = now + self._doubt_s, None
         if now < self._next_at or (self._climb_from is None and self.sure and self._calls < CLIMB_CALLS):
             return False
         if self._climb_from is None:
@@ -54,10 +61,11 @@ class Slots:
         self.limit += 1
         return True
 
-    def doubt(self, beside: int, until: float) -> None:
-        """It may have been this limit; ``until``: when one more is tried."""
-        self._set(beside, until)
-        self.refused, self.sure = beside, False
+    def doubt(self, beside: int, wait: float, now: float) -> None:
+        """It may have been this limit. After ``wait`` seconds at it one more is tried."""
+        self._set(beside, now)
+        self._doubt_s = wait
+        self.refused, self.sure, self.seeking = beside, False, False
 
     def found(self, beside: int, now: float) -> bool:
         """It was this limit. Returns whether that is news."""
@@ -66,14 +74,29 @@ class Slots:
         self._believed_s = min(last, self._believed_s * 2) if self.sure and not grown else first
         news = not self.sure or self.refused != beside
         self._set(beside, now + self._believed_s)
-        self.refused, self.sure = beside, True
+        self.refused, self.sure, self.seeking = beside, True, False
         return news
 
     def lowered(self, beside: int, now: float) -> None:
         """What was fine is refused now: go down until something is let in, then up again."""
+        if not self.seeking:
+            self._before = self.limit or beside
         self._ok = 0
         self._set(math.floor(beside * DROP), now)
-        self.refused, self.sure = beside, False
+        self.refused, self.sure, self.seeking = beside, False, True
+
+    def sought(self, beside: int, now: float) -> bool:
+        """Refused again while it is looked for: still too many, or it is found. Returns whether it is."""
+        if self._ok:
+            self.cried_wolf = beside >= ABOUT * self._before
+            return self.found(beside, now)
+        self.lowered(beside, now)
+        return False
+
+    def as_before(self, now: float) -> None:
+        """More is let in than was refused: it was not lowered at all."""
+        self.found(self._before, now)
+        self.cried_wolf = True
 
     def cut(self, beside: int) -> None:
         """A further refusal of the same moment."""
@@ -83,7 +106,7 @@ class Slots:
     def cleared(self) -> None:
         """It was another limit."""
         self.limit = self.refused = self._climb_from = None
-        self.sure = False
+        self.sure = self.seeking = False
 
     def forget(self) -> None:
         """What was let in before says nothing any more."""
@@ -105,5 +128,5 @@ class Slots:
     def _set(self, limit: int, next_at: float) -> None:
         self.limit = max(1, limit)
         self._next_at = next_at
-        self._climb_from = None
+        self._climb_from = self._doubt_s = None
         self._calls = 0

@@ -65,3 +65,64 @@ def test_a_probe_counts_as_let_in_at_the_time_that_was_told() -> None:
     paced, _ = finder.free_at(ripe)
     assert paced is not None
     assert paced > ripe
+
+
+@pytest.mark.parametrize("hidden", [{"rpm": 600, "burst": 1.0}, {"rpm": 1200, "burst": 10.0}], ids=str)
+def test_a_rate_that_is_halved_is_followed(hidden: dict[str, Any]) -> None:
+    half = {"rpm": hidden["rpm"] / 2}
+    trial = Trial(150.0, 1.0, 0.3, hidden, changes={90.0: half}).run()
+    assert trial.rate(105.0) >= 0.9 * trial.bound(**half)
+    assert trial.share <= 0.015
+
+
+def test_a_concurrency_that_is_halved_is_followed() -> None:
+    trial = Trial(150.0, 1.0, 0.3, {"concurrency": 50}, changes={90.0: {"concurrency": 25}}).run()
+    assert trial.rate(105.0) >= 0.9 * trial.bound(concurrency=25)
+    assert trial.share <= 0.01
+
+
+@pytest.mark.parametrize("hidden", [{"rpm": 600, "burst": 1.0}, {"concurrency": 20}], ids=str)
+def test_a_limit_that_is_raised_is_found_within_a_minute(hidden: dict[str, Any]) -> None:
+    name = next(iter(hidden))
+    trial = Trial(180.0, 1.0, 0.3, hidden, changes={90.0: {name: hidden[name] * 2}}).run()
+    assert trial.rate(150.0) >= 0.9 * trial.bound(**{name: hidden[name] * 2})
+    assert trial.share <= 0.01
+
+
+@pytest.mark.parametrize("hidden", [{"rpm": 600, "burst": 1.0}, {"concurrency": 20}], ids=str)
+def test_what_was_found_is_resumed_at_once_after_an_outage(hidden: dict[str, Any]) -> None:
+    trial = Trial(130.0, 0.5, 0.3, hidden, outage=(40.0, 100.0)).run()
+    assert trial.rate(105.0) >= 0.9 * trial.bound()
+    assert trial.share <= 0.01
+
+
+def test_what_was_found_is_kept_for_the_next_process() -> None:
+    first = Trial(60.0, 1.0, 0.3, {"rpm": 600, "burst": 1.0}).run().finder
+    state = first.state()
+    assert state["found"]["requests_per_minute"] == pytest.approx(600, rel=0.05)
+    assert [change[3] for change in state["history"]]
+    again = Finder(0.0)
+    again.restore(state, 10.0, 0.0)
+    trial = Trial(30.0, 1.0, 0.3, {"rpm": 600, "burst": 1.0}, finder=again).run()
+    assert trial.rate(2.0) >= 0.9 * trial.bound()
+    assert len(trial.refused) <= 2
+    assert len(again.history) >= len(first.history)
+
+
+def test_an_old_finding_is_trusted_less() -> None:
+    state: dict[str, Any] = {"found": {"requests_per_minute": 600.0}, "pace": None, "history": []}
+    fresh, old, stale = Finder(0.0), Finder(0.0), Finder(0.0)
+    fresh.restore(state, 5.0, 0.0)
+    old.restore(state, 7200.0, 0.0)
+    stale.restore(state, 1e6, 0.0)
+    assert fresh.pace.pace == pytest.approx(10.0)
+    assert old.pace.pace == pytest.approx(5.0)
+    assert stale.found() == {}
+
+
+def test_two_workers_share_what_was_found() -> None:
+    finder = Trial(60.0, 1.0, 0.3, {"rpm": 600, "burst": 1.0}).run().finder
+    before = finder.pace.pace
+    finder.set_share(0.5)
+    assert finder.pace.pace == pytest.approx(before / 2)
+    assert finder.found()["requests_per_minute"] == pytest.approx(600, rel=0.05)

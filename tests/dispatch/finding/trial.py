@@ -150,7 +150,10 @@ def main() -> None:
         for options in hidden:
             trial = Trial(60.0, latency, spread, options).run()
             trials.append((trial.rate(20) / trial.bound(), trial.share, len(trial.refused), latency, spread, options))
-    for title, shown in (("slowest", sorted(trials)[:12]), ("refused", sorted(trials, key=lambda t: -t[1])[:25])):
+    for title, shown in (
+        ("slowest", sorted(trials, key=lambda t: t[0])[:12]),
+        ("refused", sorted(trials, key=lambda t: -t[1])[:25]),
+    ):
         for ratio, share, refused, latency, spread, options in shown:
             print(f"{title}: {ratio:.3f}, refused {share:.2%} ({refused}); latency {latency}, {spread}; {options}")
     slow, often = sum(one[0] < 0.9 for one in trials), sum(one[1] > 0.01 for one in trials)
