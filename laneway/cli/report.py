@@ -155,6 +155,7 @@ def _stopped(summary: Summary) -> str:
     words = {
         StopReason.BUDGET: f"stopped: {summary.stop.message}",
         StopReason.ACCOUNT: f"stopped: {summary.stop.message}; when that is mended, the same command goes on",
+        StopReason.LIMIT: f"stopped: {summary.stop.message}; then the same command goes on",
         StopReason.UNREACHABLE: f"stopped: {summary.stop.message}; the same command goes on",
         StopReason.INTERRUPTED: "interrupted; the same command goes on",
         StopReason.STORE: f"stopped: {summary.stop.message}; the same command goes on",

@@ -19,6 +19,7 @@ from laneway.task import State
 
 NEVER_ANSWERED_PATIENCE_S = 15.0  # a provider that never answered at all
 OUTAGE_PATIENCE_S = 600.0  # one that did
+DAY_PATIENCE_S = 60.0  # for the next request of a day whose requests are used up
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +28,7 @@ class StopReason(StrEnum):
     DONE = "done"
     BUDGET = "budget"
     ACCOUNT = "account"
+    LIMIT = "limit"
     UNREACHABLE = "unreachable"
     INTERRUPTED = "interrupted"
     STORE = "store"
@@ -84,6 +86,8 @@ class Ending:
                 return Stop(StopReason.BUDGET, self._budgets.why_stopped(over), until=end_of_day(now))
             self._say_paused(blocked)  # a person's decision: the run waits for the next one
             return None
+        if not left[State.WAITING] and (stop := self._day_used_up(blocked, now)):
+            return stop
         models = (head.model for head in heads if not (one := plan.blocked[head.cell_id]).held and not one.budget)
         away = self._desks.unreachable(models, now, NEVER_ANSWERED_PATIENCE_S, OUTAGE_PATIENCE_S)
         return Stop(StopReason.UNREACHABLE, away) if away else None
@@ -97,6 +101,23 @@ class Ending:
         if self._budgets.limits and before != left:
             return None
         return Stop(StopReason.BUDGET, "the budget is used up; the same command goes on with a new one")
+
+    def _day_used_up(self, blocked: list[Blocked], now: float) -> Stop | None:
+        """All that could go on waits long for a limit of requests a day."""
+        going = [one for one in blocked if not one.held and not one.budget and one.by != "paused"]
+        ends = ": requests_per_day"
+        if not going or not all(one.by.endswith(ends) and one.until is not None for one in going):
+            return None
+        until = min(one.until for one in going if one.until is not None)
+        if until <= now + DAY_PATIENCE_S:
+            return None
+        told = []
+        for account in sorted({one.by.removesuffix(ends) for one in going}):
+            amount = self._desks.desk(account).limiter.limits()["requests_per_day"]
+            told.append(f"account {account} has used up its {amount:,.0f} requests a day")
+        minutes = -(-(until - now) // 60)
+        wait = f"{minutes:.0f} minutes" if minutes < 120 else f"{minutes / 60:.0f} hours"
+        return Stop(StopReason.LIMIT, f"{'; '.join(told)}; the next one is free in {wait}", until)
 
     def _say_paused(self, blocked: list[Blocked]) -> None:
         if (said := how_to_resume(blocked)) != self._said:

@@ -7,9 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from laneway.dispatch.bucket import BURST_S, LEAST_S, Bucket, Passed
+from laneway.dispatch.ending import StopReason
 from laneway.dispatch.limits import DISTRUST_S, Limiter, Size
 from laneway.providers.model import Limits, Observed
 from laneway.simulator.limits import Bucket as Theirs
+from laneway.simulator.options import Options
+from tests.dispatch.practice import account, practise, prompt
 
 NOW = 1000.0
 ONE = Size(100, 50, 50)
@@ -279,3 +282,30 @@ class TestLimiter:
             now = limiter.free_at(ONE, now)[0]
             limiter.take(ONE, now)
         assert now - NOW == pytest.approx((12 - 2.5) / 5)
+
+
+class TestARun:
+    def test_it_stops_and_says_so_when_the_days_requests_are_used_up(self) -> None:
+        limits = Limits(requests_per_day=20, concurrency=5)
+        world = practise([prompt(str(i)) for i in range(30)], accounts=[account(limits=limits)])
+        assert world.stop is not None
+        assert world.stop.reason is StopReason.LIMIT
+        assert world.stop.message == (
+            "account main has used up its 20 requests a day; the next one is free in 72 minutes"
+        )
+        assert world.seconds < 60
+        assert len(world.calls) == 20
+
+    def test_it_goes_on_where_the_next_request_is_soon_free(self) -> None:
+        limits = Limits(requests_per_day=2880, concurrency=50)
+        world = practise([prompt(str(i)) for i in range(2885)], accounts=[account(limits=limits)])
+        assert world.stop is not None
+        assert world.stop.reason is StopReason.DONE
+
+    @pytest.mark.parametrize("burst", [1, 60])
+    @pytest.mark.parametrize("limits", [Limits(concurrency=100), Limits(requests_per_minute=600, concurrency=100)])
+    def test_a_full_bucket_is_used_whichever_it_is(self, limits: Limits, burst: float) -> None:
+        options = Options(latency=0.2, rpm=600, burst=burst)
+        world = practise([prompt(str(i)) for i in range(200)], options=options, accounts=[account(limits=limits)])
+        assert world.books()["rate_limited"] == 0
+        assert world.seconds < (1.0 if burst == 60 else 20.2)
