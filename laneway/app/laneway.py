@@ -116,6 +116,8 @@ class Laneway:
         whichever run, unless it failed; after it the key is free again."""
         within = None if dedupe_for is None else seconds(dedupe_for)
         limit = None if time_limit is None else seconds(time_limit)
+        if limit is not None and not limit > 0:
+            raise UsageError("time_limit=0 leaves a task no time", hint='write "10m", or leave it out for no limit')
 
         def decorate(function: Callable[..., Any]) -> TaskFunction[..., Any]:
             own = name or function.__name__

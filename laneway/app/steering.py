@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import TYPE_CHECKING, assert_never
 
+from laneway.app.budgets import Way, check_prices
 from laneway.errors import InputError, NotFoundError, UsageError
 from laneway.providers.presets import EVERYTHING
 from laneway.store.steering import Change, Extent, Pause, PauseKind, Selector
@@ -119,8 +120,9 @@ async def carry_out(lw: Laneway, verb: Verb, selector: Selector, change: Change 
 
 async def check_model(lw: Laneway, name: str, selector: Selector, extent: Extent) -> None:
     """Whether the chosen tasks can go to this model. Raises InputError that names some which cannot, ConfigError or
-    AuthError when the model cannot be called at all."""
+    AuthError when the model cannot be called at all, BudgetError where its price would have to be known."""
     model = lw.catalog.model(name)
+    check_prices(lw.config, lw.catalog, [Way(name, "", "")])
     if n := extent.wires.get(Wire.PYTHON):
         raise UsageError(
             f"{n:,} of these tasks are Python functions, which choose their models themselves",

@@ -154,6 +154,7 @@ def _table(table_type: type[Table], title: str, groups: tuple[GroupFigures, ...]
 def _stopped(summary: Summary) -> str:
     words = {
         StopReason.BUDGET: f"stopped: {summary.stop.message}",
+        StopReason.PRICE: f"stopped: {summary.stop.message}",
         StopReason.ACCOUNT: f"stopped: {summary.stop.message}; when that is mended, the same command goes on",
         StopReason.LIMIT: f"stopped: {summary.stop.message}; then the same command goes on",
         StopReason.UNREACHABLE: f"stopped: {summary.stop.message}; the same command goes on",

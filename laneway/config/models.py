@@ -154,6 +154,9 @@ class CheckConfig(Section):
         return self
 
 
+PYTHON_TOO = {"budget_per_day", "time_limit"}  # settings of a type that a Python task may have
+
+
 class TypeConfig(Section):
     """A prompt task: templates over a record's fields, and what is asked of the answer."""
 
@@ -229,8 +232,12 @@ class Config(Section):
 
     @property
     def prompt_types(self) -> dict[str, TypeConfig]:
-        """Without those that only set a Python task's budget."""
-        return {name: kind for name, kind in self.types.items() if kind.model_fields_set != {"budget_per_day"}}
+        """Without those that only set what a Python task may have as well."""
+        return {
+            name: kind
+            for name, kind in self.types.items()
+            if not kind.model_fields_set or kind.model_fields_set - PYTHON_TOO
+        }
 
     def lane(self, name: str) -> LaneConfig:
         """The lane's settings; a lane that is only named has the defaults."""

@@ -10,6 +10,7 @@ from laneway.providers.model import Model
 from laneway.store.budgets import NO_LIMITS, PROJECT, Budget, BudgetKind, Limits, Spending, end_of_day
 
 NOTHING = Spending()
+PRICE_OF = "price of model "  # what is waited for where a budget is on a model whose price nobody knows
 
 
 class Budgets:
@@ -26,7 +27,7 @@ class Budgets:
         """Take in what the store says. Returns news in sentences: of budgets that are newly used up, and of those that
         have something left again."""
         self._books, self._now = books, now
-        over = {budget for budget, limit in self.limits.items() if books.get(budget, NOTHING).over(limit)}
+        over = {budget for budget in self.limits if self.is_over(budget)}
         midnight = clock(end_of_day(now))
         used_up = [f"{self.used_up(budget)}; its work goes on at {midnight}" for budget in sorted(over - self._over)]
         again = [f"the budget of {budget} has something left again" for budget in sorted(self._over - over)]
@@ -66,6 +67,17 @@ class Budgets:
             return Blocked(end_of_day(self._now), by, budget=budget)
         return Blocked(None, by)  # calls in flight have reserved the rest: one of them may turn out cheaper
 
+    def is_over(self, budget: Budget) -> bool:
+        """Whether nothing that counts for it starts any more today."""
+        limit = self.limits.get(budget)
+        return limit is not None and self._books.get(budget, NOTHING).over(limit)
+
+    @property
+    def may_free(self) -> bool:
+        """Whether calls in flight, a neighbour's even, hold what some budget has left."""
+        full = [one for one, limit in self.limits.items() if self._books.get(one, NOTHING).full(limit)]
+        return not all(map(self.is_over, full))
+
     def used_up(self, budget: Budget) -> str:
         """``the budget of lane legal is used up: $5.02 of $5.00 spent today``."""
         spent = self._books.get(budget, NOTHING).spent
@@ -86,7 +98,17 @@ def is_priced(model: Model) -> bool:
 
 
 def unpriced(model: Model) -> Blocked:
-    return Blocked(None, f"price of model {model.name}")
+    return Blocked(None, f"{PRICE_OF}{model.name}")
+
+
+def priceless(names: Iterable[str]) -> str:
+    """Why no budget can be kept for what is left, and what to do."""
+    found = sorted(names)
+    where = " and ".join(f"[models.{name}]" for name in found)
+    return (
+        f"a budget_per_day is on what is left, and there is no price for {', '.join(found)};"
+        f" set input_price and output_price under {where}, then the same command goes on"
+    )
 
 
 def setting(budget: Budget) -> str:

@@ -314,6 +314,7 @@ class Dispatcher:
 
     def _settled(self, task: Claimed, settlement: Settlement, accepted: bool) -> None:
         self._wake.set()
+        self._dry.pop(task.cell_id, None)  # it may have cost less than it held of the budget
         if self._announce is not None:
             self._announce(task, settlement, accepted)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from laneway.dispatch.budgets import Budgets
+from laneway.dispatch.budgets import PRICE_OF, Budgets, priceless
 from laneway.dispatch.desk import Blocked
 from laneway.dispatch.desks import Desks
 from laneway.dispatch.order import Plan
@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 class StopReason(StrEnum):
     DONE = "done"
     BUDGET = "budget"
+    PRICE = "price"  # a budget a day is on what is left, and no price is known to keep it by
     ACCOUNT = "account"
     LIMIT = "limit"
     UNREACHABLE = "unreachable"
@@ -61,6 +62,7 @@ class Ending:
         self._budgets = budgets
         self._said = ""  # which pause was reported last
         self._short: Counter[State] | None = None  # what was left when a claim came back empty
+        self._freed: Counter[State] | None = None  # what was left when tasks were freed that no budget of ours holds
 
     async def consider(self, heads: Sequence[Head], plan: Plan, now: float) -> Stop | None:
         """Is the work done, or can it not go on? A worker without a run of its own never ends."""
@@ -73,24 +75,45 @@ class Ending:
             return self._after_empty_claim(left)
         blocked = list(plan.blocked.values())
         over = {one.budget for one in blocked if one.budget}
+        held: Mapping[str, int] = {}
         if self._budgets.limits and left[State.WAITING]:
-            for type_, n in (await self._store.held_by_budget(self._scope.run_id)).items():
-                left[State.WAITING] -= n
-                over.add(Budget(BudgetKind.TYPE, type_))
+            held = await self._store.held_by_budget(self._scope.run_id)
+            strays = [type_ for type_ in held if not self._budgets.is_over(Budget(BudgetKind.TYPE, type_))]
+            if strays:
+                return await self._free(strays, left, now)
+            over.update(Budget(BudgetKind.TYPE, type_) for type_ in held)
+            left[State.WAITING] -= sum(held.values())
         if not blocked and not over:
             return None
-        if not left[State.WAITING] and all(one.held or one.budget or one.by == "paused" for one in blocked):
+        if not left[State.WAITING] and all(map(_is_stuck, blocked)):
             if any(one.by == "paused" for one in blocked):
                 return Stop(StopReason.ACCOUNT, self._desks.pauses())
-            if over:
+            if bare := {one.by.removeprefix(PRICE_OF) for one in blocked if one.by.startswith(PRICE_OF)}:
+                return Stop(StopReason.PRICE, priceless(bare))
+            if over and not any(one.held for one in blocked):
                 return Stop(StopReason.BUDGET, self._budgets.why_stopped(over), until=end_of_day(now))
             self._say_paused(blocked)  # a person's decision: the run waits for the next one
             return None
         if not left[State.WAITING] and (stop := self._day_used_up(blocked, now)):
             return stop
-        models = (head.model for head in heads if not (one := plan.blocked[head.cell_id]).held and not one.budget)
+        models = (head.model for head in heads if not _is_stuck(plan.blocked[head.cell_id]))
         away = self._desks.unreachable(models, now, NEVER_ANSWERED_PATIENCE_S, OUTAGE_PATIENCE_S)
         return Stop(StopReason.UNREACHABLE, away) if away else None
+
+    async def _free(self, types: Sequence[str], left: Counter[State], now: float) -> Stop | None:
+        """Tasks that wait for a budget which has something left, by our books: a neighbour with another config put them
+        aside, or calls in flight turned out cheaper. Those that come back every time have no price."""
+        if not await self._store.release_held(self._budgets.limits, now):
+            self._freed = None
+            return None
+        if self._freed == left:
+            return Stop(
+                StopReason.PRICE,
+                f"the budget of type {', '.join(sorted(types))} needs a price for every model, and tasks that are left"
+                " have none; set input_price and output_price of their models, then the same command goes on",
+            )
+        self._freed = Counter(left)
+        return None
 
     def _after_empty_claim(self, left: Counter[State]) -> Stop | None:
         """Of what was admitted nothing could be claimed. With budgets a day it is first seen whether it was one of
@@ -98,13 +121,13 @@ class Ending:
         if not self._scope.budget:
             return None
         before, self._short = self._short, left
-        if self._budgets.limits and before != left:
+        if self._budgets.limits and (before != left or self._budgets.may_free):
             return None
         return Stop(StopReason.BUDGET, "the budget is used up; the same command goes on with a new one")
 
     def _day_used_up(self, blocked: list[Blocked], now: float) -> Stop | None:
         """All that could go on waits long for a limit of requests a day."""
-        going = [one for one in blocked if not one.held and not one.budget and one.by != "paused"]
+        going = [one for one in blocked if not _is_stuck(one)]
         ends = ": requests_per_day"
         if not going or not all(one.by.endswith(ends) and one.until is not None for one in going):
             return None
@@ -130,3 +153,8 @@ class Ending:
         for cell in await self._store.tally(run_id):
             left.update({state: n for state, n in cell.counts.items() if n and not state.ended})
         return left
+
+
+def _is_stuck(blocked: Blocked) -> bool:
+    """Whether only a person, or another day, lets it go on."""
+    return blocked.held or blocked.budget is not None or blocked.by == "paused" or blocked.by.startswith(PRICE_OF)

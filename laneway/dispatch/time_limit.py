@@ -6,7 +6,7 @@ import dataclasses
 import math
 
 from laneway.providers.model import Reply
-from laneway.task import Claimed, Failure, FailureClass, Settlement, State
+from laneway.task import Claimed, Failure, FailureClass, Settlement, State, Usage
 
 CODE = "time_limit"
 _OUR_WORDS = ("timeout", "connection")  # failures whose message holds nothing that a provider said
@@ -23,7 +23,8 @@ def out_of_time(task: Claimed, now: float, *, called: bool) -> Reply:
     the provider."""
     took = max(0.0, now - task.claimed_at) if called else 0.0
     last = f"broken off after {duration(took)}" if called else ""
-    return Reply(None, None, _failure(task, now, task.attempts + task.refusals + called, last), took, heard=False)
+    failure = _failure(task, now, task.attempts + task.refusals + called, last)
+    return Reply(None, None if called else Usage(), failure, took, heard=False)  # what was not made cost nothing
 
 
 def within_limit(task: Claimed, settlement: Settlement, now: float) -> Settlement:

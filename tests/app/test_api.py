@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import BaseModel
@@ -16,7 +17,7 @@ import laneway
 from laneway import ConflictError, Laneway, NotFoundError, NoWorker, TaskFailed, UsageError
 from laneway.config.models import Config
 from laneway.simulator.process import SimulatorProcess
-from laneway.task import Outcome, State, WaitReason
+from laneway.task import Attempt, Outcome, State, WaitReason
 
 
 class Verdict(BaseModel):
@@ -233,6 +234,60 @@ async def test_a_call_that_a_tasks_time_limit_breaks_off_is_closed_in_the_books(
         call = next(a for a in await lw.store.attempts(job.id) if a.call > 0)
         assert (call.outcome, call.cost) == (Outcome.CANCELLED, None)
         await lw.close()
+
+
+async def test_a_call_whose_opening_is_broken_off_holds_no_money(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The line is written by then or will be, and nobody else would ever close it."""
+    with SimulatorProcess(latency=0.01) as simulator:
+        lw = with_models(tmp_path, simulator.url)
+        record, opening = lw.store.record_call, asyncio.Event()
+
+        async def slow(worker: str, attempt: Attempt, *more: Any) -> bool:
+            written = asyncio.ensure_future(record(worker, attempt, *more))
+            if attempt.outcome is None:
+                opening.set()
+                await asyncio.sleep(60)
+            return await written
+
+        monkeypatch.setattr(lw.store, "record_call", slow)
+
+        @lw.task(timeout=0.3)
+        async def ask(text: str) -> str:
+            return str(await lw.call("small", text))
+
+        async with lw.worker():
+            job = await lw.submit(ask, "hi")
+            with pytest.raises(TaskFailed, match="within its timeout"):
+                await job.result(10)
+        assert opening.is_set()
+        call = next(a for a in await lw.store.attempts(job.id) if a.call > 0)
+        assert (call.outcome, call.cost) == (Outcome.CANCELLED, 0.0)
+        assert simulator.stats()["requests"] == 0
+        await lw.close()
+
+
+def test_a_time_limit_of_nothing_is_refused(tmp_path: Path) -> None:
+    lw = with_models(tmp_path, "http://127.0.0.1:1/v1")
+    for limit in (0, "0s", float("nan")):
+        with pytest.raises(UsageError, match="no time"):
+            lw.task(time_limit=limit)
+
+
+async def test_a_python_tasks_time_limit_may_stand_in_the_config(tmp_path: Path) -> None:
+    config = Config.model_validate({"types": {"ask": {"time_limit": "200ms", "budget_per_day": 5}}})
+    lw = Laneway(config, store=f"sqlite:///{tmp_path}/s.db", env={})
+
+    @lw.task
+    async def ask(text: str) -> None:
+        await asyncio.sleep(60)
+
+    async with lw.worker():
+        job = await lw.submit("ask", "hi")
+        with pytest.raises(TaskFailed, match=r"within its time limit of 0.2 s"):
+            await job.result(10)
+    await lw.close()
 
 
 async def test_a_task_ends_at_its_time_limit(tmp_path: Path) -> None:

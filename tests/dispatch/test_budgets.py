@@ -12,6 +12,7 @@ from laneway.dispatch.budgets import Budgets
 from laneway.dispatch.ending import Stop, StopReason
 from laneway.providers.model import Account, Limits, Model
 from laneway.store.budgets import PROJECT, Budget, BudgetKind, Spending, end_of_day
+from laneway.store.interface import Pick
 from laneway.store.steering import PauseKind
 from laneway.task import NewTask, Spec, State, Wire
 from tests.dispatch.world import DOWN, World, in_world, task
@@ -125,6 +126,59 @@ def test_cheaper_answers_than_were_reserved_leave_room_for_more() -> None:
         assert len(world.provider.starts) == 10  # 10 × 0.00015 = 0.0015
 
     in_world(some(30, input_tokens=1000, output_tokens=500), then, budgets={PROJECT: 0.0015})
+
+
+def test_cheaper_answers_leave_room_for_more_of_a_type_too() -> None:
+    def then(world: World, stop: Stop) -> None:
+        assert stop.reason is StopReason.BUDGET
+        assert len(world.provider.starts) == 10
+        assert "$0.001500 of $0.001500 spent today" in stop.message
+
+    in_world(some(3000, input_tokens=1000, output_tokens=500), then, budgets={CHAT: 0.0015})
+
+
+def test_what_a_neighbour_put_aside_by_its_own_config_is_taken_up() -> None:
+    async def aside(world: World) -> None:
+        await world.store.join("neighbour", 60.0, world.clock.now())
+        now = world.clock.now()
+        picks = [Pick(head.cell_id, 20, "main", 1.0, 1.0) for head in await world.store.peek(now, depth=20)]
+        assert await world.store.claim("neighbour", picks, now, {CHAT: 0.0}) == []
+        assert sum((await world.store.held_by_budget()).values()) == 20
+
+    def then(world: World, stop: Stop) -> None:
+        assert stop.reason is StopReason.DONE
+        assert len(world.provider.starts) == 20
+
+    in_world(some(20), then, budgets={PROJECT: 5.0}, before=aside)
+
+
+@pytest.mark.parametrize("budget", [PROJECT, LEGAL, MAIN, CHAT], ids=str)
+def test_a_run_whose_rest_has_no_price_stops_and_says_what_to_set(budget: Budget) -> None:
+    """They were moved to such a model by hand, say."""
+    free = Model("free", "free", tuple(ACCOUNTS[:1]))
+
+    def then(world: World, stop: Stop) -> None:
+        assert stop.reason is StopReason.PRICE
+        assert "set input_price and output_price" in stop.message
+        assert world.provider.starts == []
+
+    in_world(some(20, "legal", model="free"), then, budgets={budget: 5.0}, models=[free], accounts=ACCOUNTS[:1])
+
+
+def test_what_is_paused_by_hand_beside_a_used_up_budget_is_waited_for() -> None:
+    async def resume(world: World) -> None:
+        await asyncio.sleep(60)
+        await world.store.resume(PauseKind.LANE, "other", world.clock.now())
+
+    async def pause(world: World) -> None:
+        await world.store.pause(PauseKind.LANE, "other", world.clock.now())
+
+    def then(world: World, stop: Stop) -> None:
+        assert stop.reason is StopReason.BUDGET
+        assert sum("other" in body for _, _, body in world.provider.starts) == 5
+
+    tasks = [*some(20, "legal"), *some(5, "other")]
+    in_world(tasks, then, budgets={LEGAL: 0.0005}, before=pause, meanwhile=resume)
 
 
 def test_a_budget_of_the_run_ends_it_for_itself() -> None:

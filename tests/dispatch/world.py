@@ -200,18 +200,20 @@ def in_world(
     meanwhile: Callable[[World], object] | None = None,
     whole_store: bool = False,
     budgets: Mapping[Budget, float] = NO_LIMITS,
+    models: Sequence[Model] = (),
     **provider: object,
 ) -> None:
     """Run the tasks to their end in simulated time, then look at what happened."""
 
     async def live(clock: Clock) -> None:
         main = Account("main", "openai", Wire.CHAT, "http://provider", limits=limits or Limits(concurrency=10))
-        models = {name: Model(name, name, tuple(accounts or [main]), 1.0, 1.0) for name in ("small", "strong")}
+        known = {name: Model(name, name, tuple(accounts or [main]), 1.0, 1.0) for name in ("small", "strong")}
+        known.update({model.name: model for model in models})
         side = Provider(clock, **provider)  # type: ignore[arg-type]
         async with staged(
             clock,
             side,
-            models,
+            known,
             tasks,
             lanes=lanes,
             weights=weights,

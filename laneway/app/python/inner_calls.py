@@ -160,13 +160,14 @@ class InnerCalls:
             cost=None,
             error=None,
         )
-        began = False
         try:
             began = await self._store.record_call(self._worker, opened, task.run_id, self._dispatcher.limits)
-        finally:
-            if not began:
-                admission.desk.release(admission, self._clock.now())
+        except BaseException:  # whoever waits for a write may be broken off, the write is made all the same
+            admission.desk.release(admission, self._clock.now())
+            await self._close(task, opened, Outcome.CANCELLED, cost=0.0)
+            raise
         if not began:
+            admission.desk.release(admission, self._clock.now())
             return None
         try:
             reply = await self._patience.call(
@@ -174,8 +175,7 @@ class InnerCalls:
             )
         except BaseException:  # the task's time is up, or its worker breaks off: whether it is charged is not known
             admission.desk.abort(admission, self._clock.now())
-            broken = dataclasses.replace(opened, outcome=Outcome.CANCELLED, latency=self._clock.now() - started)
-            await self._store.record_call(self._worker, broken, task.run_id)
+            await self._close(task, opened, Outcome.CANCELLED)
             raise
         if reply.output is not None and (fault := _fault(wanted, reply.output)):
             said = answer_text(spec.wire, reply.output)
@@ -186,6 +186,11 @@ class InnerCalls:
         closed = _closed(opened, seen, model)
         await self._store.record_call(self._worker, closed, task.run_id)
         return reply
+
+    async def _close(self, task: Claimed, opened: Attempt, outcome: Outcome, cost: float | None = None) -> None:
+        latency = self._clock.now() - opened.started_at
+        broken = dataclasses.replace(opened, outcome=outcome, latency=latency, cost=cost)
+        await self._store.record_call(self._worker, broken, task.run_id)
 
 
 def _closed(opened: Attempt, reply: Reply, model: Model) -> Attempt:

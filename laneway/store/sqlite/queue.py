@@ -156,14 +156,18 @@ def _take(
         return tx.db.execute(TAKE, (worker, now, cell.id, pick.n)) if pick.n else ()
     ids: list[int] = []
     held: list[int] = []
+    passed: list[int] = []
+    looked, most = 0, pick.n + left.looked_at
     rows = tx.db.cursor()
-    for id_, input_tokens, output_tokens, spec_id in rows.execute(NEXT, (cell.id, pick.n + left.looked_at)):
+    for id_, input_tokens, output_tokens, spec_id in rows.execute(NEXT, (cell.id, most)):
         cost = _price(pick, input_tokens, output_tokens)
         place = Place(pick.account, cell.lane, tx.books.type_of(spec_id))
         if len(ids) == pick.n or left.closed(place) or (free is not None and free < (cost or 0.0)):
             break
-        if not left.allows(place, priced=cost is not None or not cell.model):
-            held.append(id_)
+        looked += 1
+        priced = cost is not None or not cell.model
+        if not left.allows(place, priced=priced):
+            (passed if priced and left.may_free(place.type) else held).append(id_)
             continue
         ids.append(id_)
         left.take(place, cost or 0.0)
@@ -171,6 +175,8 @@ def _take(
     rows.close()
     if held:
         spending.hold(tx, cell.id, held, left.until)
+    if looked == most and passed[spending.NEARBY :]:  # who stands behind them was not even seen
+        spending.hold(tx, cell.id, passed[spending.NEARBY :], left.soon)
     return tx.db.execute(TAKE_THESE, (worker, now, orjson.dumps(ids).decode())) if ids else ()
 
 

@@ -41,6 +41,9 @@ LEDGER = """
     FROM attempt a JOIN payload p ON p.task_id = a.task_id WHERE a.cell_id IS NOT NULL GROUP BY 1, 2, 3, 4
 """
 HELD_AT_ONCE = 1000
+NEARBY = 100  # tasks of a type that calls in flight may free money for: so many stay where they stand
+SOON_S = 10.0  # how long those behind them step aside, where they are in others' way
+NOTHING = Spending()
 ROUNDING = 1e-6  # USD: sums of floats, in another order
 
 
@@ -121,13 +124,14 @@ class Left:
     def __init__(self, tx: Transaction, limits: Limits, now: float) -> None:
         self.limited = bool(limits)
         self.until = end_of_day(now)
+        self.soon = now + SOON_S
         # Tasks of types that are over are passed by, many at once: they would have their turn again and again.
         self.looked_at = HELD_AT_ONCE if any(budget.kind is BudgetKind.TYPE for budget in limits) else 0
         self._limits = limits
-        self._used: dict[Budget, float] = {}
+        self._used: dict[Budget, Spending] = {}
         if limits:
             tx.books.flush()
-            self._used = {budget: one.spent + one.reserved for budget, one in of_day(tx.db, now).items()}
+            self._used = of_day(tx.db, now)
 
     def closed(self, place: Place) -> bool:
         """Whether no task may start there, of whichever type."""
@@ -142,13 +146,22 @@ class Left:
         budget = Budget(BudgetKind.TYPE, type_)
         return budget not in self._limits or (priced and not self._full(budget))
 
+    def may_free(self, type_: str) -> bool:
+        """Whether calls in flight hold what the type has left: they may turn out cheaper than they reserved."""
+        budget = Budget(BudgetKind.TYPE, type_)
+        return self._full(budget) and not self._of(budget).over(self._limits[budget])
+
     def take(self, place: Place, cost: float) -> None:
         for budget in (PROJECT, *place.budgets):
-            self._used[budget] = self._used.get(budget, 0.0) + cost
+            one = self._of(budget)
+            self._used[budget] = Spending(one.spent, one.reserved + cost)
+
+    def _of(self, budget: Budget) -> Spending:
+        return self._used.get(budget, NOTHING)
 
     def _full(self, budget: Budget) -> bool:
         limit = self._limits.get(budget)
-        return limit is not None and Spending(self._used.get(budget, 0.0)).full(limit)
+        return limit is not None and self._of(budget).full(limit)
 
 
 def of_day(db: apsw.Connection, now: float) -> dict[Budget, Spending]:
@@ -163,9 +176,9 @@ def of_day(db: apsw.Connection, now: float) -> dict[Budget, Spending]:
 
 
 def hold(tx: Transaction, cell_id: int, ids: list[int], until: float) -> None:
-    """Ready tasks of a type whose budget is used up wait, and are in nobody's way."""
+    """Ready tasks of a type whose budget is used up wait, and are in nobody's way. The time is not their own."""
     tx.db.execute(
-        "UPDATE task SET state = 'waiting', wait_reason = 'budget', wake_at = ?"
+        "UPDATE task SET state = 'waiting', wait_reason = 'budget', wake_at = ?, begun_at = NULL"
         " WHERE id IN (SELECT value FROM json_each(?))",
         (until, orjson.dumps(ids).decode()),
     )
