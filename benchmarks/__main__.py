@@ -21,6 +21,8 @@ NAMES = (
     "urgent",
     "tail",
     "adaptive",
+    "outage",
+    "failover",
     "crash",
     "memory",
     "startup",

@@ -24,11 +24,11 @@ def workplace() -> Iterator[Path]:
         yield Path(folder)
 
 
-def write_batch(path: Path, n: int) -> Path:
+def write_batch(path: Path, n: int, model: str = "gpt-4o-mini") -> Path:
     """An OpenAI Batch file of ``n`` short tasks."""
     with path.open("w") as file:
         for i in range(n):
-            body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": f"hello {i}"}], "max_tokens": 50}
+            body = {"model": model, "messages": [{"role": "user", "content": f"hello {i}"}], "max_tokens": 50}
             row = {"custom_id": f"t{i}", "method": "POST", "url": "/v1/chat/completions", "body": body}
             file.write(json.dumps(row) + "\n")
     return path

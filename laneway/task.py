@@ -126,6 +126,10 @@ class Route:
         at, _ = self.place(model)
         return self.fallbacks[at] if at < len(self.fallbacks) else None
 
+    def further(self, model: str) -> tuple[str, ...]:
+        """All that follow it in the route."""
+        return self.fallbacks[self.place(model)[0] :]
+
     def as_json(self) -> dict[str, Any]:
         return {
             "lane": self.lane,
@@ -285,6 +289,7 @@ class Settlement:
     request_id: str | None = None
     wake_at: float | None = None
     burned: bool = True  # counts against max_attempts
+    counted: bool = True  # False: not even among the free tries, which are bounded, too
     model: str | None = None  # go on with this model instead
     complaint: str | None = None
 

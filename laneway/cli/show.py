@@ -22,6 +22,7 @@ from laneway.cli.common import (
 if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
     from laneway.app.standing import Standing
+    from laneway.store.detours import Detour
     from laneway.task import Attempt, Task
 
 TaskArgument = Annotated[str, typer.Argument(help="A task's id or key.", metavar="TASK")]
@@ -42,22 +43,25 @@ def explain(
 ) -> None:
     """Why a task went where it went, and what its calls came to."""
     lw = application(config, store, verbose)
-    found, attempts, waits = run_async(_find(lw, task, run))
+    found, attempts, detours, waits = run_async(_find(lw, task, run))
     content = "pruned" if found.pruned else "hidden" if lw.config.hide_content else "kept"
     if as_json:
-        print_json({**_task_json(found, attempts), "budgets": [one.as_json() for one in waits], "content": content})
+        went = [{"at": d.at, "from": d.origin, "to": d.model, "reason": d.reason} for d in detours]
+        budgets = [one.as_json() for one in waits]
+        print_json({**_task_json(found, attempts), "diverted": went, "budgets": budgets, "content": content})
     else:
-        sys.stdout.write(_task_text(found, attempts, waits, content))
+        sys.stdout.write(_task_text(found, attempts, detours, waits, content))
 
 
-async def _find(lw: Laneway, ref: str, run_id: int | None) -> tuple[Task, list[Attempt], list[Standing]]:
-    """The task, its calls, and the budgets that hold it back today."""
+async def _find(lw: Laneway, ref: str, run_id: int | None) -> tuple[Task, list[Attempt], list[Detour], list[Standing]]:
+    """The task, its calls, its way to other models, and the budgets that hold it back today."""
     from laneway.app.standing import holding, standings
 
     try:
         task = await lw.store.find_task(ref, run_id)
         budgets = await standings(lw.config, lw.store, lw.clock.now()) if not task.state.ended else []
-        return task, await lw.store.attempts(task.id), list(holding(lw.config, task, budgets))
+        detours = await lw.store.detours(task.run_id, task.id)
+        return task, await lw.store.attempts(task.id), detours, list(holding(lw.config, task, budgets))
     finally:
         await lw.close()
 
@@ -94,7 +98,7 @@ def _task_json(task: Task, attempts: list[Attempt]) -> dict[str, Any]:
     }
 
 
-def _task_text(task: Task, attempts: list[Attempt], waits: list[Standing], content: str) -> str:
+def _task_text(task: Task, attempts: list[Attempt], detours: list[Detour], waits: list[Standing], content: str) -> str:
     from laneway.triage.pipeline import explain as explain_route
 
     lines = [
@@ -105,6 +109,9 @@ def _task_text(task: Task, attempts: list[Attempt], waits: list[Standing], conte
     if task.twin_id is not None and task.state.ended:
         lines.append(f"  its result is that of task {task.twin_id}, which had the same key (dedupe_for)")
     lines += ["triage", *(f"  {line}" for line in explain_route(task.route))]
+    for went in detours:
+        when = time.strftime("%H:%M:%S", time.localtime(went.at))
+        lines.append(f"  went to {went.model} at {when}: {went.origin} was away ({printable(went.reason)})")
     lines.append("attempts" if attempts else "attempts: none yet")
     for number, a in enumerate(attempts, 1):
         outcome = a.outcome.value if a.outcome else "running"

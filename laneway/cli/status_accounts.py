@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from laneway.cli.ago import ago
+from laneway.cli.ago import ago, ahead
 
 CHANGES = 3  # of the newest that people are shown; all are in --json
 SAID = {
@@ -22,12 +22,18 @@ SAID = {
 def account_data(state: Mapping[str, Any], saved_at: float) -> dict[str, Any]:
     """What a worker kept of an account when it last looked. ``known_from``: config, headers or found, by limit."""
     found = state.get("found") or {}
+    breaker, health = state.get("breaker") or {}, state.get("health") or {}
     limits = {**(state.get("limits") or {}), **found}
     concurrency = found.get("concurrency", state.get("concurrency"))
     limits.pop("concurrency", None)
     return {
         "failure": state.get("paused"),
         "answers": state.get("down") is not True,
+        "down_since": breaker.get("open_since"),
+        "next_probe": breaker.get("next_probe"),
+        "last_failure": state.get("last_failure") if state.get("down") else None,
+        "failing_share": health.get("failing"),
+        "latency_s": health.get("latency") or None,
         "in_flight": state.get("in_flight"),
         "concurrency": concurrency,
         "limits": limits,
@@ -50,7 +56,9 @@ def account_lines(name: str, state: Mapping[str, Any], *, paused: bool, now: flo
     if state.get("failure"):
         facts.append(f"stopped by a failure: {printable(state['failure'])[:120]} (`laneway resume account {name}`)")
     elif state and not state["answers"]:
-        facts.append("does not answer")
+        facts.append(_down(state, now))
+    elif (failing := state.get("failing_share") or 0.0) >= 0.01:
+        facts.append(f"{failing:.0%} of its calls failed lately")
     if state.get("in_flight"):
         facts.append(f"{state['in_flight']:,} in flight")
     limits = dict(state.get("limits") or {})
@@ -62,6 +70,18 @@ def account_lines(name: str, state: Mapping[str, Any], *, paused: bool, now: flo
     seen = f" ({ago(state['saved_at'], now)})" if state else ""
     lines = [f"account {name}: {', '.join(facts) or 'no limit known'}{seen}"]
     return lines + [_change(one, now) for one in (state.get("changes") or [])[-CHANGES:]]
+
+
+def _down(state: Mapping[str, Any], now: float) -> str:
+    from laneway.cli.common import printable
+
+    said = "does not answer"
+    if state.get("down_since"):
+        said += f", down {ago(state['down_since'], now).removesuffix(' ago')}"
+    if state.get("last_failure"):
+        said += f" ({printable(state['last_failure'])[:120]})"
+    next_probe = state.get("next_probe")
+    return f"{said}, looked at again {ahead(next_probe, now)}" if next_probe and next_probe > now else said
 
 
 def _limit(limit: str, value: float, state: Mapping[str, Any]) -> str:

@@ -8,8 +8,8 @@ calls are shared by weight, however few there are, and one that is slow or hangs
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from laneway.dispatch.desk import Desk
@@ -45,6 +45,15 @@ class Health:
     def failing(self, now: float) -> float:
         """The share of recent calls that failed, fading with time."""
         return self._failing * math.pow(0.5, max(0.0, now - self._at) / HALF_LIFE_S)
+
+    def state(self, now: float) -> dict[str, float]:
+        return {"failing": round(self.failing(now), 4), "latency": round(self._latency, 4), "answers": self._answers}
+
+    def restore(self, state: Mapping[str, Any], age: float, now: float) -> None:
+        """Go on from what was known ``age`` seconds ago."""
+        self._failing, self._at = float(state.get("failing", 0.0)), now - age
+        self._latency = float(state.get("latency", 0.0))
+        self._answers = min(ENOUGH, int(state.get("answers", 0)))
 
     @property
     def latency(self) -> float | None:

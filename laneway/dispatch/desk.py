@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from laneway.dispatch.breaker import Breaker
+from laneway.dispatch.breaker import Breaker, Doubt
 from laneway.dispatch.choice import Health
 from laneway.dispatch.finding.finder import FIRST_CALLS, Finder
 from laneway.dispatch.limits import Limiter, Reservation, Size
 from laneway.providers.model import Account, Reply
 from laneway.store.budgets import Budget
 from laneway.task import FailureClass
+
+LOOK_AFTER_S = 300.0  # a wrong key may be put right, credit be bought: one call sees, which costs nothing
+AWAY_AFTER_S = 2.0  # down for longer than a moment; at once where it never answered
+RAMP_STEP_S = 0.02  # how soon a start is tried again while calls come back after an outage
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +38,6 @@ class Admission:
     desk: Desk
     number: int  # in the order of admission
     reservation: Reservation
-    probe: bool = False  # it looks whether the provider is back
 
     @property
     def size(self) -> Size:
@@ -55,6 +59,8 @@ class Desk:
         self._count = 0
         self._met = False  # the provider answered, now or in an earlier run
         self.paused: str | None = None  # a failure, in its own words
+        self.look_at = math.inf  # while paused: when one call sees whether it was mended …
+        self._look: int | None = None  # … and that call's number
         self.answers = 0  # calls that the provider answered
         self.last_failure: str | None = None
 
@@ -79,13 +85,17 @@ class Desk:
             self._slots = slots
 
     def admit(self, size: Size, now: float) -> Admission | Blocked:
-        if self.paused is not None:
-            return Blocked(None, "paused")
+        if self.paused is not None and (self._look is not None or now < self.look_at):
+            return Blocked(None if self._look is not None else self.look_at, "paused")
         free_at = self.breaker.free_at(now)
-        if free_at is None or free_at > now:
+        if free_at > now:
             return Blocked(free_at, "outage")
         if self._slots is not None and len(self._open) >= self._slots:
             return Blocked(None, "concurrency")
+        if self.breaker.resumed_at is not None and self.concurrency is not None:
+            ramp = self.breaker.ramp(self.health.latency, now)
+            if len(self._open) >= max(1.0, ramp * self.concurrency):
+                return Blocked(now + RAMP_STEP_S, "recovery")
         if not self._met and not self.limiter.known and len(self._open) >= FIRST_CALLS:
             return Blocked(None, "first answer")
         at, by = self.limiter.free_at(size, now)
@@ -95,8 +105,11 @@ class Desk:
         if found_at is None or found_at > now:
             return Blocked(found_at, by)
         self._count += 1
-        admission = Admission(self, self._count, self.limiter.take(size, now), self.breaker.started())
+        admission = Admission(self, self._count, self.limiter.take(size, now))
         self._open[self._count] = admission
+        self.breaker.started(self._count, now, self.health.latency)
+        if self.paused is not None:
+            self._look = self._count
         self.finder.started(self._count, now)
         return admission
 
@@ -104,29 +117,39 @@ class Desk:
         """The call was not made."""
         if self._open.pop(admission.number, None):
             self.limiter.give_back(admission.reservation, now)
-            self.breaker.unstarted(probe=admission.probe)
+            self.breaker.unstarted(admission.number)
             self.finder.withdrawn(admission.number)
+            self._forget_look(admission)
 
     def abort(self, admission: Admission, now: float) -> None:
         """The call was made, and broken off by us: what it took stays taken."""
         if self._open.pop(admission.number, None):
             self.limiter.let_go(admission.reservation, now)
-            self.breaker.unstarted(probe=admission.probe)
+            self.breaker.unstarted(admission.number)
             self.finder.withdrawn(admission.number)
+            self._forget_look(admission)
 
-    def settle(self, admission: Admission, reply: Reply, now: float) -> None:
-        """Learn from a reply, and free the slot."""
+    def settle(self, admission: Admission, reply: Reply, now: float, *, task: int | None = None) -> Doubt | None:
+        """Learn from a reply, and free the slot. A failure that may be the provider's is returned as a doubt. ``task``:
+        whose call it was, unless that task failed by itself before."""
         if self._open.pop(admission.number, None) is None:
-            return
-        failure = reply.failure
+            return None
+        failure, doubt = reply.failure, None
         self._account(admission.reservation, reply, now)
         if failure is not None and failure.outage:
             self.last_failure = failure.message
-            self.breaker.failed(now, probe=admission.probe)
+            doubt = self.breaker.failed(
+                admission.number,
+                now,
+                after=self._count,
+                task=task,
+                reached=reply.sent,
+                usual=self.health.latency or 0.0,
+            )
         else:
             self.answers += 1
             self._met = True
-            self.breaker.answered()
+            self.breaker.answered(admission.number, now)
         if failure is None or failure.cls is FailureClass.OUTPUT:
             self.health.answered(reply.latency, now)
         elif failure.cls is FailureClass.TRANSIENT and not failure.refused:
@@ -139,11 +162,34 @@ class Desk:
         else:
             self.finder.withdrawn(admission.number)
         if failure is not None and failure.cls is FailureClass.ACCOUNT:
-            self.paused = failure.message
+            self.paused, self.look_at = failure.message, now + LOOK_AFTER_S
+        elif admission.number == self._look and (failure is None or not failure.outage):
+            self.paused = None
+        elif admission.number == self._look:
+            self.look_at = now + LOOK_AFTER_S
+        self._forget_look(admission)
         for observed in reply.observed:
             self.limiter.observe(observed, admission.reservation, now)
         if self.limiter.known:
             self.finder.rate_is_known()
+        return doubt
+
+    def away(self, now: float) -> str:
+        """Why it takes no calls for more than a moment, "" when it may."""
+        if self.paused is not None:
+            return f"is paused: {self.paused}"
+        since = self.breaker.open_since
+        if since is not None and (not self.answers or now - since >= AWAY_AFTER_S):
+            return f"does not answer: {self.last_failure or 'as another worker saw'}"
+        return ""
+
+    def _forget_look(self, admission: Admission) -> None:
+        if admission.number == self._look:
+            self._look = None
+
+    def judge(self, now: float, *, idle: bool = False) -> None:
+        """Decide doubts that time alone decides."""
+        self.breaker.judge(now, next(reversed(self._open), None), idle=idle)
 
     def _account(self, reservation: Reservation, reply: Reply, now: float) -> None:
         """What a call took of the limits. Of a failed one that nobody tells of, a provider may have counted all."""
@@ -170,8 +216,11 @@ class Desk:
             "levels": self.limiter.state(now),
             "paused": self.paused,
             "down": not self.breaker.closed,
-            "concurrency": self.concurrency,
+            "breaker": self.breaker.state(),
+            "health": self.health.state(now),
             "in_flight": len(self._open),
+            "last_failure": self.last_failure,
+            "concurrency": self.concurrency,
             "limits": self.limiter.limits(),
             "learnt": self.limiter.learnt(),
             "met": self._met,
@@ -194,3 +243,12 @@ class Desk:
         self.finder.restore(state, age, now)
         if self.limiter.known:
             self.finder.rate_is_known()
+        self.breaker.restore(state.get("breaker") or {}, age, now)
+        self.health.restore(state.get("health") or {}, age, now)
+        self.last_failure = state.get("last_failure") if not self.breaker.closed else None
+
+    def hear(self, state: Mapping[str, Any], now: float) -> None:
+        """What another worker has just seen of the account."""
+        self.breaker.hear(state.get("breaker") or {}, now)
+        if not self.breaker.closed and self.last_failure is None:
+            self.last_failure = state.get("last_failure")

@@ -90,10 +90,15 @@ class Desks:
             self._places.clear()
 
     async def renew(self, now: float) -> None:
-        """Renew all parts, and keep what was learnt. Call every few seconds, well within a lease."""
+        """Renew all parts, keep what was learnt, and hear what others learnt. Call every few seconds, well within a
+        lease."""
         for desk in self._desks.values():
             await self._renew_desk(desk, now)
-            await self._store.save_state(f"account:{desk.name}", desk.state(now), now)
+            name = f"account:{desk.name}"
+            saved = await self._store.load_state(name)
+            if saved and saved[0].get("by") != self._worker and now - saved[1] < LEASE_S:
+                desk.hear(saved[0], now)
+            await self._store.save_state(name, {**desk.state(now), "by": self._worker}, now)
         for model_name, state in self.latencies.changes():
             await self._store.save_state(f"latency:{model_name}", state, now)
         for model in self.calibration.changed():
@@ -197,6 +202,33 @@ class Desks:
         """Somebody says that the failure which paused this account is mended."""
         if desk := self._desks.get(account):
             desk.paused = None
+
+    def troubled(self, model_name: str) -> bool:
+        """Whether something is the matter with all accounts of a model that nobody holds: it may be away soon."""
+        desks = self._not_held(model_name)
+        return bool(desks) and all(
+            desk.paused is not None or not desk.breaker.closed or self._spent(desk, model_name) for desk in desks
+        )
+
+    def away(self, model_name: str, now: float) -> str:
+        """Why nobody serves this model for more than a moment ("" when somebody may). A pause by hand is no reason: a
+        person decided that its tasks wait."""
+        reasons = []
+        for desk in self._not_held(model_name):
+            reason = desk.away(now) or ("has used up its budget of the day" if self._spent(desk, model_name) else "")
+            if not reason:
+                return ""
+            reasons.append(f"account {desk.name} {reason}")
+        return "; ".join(reasons)
+
+    def _spent(self, desk: Desk, model_name: str) -> bool:
+        model = self.model(model_name)
+        over = self.over(desk.name, model) if model is not None else None
+        return over is not None and over.budget is not None
+
+    def _not_held(self, model_name: str) -> list[Desk]:
+        model = self.model(model_name) if model_name else None
+        return [self._desks[a.name] for a in model.accounts if not self.held(a.name)] if model else []
 
     def pauses(self) -> str:
         """Which accounts are paused after a failure, and why, in one sentence each."""

@@ -6,14 +6,18 @@ import asyncio
 import logging
 import random
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from laneway.clock import Clock
+from laneway.dispatch.breaker import Doubt
 from laneway.dispatch.budgets import Budgets
 from laneway.dispatch.callers import Callers
 from laneway.dispatch.desk import Admission, Blocked
 from laneway.dispatch.desks import Desks
+from laneway.dispatch.detours import Detours
+from laneway.dispatch.docket import Case, Docket
 from laneway.dispatch.ending import Ending, Scope, Stop, StopReason
 from laneway.dispatch.flights import Flight, Flights
 from laneway.dispatch.limits import Size
@@ -27,7 +31,7 @@ from laneway.errors import StoreError
 from laneway.providers.model import Reply
 from laneway.store.budgets import NO_LIMITS, Limits
 from laneway.store.interface import Head, Pick, Store
-from laneway.task import Claimed, Failure, Settlement, Wire
+from laneway.task import Claimed, Failure, FailureClass, Settlement, State, Wire
 
 MAX_IN_FLIGHT = 2000
 PYTHON_IN_FLIGHT = 200
@@ -89,6 +93,8 @@ class Dispatcher:
         desks.over = self._budgets.of_account
         self._settler = Settler(store, worker, clock, self._settled)
         self._flights = Flights()
+        self._docket = Docket()
+        self._detours = Detours(store, desks)
         self._wake = asyncio.Event()
         self._callers = Callers(desks, self._wake.set)
         self._ending = Ending(store, desks, self._scope, self._budgets)
@@ -141,15 +147,17 @@ class Dispatcher:
             if self._settler.failed is not None:
                 self.drain(Stop(StopReason.STORE, self._settler.failed.message))
             if self._stop is not None and not self._flights:
+                self._conclude(self._docket.close())
                 await self._settler.drained()
                 if self._settler.failed is not None:
                     return Stop(StopReason.STORE, self._settler.failed.message)
                 return self._stop
-            await self._sleep(wait_until)
+            await self._sleep(_earliest(wait_until, self._docket.next_at(self.clock.now())))
 
     async def _round(self) -> float | None:
         """One look at the queue. Returns when to look again at the latest (None: when something happens)."""
         await self._obey_pauses()
+        self._conclude(self._docket.close() if self._stop else self._docket.judged(self.clock.now()))
         await self._obey_budgets()
         self.desks.new_round()
         now = self.clock.now()
@@ -157,24 +165,31 @@ class Dispatcher:
         wake_at = await self.store.wake(now) if free > 0 else None
         heads = await self._heads(now) if free > 0 else []
         await self.desks.prepare({(head.model, head.lane) for head in heads} | self._callers.places(), now)
+        going = [head for head in heads if self._pauses.of(head) is None]
+        ways = await self._detours.heads(going, self.clock.now())
         now = self.clock.now()
-        plan = self._plan(heads, free, now)
+        plan = self._plan([*heads, *ways], free, now)
         if free <= 0:
             if self._stop is None:
                 self.watch.blocked("concurrency", now)
             return plan.wait_until
-        started = await self._claim(plan, heads, now) if plan.picks else 0
+        planned = bool(plan.picks)
+        started = await self._claim(plan, heads, now) if planned else 0
         self.watch.blocked(binding(heads, plan), now)
-        if not started and not self._flights and not self._settler.pending:
-            stop = await self._ending.consider(heads, plan, now)
+        raced = planned and not plan.picks  # others were quicker
+        if not started and not self._flights:
+            self._conclude(self._docket.judged(now, idle=True))
+        only_looks = len(self._flights) <= sum(desk.breaker.probing for desk in self.desks)  # those may hang
+        if not started and not raced and only_looks and not self._docket and not self._settler.pending:
+            stop = await self._ending.consider([*heads, *ways], plan, now, undecided=self._detours.undecided(going))
             if stop is not None:
                 self.drain(stop)
-        if plan.picks and started == 0:
+        if planned and started == 0:
             return now + POLL_S
         self._look_deeper(plan.cut)
         if plan.size == MOST_STARTS:
             self._wake.set()
-        return _earliest(wake_at, plan.wait_until)
+        return _earliest(wake_at, plan.wait_until, self._detours.again_at)
 
     async def _heads(self, now: float) -> list[Head]:
         most = None if self._pauses.of_runs or self._dry else PEEK_CELLS  # those cells may stand first
@@ -231,6 +246,11 @@ class Dispatcher:
                 log.info(sentence)
 
     async def _claim(self, plan: Plan, heads: list[Head], now: float) -> int:
+        try:
+            await self._detours.take(plan, now)
+        except BaseException:
+            self._release(plan.picks)
+            raise
         waiting: dict[tuple[int, str], list[Admission]] = defaultdict(list)
         counts: Counter[tuple[int, str]] = Counter()
         for cell_id, admissions in plan.picks.items():
@@ -239,6 +259,8 @@ class Dispatcher:
                 counts[place] += 1
                 if admission:
                     waiting[place].append(admission)
+        if not counts:
+            return 0
         picks = [self._pick(cell_id, plan.models[cell_id], account, n) for (cell_id, account), n in counts.items()]
         try:
             claimed = await self.store.claim(self.worker, picks, now, self._budgets.limits)
@@ -262,10 +284,11 @@ class Dispatcher:
         model = self.desks.model(model_name)
         return Pick(cell_id, n, account, model.input_price, model.output_price) if model else Pick(cell_id, n, account)
 
-    def _release(self, waiting: Mapping[tuple[int, str], list[Admission]]) -> None:
+    def _release(self, waiting: Mapping[Any, Sequence[Admission | None]]) -> None:
         for admissions in waiting.values():
             for admission in admissions:
-                admission.desk.release(admission, self.clock.now())
+                if admission is not None:
+                    admission.desk.release(admission, self.clock.now())
 
     def _start(self, task: Claimed, admission: Admission | None) -> None:
         flight = Flight(task, admission)
@@ -278,17 +301,16 @@ class Dispatcher:
             reply = await self._executors[task.spec.wire](task, admission)
             seen = self.to_be_kept(reply)
             now = self.clock.now()
-            down = False
+            doubt = None
             if admission is not None and not reply.heard:
                 (admission.desk.abort if reply.latency else admission.desk.release)(admission, now)
             elif admission is not None:
-                self._learn(admission, seen, now, model=task.model)
-                down = not admission.desk.breaker.closed
+                doubt = self._learn(admission, seen, now, task)
                 self.desks.learn(admission, task.model, task.spec, task.tokens, reply)
-            model = self.desks.model(task.model)
-            settlement = decide(task, reply, model, now=now, rng=self._rng, down=down)
-            settlement = settlement if seen is reply else replace(settlement, failure=seen.failure)
-            self._settler.add(task, within_limit(task, settlement, now))
+            if admission is None or doubt is None:
+                self._settle(task, reply, now)
+            else:
+                self._docket.add(Case(task, admission.desk, reply, doubt, now))
         except asyncio.CancelledError:
             if admission is not None:
                 admission.desk.abort(admission, self.clock.now())
@@ -302,15 +324,37 @@ class Dispatcher:
             self._flights.remove(flight)
             self._wake.set()
 
-    def _learn(self, admission: Admission, reply: Reply, now: float, *, model: str) -> None:
+    def _conclude(self, cases: list[Case]) -> None:
+        """It is known by now who was to blame for these failures."""
+        for case in cases:
+            doubt = case.doubt
+            back_at = (case.desk.breaker.next_probe or case.ended_at) if doubt.sure else None
+            self._settle(case.task, case.reply, case.ended_at, down=bool(doubt.innocent), back_at=back_at)
+
+    def _settle(
+        self, task: Claimed, reply: Reply, now: float, *, down: bool = False, back_at: float | None = None
+    ) -> None:
+        model, seen = self.desks.model(task.model), self.to_be_kept(reply)
+        settlement = decide(task, reply, model, now=now, rng=self._rng, down=down, back_at=back_at)
+        away = down or (reply.failure is not None and reply.failure.cls is FailureClass.ACCOUNT)
+        home = self._detours.home(task.id, away=away)
+        if home and not settlement.state.ended:
+            settlement = replace(settlement, model=home)
+        if back_at is not None and self._detours.elsewhere(task, now):
+            settlement = replace(settlement, state=State.READY, wake_at=None)
+        settlement = settlement if seen is reply else replace(settlement, failure=seen.failure)
+        self._settler.add(task, within_limit(task, settlement, now))
+
+    def _learn(self, admission: Admission, reply: Reply, now: float, task: Claimed) -> Doubt | None:
         desk, went = admission.desk, admission.desk.paused is None
-        desk.settle(admission, reply, now)
+        doubt = desk.settle(admission, reply, now, task=None if task.attempts else task.id)
         if went and desk.paused is not None:
-            others = self.desks.others(model, desk)
+            others = self.desks.others(task.model, desk)
             if others:
                 log.warning("account %s is paused: %s; its work goes to %s", desk.name, desk.paused, ", ".join(others))
             elif self._scope.run_id is None:  # a run says it at its end
                 log.warning("account %s is paused: %s", desk.name, desk.paused)
+        return doubt
 
     def _settled(self, task: Claimed, settlement: Settlement, accepted: bool) -> None:
         self._wake.set()

@@ -64,8 +64,9 @@ class Ending:
         self._short: Counter[State] | None = None  # what was left when a claim came back empty
         self._freed: Counter[State] | None = None  # what was left when tasks were freed that no budget of ours holds
 
-    async def consider(self, heads: Sequence[Head], plan: Plan, now: float) -> Stop | None:
-        """Is the work done, or can it not go on? A worker without a run of its own never ends."""
+    async def consider(self, heads: Sequence[Head], plan: Plan, now: float, *, undecided: bool = False) -> Stop | None:
+        """Is the work done, or can it not go on? A worker without a run of its own never ends.
+        ``undecided``: some of it may yet go to another model."""
         if self._scope.run_id is None:
             return None
         left = await self._left(self._scope.run_id)
@@ -83,7 +84,7 @@ class Ending:
                 return await self._free(strays, left, now)
             over.update(Budget(BudgetKind.TYPE, type_) for type_ in held)
             left[State.WAITING] -= sum(held.values())
-        if not blocked and not over:
+        if undecided or (not blocked and not over):
             return None
         if not left[State.WAITING] and all(map(_is_stuck, blocked)):
             if any(one.by == "paused" for one in blocked):

@@ -17,19 +17,33 @@ FIRST_DELAY_S = 1.0
 LONGEST_DELAY_S = 60.0
 UNUSABLE_ANSWERS = 2  # of one model, before the route's next one is asked
 FREE_TRIES = 20  # refusals and outages that do not count against max_attempts; then they do, so that every task ends
+SPREAD_S = 2.0  # within which tasks are ready again that wait for a provider's return
 
 
 def decide(
-    task: Claimed, reply: Reply, model: Model | None, *, now: float, rng: random.Random, down: bool = False
+    task: Claimed,
+    reply: Reply,
+    model: Model | None,
+    *,
+    now: float,
+    rng: random.Random,
+    down: bool = False,
+    back_at: float | None = None,
 ) -> Settlement:
     """The settlement of a claimed task whose call ended with ``reply``. ``down``: its account's breaker is open, so
-    that the failure says nothing about the task."""
+    that the failure says nothing about the task. ``back_at``: when the next look at the provider is due, where it is
+    certain that it is down: the task waits for its return, however long that takes, and not for a try of its own."""
     failure = reply.failure
     if failure is None:
         return _settlement(task, reply, model, State.SUCCEEDED, Outcome.OK)
     match failure.cls:
         case FailureClass.TRANSIENT:
             outcome = Outcome.RATE_LIMITED if failure.refused else Outcome.TRANSIENT
+            if failure.outage and down and back_at is not None:
+                wake_at = max(now, back_at, now + (failure.retry_after or 0.0)) + rng.uniform(0.0, SPREAD_S)
+                return _settlement(
+                    task, reply, model, State.WAITING, outcome, burned=False, counted=False, wake_at=wake_at
+                )
             free = (failure.refused or (failure.outage and down)) and task.refusals < FREE_TRIES
             return _again(task, reply, model, outcome, now=now, rng=rng, burned=not free)
         case FailureClass.ACCOUNT:
@@ -118,6 +132,7 @@ def _settlement(
     outcome: Outcome,
     *,
     burned: bool = True,
+    counted: bool = True,
     wake_at: float | None = None,
     next_model: str | None = None,
     complaint: str | None = None,
@@ -139,6 +154,7 @@ def _settlement(
         request_id=reply.request_id,
         wake_at=wake_at,
         burned=burned,
+        counted=counted,
         model=next_model,
         complaint=complaint,
     )

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from laneway.store.budgets import NO_LIMITS, Budget, Limits, Spending
+from laneway.store.detours import Diverting
 from laneway.store.keeping import Pruned
 from laneway.store.steering import Change, Extent, Pause, PauseKind, Selector, Waiting
 from laneway.task import Attempt, Claimed, FailureClass, NewTask, Outcome, Settlement, State, Task, Urgency, Usage, Wire
@@ -208,7 +209,7 @@ class WorkerInfo:
     running: int
 
 
-class Store(Protocol):
+class Store(Diverting, Protocol):
     # runs ---------------------------------------------------------------------------------------------------------
     async def open_run(
         self,

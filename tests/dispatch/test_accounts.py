@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections import Counter
 
@@ -212,3 +213,37 @@ def test_health_fades() -> None:
         health.answered(2.0, 11.0)
     assert health.failing(11.0) < 0.4
     assert health.latency == pytest.approx(2.0)
+
+
+def test_an_account_that_was_paused_is_looked_at_every_five_minutes_by_one_call() -> None:
+    """A worker goes on without a word when the key was put right."""
+
+    async def then(world: World, stop: Stop) -> None:
+        looks = [at for at, name in world.provider.accounts if name == "a"]
+        assert len([at for at in looks if at < 1]) == 5
+        assert [round(at / 300) for at in looks if 1 <= at < 850] == [1, 2]
+        assert sum(at >= 850 for at in looks) == 50
+
+    async def drain(world: World) -> None:
+        await asyncio.sleep(1000)
+        world.dispatcher.drain()
+
+    in_world(
+        tasks(50),  # type: ignore[arg-type]
+        then,
+        accounts=[account("a", concurrency=5)],
+        account_fault=lambda at, name: REVOKED if at < 850 else None,
+        whole_store=True,
+        meanwhile=drain,
+    )
+
+
+def test_health_is_kept_over_a_restart_and_fades_meanwhile() -> None:
+    before = Health()
+    for _ in range(30):
+        before.failed(100.0)
+        before.answered(2.0, 100.0)
+    after = Health()
+    after.restore(before.state(100.0), HALF_LIFE_S, 200.0)
+    assert after.failing(200.0) == pytest.approx(before.failing(100.0) / 2, abs=0.001)
+    assert after.latency == pytest.approx(2.0, abs=0.01)

@@ -108,21 +108,6 @@ def test_a_wrong_key_stops_the_run_and_keeps_the_tasks() -> None:
     in_world([task(str(i)) for i in range(50)], then, fault=lambda at, model: WRONG_KEY)
 
 
-def test_an_outage_burns_no_attempts_and_work_is_back_within_five_seconds() -> None:
-    def fault(at: float, model: str) -> Failure | None:
-        return DOWN if 10 < at < 70 else None
-
-    async def then(world: World, stop: Stop) -> None:
-        assert await states(world) == {State.SUCCEEDED: 600}
-        during = [at for at, _, _ in world.provider.starts if 11 < at < 70]
-        assert len(during) < 40, "one call at a time looks whether it is back"
-        after = [at for at, _, _ in world.provider.starts if at >= 70]
-        assert after[0] < 75
-
-    spec = Spec("chat", Wire.CHAT, max_attempts=2)
-    in_world([task(str(i), spec=spec) for i in range(600)], then, fault=fault)
-
-
 def test_a_provider_that_never_answers_stops_the_run() -> None:
     def then(world: World, stop: Stop) -> None:
         assert stop.reason is StopReason.UNREACHABLE

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from laneway.dispatch.breaker import Breaker
 from laneway.dispatch.desk import Admission, Blocked, Desk
 from laneway.dispatch.limits import Size
 from laneway.dispatch.retry import FREE_TRIES, decide, delay_s
@@ -99,37 +98,9 @@ class TestDesk:
         assert isinstance(admission, Admission)
         one.settle(admission, Reply(None, None, Failure(FailureClass.ACCOUNT, "x", "no credit", 401), 0.1), NOW)
         assert one.paused == "no credit"
-        assert one.admit(ONE, NOW) == Blocked(None, "paused")
-
-
-class TestBreaker:
-    def test_five_outages_in_a_row_open_it_and_one_answer_closes_it(self) -> None:
-        breaker = Breaker(random.Random(1))
-        for _ in range(4):
-            assert not breaker.failed(NOW)
-        breaker.answered()
-        for _ in range(4):
-            assert not breaker.failed(NOW)
-        assert breaker.failed(NOW)
-        at = breaker.free_at(NOW)
-        assert at is not None
-        assert NOW < at <= NOW + 1
-        breaker.started()
-        assert breaker.free_at(at) is None, "one probe at a time"
-        breaker.answered()
-        assert breaker.free_at(at) == at
-
-    def test_the_pause_grows_to_four_seconds_and_no_further(self) -> None:
-        breaker, now = Breaker(random.Random(1)), NOW
-        for _ in range(5):
-            breaker.failed(now)
-        for _ in range(10):
-            at = breaker.free_at(now)
-            assert at is not None
-            assert at - now <= 4
-            now = at
-            breaker.started()
-            breaker.failed(now, probe=True)
+        blocked = one.admit(ONE, NOW)
+        assert isinstance(blocked, Blocked)
+        assert blocked.by == "paused"
 
 
 def claimed(**more: object) -> Claimed:
@@ -178,6 +149,21 @@ class TestRetry:
         assert NOW + 2.0 < made.wake_at < NOW + 63
         assert not self.decide(failed(FailureClass.TRANSIENT, outage=True), down=True, attempts=2).burned
         assert self.decide(refused, attempts=2, refusals=FREE_TRIES).state is State.FAILED
+
+    def test_where_the_provider_is_down_for_certain_a_task_waits_for_it_however_often_it_was_tried(self) -> None:
+        reply = failed(FailureClass.TRANSIENT, status=500, outage=True)
+        made = decide(
+            claimed(attempts=2, refusals=500),
+            reply,
+            self.MODEL,
+            now=NOW,
+            rng=random.Random(1),
+            down=True,
+            back_at=NOW + 4,
+        )
+        assert (made.state, made.burned, made.counted) == (State.WAITING, False, False)
+        assert made.wake_at is not None
+        assert NOW + 4 <= made.wake_at <= NOW + 6
 
     def test_an_account_failure_keeps_the_task(self) -> None:
         made = self.decide(failed(FailureClass.ACCOUNT, status=401))

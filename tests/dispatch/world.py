@@ -78,7 +78,7 @@ class Provider:
         await asyncio.sleep(latency)
         self.in_flight -= 1
         if failure is not None:
-            return Reply(None, None, failure, latency)
+            return Reply(None, None, failure, latency, sent=failure.code != "connection")
         return Reply(b'{"choices":[{"message":{"content":"yes"}}]}', Usage(100, 50), None, latency)
 
     def _permitted(self, at: float) -> bool:
@@ -199,6 +199,7 @@ def in_world(
     before: Callable[[World], Awaitable[None]] | None = None,
     meanwhile: Callable[[World], object] | None = None,
     whole_store: bool = False,
+    catalog: Mapping[str, Sequence[Account]] | None = None,
     budgets: Mapping[Budget, float] = NO_LIMITS,
     models: Sequence[Model] = (),
     **provider: object,
@@ -207,7 +208,8 @@ def in_world(
 
     async def live(clock: Clock) -> None:
         main = Account("main", "openai", Wire.CHAT, "http://provider", limits=limits or Limits(concurrency=10))
-        known = {name: Model(name, name, tuple(accounts or [main]), 1.0, 1.0) for name in ("small", "strong")}
+        served = catalog or dict.fromkeys(("small", "strong"), accounts or [main])
+        known = {name: Model(name, name, tuple(pools), 1.0, 1.0) for name, pools in served.items()}
         known.update({model.name: model for model in models})
         side = Provider(clock, **provider)  # type: ignore[arg-type]
         async with staged(

@@ -29,6 +29,8 @@ SAME = "SELECT hash FROM laneway_outbox WHERE key = ?"
 READ = "SELECT id, key, hash, task FROM laneway_outbox WHERE fault IS NULL ORDER BY id LIMIT ?"
 DELETE = "DELETE FROM laneway_outbox WHERE id = ? AND key = ? AND hash = ?"
 MARK = "UPDATE laneway_outbox SET fault = ? WHERE id = ? AND key = ? AND hash = ?"
+WAITING = "SELECT count(*) FROM laneway_outbox WHERE fault IS NULL"
+FAULTS = "SELECT key, fault FROM laneway_outbox WHERE fault IS NOT NULL ORDER BY id LIMIT 10000"
 STANDS = "SELECT fault FROM laneway_outbox WHERE key = ?"
 
 
@@ -116,6 +118,13 @@ class OutboxFile:
     def mark(self, faults: Mapping[Row, str]) -> None:
         """Keep rows that no store will take, with the reason."""
         self._run(MARK, [(fault, row.id, row.key, row.hash) for row, fault in faults.items()])
+
+    def count(self) -> tuple[int, list[tuple[str, str]]]:
+        """How many rows wait to be taken, and (key, fault) of those that stay."""
+        if not self._run("SELECT 1 FROM sqlite_master WHERE name = 'laneway_outbox'", [()]):
+            return 0, []
+        waiting = int(self._run(WAITING, [()])[0][0])
+        return waiting, [(key, fault) for key, fault in self._run(FAULTS, [()])]
 
     def stands(self, key: str) -> tuple[bool, str | None]:
         """Whether a committed row with this key is there, and its fault."""

@@ -192,6 +192,7 @@ class Batch:
             total=total,
             bound=bound,
             paused=tuple(str(pause) for pause in await pauses_of(self._lw, run.id)),
+            diverted=await store.diverted(run.id, started),
         )
 
     async def _counts(self, run: Run) -> Counter[State]:

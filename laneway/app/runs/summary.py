@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from laneway.dispatch.ending import Stop, StopReason
@@ -33,6 +33,7 @@ class Summary:
     total: RunFigures  # of the whole run, earlier invocations included
     bound: Mapping[str, float]  # seconds that each limit held work back
     paused: tuple[str, ...] = ()  # what somebody holds that has tasks of this run left: "lane legal"
+    diverted: Mapping[tuple[str, str], int] = field(default_factory=dict)  # tasks by (model that was away, other model)
 
     @property
     def succeeded(self) -> int:
@@ -123,6 +124,10 @@ class Summary:
             "rate_limited": figures.rate_limited,
             "timeouts": figures.timeouts,
             "lost": figures.lost,
+            "diverted": {
+                "tasks": sum(self.diverted.values()),
+                "ways": [{"from": way[0], "to": way[1], "tasks": n} for way, n in self.diverted.items()],
+            },
             "outcomes": dict(figures.outcomes),
             "cost_by_outcome": {name: _money(cost) for name, cost in figures.outcome_costs.items()},
             "unusable": {

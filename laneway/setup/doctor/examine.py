@@ -26,6 +26,7 @@ from laneway.providers.presets import presets
 from laneway.setup.doctor.calls import CallOutcome, call_each
 from laneway.setup.doctor.endpoints import Answer, ask, examine_clock, examine_endpoint
 from laneway.setup.doctor.findings import Finding, ok, problem, warning
+from laneway.setup.doctor.left import examine_left
 from laneway.setup.doctor.limits import examine_limits, told_by
 from laneway.setup.doctor.place import examine_modes, examine_place
 from laneway.setup.soundness import check_meaning
@@ -33,8 +34,8 @@ from laneway.store.interface import Store
 from laneway.version import VERSION
 
 ORDER = (
-    "program", "config", "keys", "account", "model", "limits", "budget", "clock", "disk", "store", "workers", "privacy",
-    "extras",
+    "program", "config", "keys", "account", "model", "limits", "budget", "clock", "disk", "store", "workers", "outbox",
+    "callback", "privacy", "extras",
 )  # fmt: skip
 LARGEST_CHECKED = 4_000_000_000  # bytes of a store that is checked row by row
 EXTRAS = {"pdf": "pypdf", "xlsx": "python_calamine", "serve": "fastapi"}
@@ -76,6 +77,7 @@ async def examine(question: Question) -> list[Finding]:
         await _endpoints(question, catalog, uses, learnt, found)
         if store is not None:
             await _workers(store, found)
+            found += await examine_left(store)
         await _budgets(config, catalog, store, found)
     finally:
         if store is not None:

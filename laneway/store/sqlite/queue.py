@@ -191,7 +191,7 @@ def settle(tx: Transaction, worker: str, settlements: Sequence[Settlement], now:
     books: dict[int, list[float]] = defaultdict(lambda: [0.0, 0.0])  # run: reserved, spent
     for s in settlements:
         seq = tx.next_seq() if s.state.ended else None
-        refusal = not s.burned and s.outcome in (Outcome.RATE_LIMITED, Outcome.TRANSIENT)
+        refusal = not s.burned and s.counted and s.outcome in (Outcome.RATE_LIMITED, Outcome.TRANSIENT)
         row = next(
             iter(
                 tx.db.execute(

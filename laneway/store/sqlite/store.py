@@ -14,6 +14,7 @@ import apsw
 
 from laneway.errors import UsageError
 from laneway.store.budgets import NO_LIMITS, Budget, Limits, Spending
+from laneway.store.detours import Detour, Strays
 from laneway.store.interface import (
     Capacity,
     CellTally,
@@ -30,7 +31,7 @@ from laneway.store.interface import (
     WorkerInfo,
 )
 from laneway.store.keeping import Pruned
-from laneway.store.sqlite import past, pruning, queue, reading, runs, spending, steering, workers
+from laneway.store.sqlite import detours, past, pruning, queue, reading, runs, spending, steering, workers
 from laneway.store.sqlite.connection import connect, connect_first, is_same_file, scalar, sqlite_errors, warn_if_shared
 from laneway.store.sqlite.heads import Heads
 from laneway.store.sqlite.locks import LifeSigns
@@ -194,6 +195,14 @@ class SQLiteStore:
     async def settle(self, worker: str, settlements: Sequence[Settlement], now: float) -> list[bool]:
         return await self._writer.write(lambda tx: queue.settle(tx, worker, settlements, now))
 
+    async def strays(self, cell_id: int, after: tuple[float, int] | None, limit: int) -> Strays:
+        return self._read(lambda db: detours.strays(db, self._documents, cell_id, after, limit))
+
+    async def divert(
+        self, cell_id: int, task_ids: Sequence[int], model: str, reason: str, now: float
+    ) -> tuple[int, list[int]]:
+        return await self._writer.write(lambda tx: detours.divert(tx, cell_id, task_ids, model, reason, now))
+
     async def record_call(self, worker: str, attempt: Attempt, run_id: int, limits: Limits = NO_LIMITS) -> bool:
         return await self._writer.write(lambda tx: queue.record_call(tx, worker, attempt, run_id, limits))
 
@@ -286,6 +295,12 @@ class SQLiteStore:
 
     async def attempts(self, task_id: int) -> list[Attempt]:
         return self._read(lambda db: reading.attempts(db, task_id))
+
+    async def detours(self, run_id: int, task_id: int) -> list[Detour]:
+        return self._read(lambda db: detours.of_task(db, run_id, task_id))
+
+    async def diverted(self, run_id: int, since: float) -> dict[tuple[str, str], int]:
+        return await self._read_long(lambda db: detours.counted(db, run_id, since))
 
     async def results_after(self, run: Run, cursor: int, limit: int) -> list[Result]:
         return await self._read_long(lambda db: reading.results_after(db, self._long_documents, run, cursor, limit))
