@@ -102,8 +102,9 @@ def holding(config: Config, task: Task, found: Iterable[Standing]) -> Iterator[S
     over = {one.budget: one for one in found if one.over}
     accounts = [Budget(BudgetKind.ACCOUNT, name) for name in accounts_of(config, task.model)]
     for budget, one in over.items():
-        if task.wait_reason is WaitReason.BUDGET:
-            if budget == Budget(BudgetKind.TYPE, task.type):
+        if budget.kind is BudgetKind.TYPE:  # before its turn comes such a task stands ready
+            waits = task.state is State.READY or task.wait_reason is WaitReason.BUDGET
+            if budget.name == task.type and waits:
                 yield one
         elif budget in accounts:
             if task.state is State.READY and over.keys() >= set(accounts):

@@ -91,6 +91,12 @@ def test_a_type_goes_on_when_its_budget_is_raised_or_the_day_is_over(desk: Desk,
     assert "the budget of type chat is used up" in done.json["stopped_message"]
     first = done.json["tasks"]["succeeded"]
     assert 0 < first < 12
+    desk.run("cancel", "t11")
+    desk.run("retry", "t11")  # it is ready, and will step aside when its turn comes
+    assert "held by the budget of type chat" in desk.run("explain", "t11").out
+    planned = desk.run("plan", "tasks.jsonl").out
+    assert "the budget of type chat is used up" in planned
+    assert "higher budget_per_day under [types.chat]" in planned.replace("\n", " ").replace("  ", " ")
     yesterday(desk)
     done = desk.run("run", "tasks.jsonl", "--json")
     assert done.json["tasks"]["succeeded"] == 2 * first

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from laneway.app.standing import Standing, accounts_of, is_on
 from laneway.config.models import Config
 from laneway.dispatch.budgets import clock, usd
+from laneway.dispatch.budgets import setting as place_of
 from laneway.planning.capacity import has_limits
 from laneway.planning.estimate import AT_ONCE_S, FULL_MINUTE_S, Estimate, Setting
 from laneway.planning.expect import RETRIED, RETRIED_ANSWER, UNBOUNDED_ANSWER, Expectation
@@ -76,7 +77,12 @@ def notes_of_budget(config: Config, one: Standing, found: Estimate) -> Iterator[
         if one.budget.kind is not BudgetKind.ACCOUNT or len(accounts_of(config, each.way.model)) == 1
     ]
     cost, left = total(costs), max(0.0, one.limit - one.spending.spent - one.spending.reserved)
-    if costs and cost.high > left:
+    if costs and cost.high > 0 and one.over:
+        yield (
+            f"the budget of {one.budget} is used up, {usd(one.spending.spent)} of {usd(one.limit)} spent today:"
+            f" its work starts after {clock(one.until)}, or now with a higher {place_of(one.budget)}"
+        )
+    elif costs and cost.high > left:
         yield (
             f"the budget of {one.budget} has {usd(left)} of {usd(one.limit)} left today, and this takes"
             f" {usd(cost.low)} to {usd(cost.high)}: a run stops there and goes on after {clock(one.until)}"

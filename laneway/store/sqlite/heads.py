@@ -42,7 +42,7 @@ class _Cell:
 
 
 class Heads:
-    """Of one run, or of all. Tasks that changed places within a cell may be shown as they stood before."""
+    """Of one run, or of all."""
 
     def __init__(self, run_id: int | None) -> None:
         self._run_id = run_id

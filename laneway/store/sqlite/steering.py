@@ -166,7 +166,7 @@ def adjust(tx: Transaction, task_ids: Sequence[int], change: Change) -> int:
         payloads.append((new_route_id, deadline, id_))
         if home != cell:
             tx.count(cell, state, -1)
-            tx.count(home, state, 1)
+        tx.count(home, state, int(home != cell))  # it may stand in another place there: the cell's head is read again
     tx.db.executemany(
         "UPDATE task SET cell_id = ?, due_at = ?, attempts = ?, next_model = coalesce(?, next_model) WHERE id = ?",
         tasks,
