@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 from laneway.app.budgets import limits_of
 from laneway.dispatch.budgets import clock, usd
 from laneway.store.budgets import Budget, BudgetKind, Spending, end_of_day
-from laneway.task import State, Task, WaitReason
+from laneway.task import State, Task, WaitReason, Wire
 
 if TYPE_CHECKING:
     from laneway.config.models import Config
@@ -101,13 +101,14 @@ def holding(config: Config, task: Task, found: Iterable[Standing]) -> Iterator[S
     """Those of the budgets that keep this task from starting today."""
     over = {one.budget: one for one in found if one.over}
     accounts = [Budget(BudgetKind.ACCOUNT, name) for name in accounts_of(config, task.model)]
+    own_calls = task.state is State.RUNNING and task.wire is Wire.PYTHON  # such a call waits, and its task with it
     for budget, one in over.items():
         if budget.kind is BudgetKind.TYPE:  # before its turn comes such a task stands ready
-            waits = task.state is State.READY or task.wait_reason is WaitReason.BUDGET
+            waits = task.state is State.READY or own_calls or task.wait_reason is WaitReason.BUDGET
             if budget.name == task.type and waits:
                 yield one
         elif budget in accounts:
             if task.state is State.READY and over.keys() >= set(accounts):
                 yield one
-        elif task.state is State.READY and is_on(config, budget, task.lane, "", task.model):
+        elif (task.state is State.READY or own_calls) and is_on(config, budget, task.lane, "", task.model):
             yield one

@@ -62,7 +62,9 @@ def _text(found: Sequence[Finding], problems: int, warnings: int) -> str:
         line = beside(label, f"{finding.check}: {finding.said}", LABEL)
         lines.append(f"\x1b[{_COLOURS[label]}m{label}\x1b[0m{line.removeprefix(label)}" if coloured else line)
         if finding.next:
-            lines.append(beside("", f"→ {finding.next}", LABEL))
+            first, *more = finding.next.splitlines()
+            lines.append(beside("", f"→ {first}", LABEL))
+            lines += [beside("", line.strip(), LABEL + 2) for line in more if line.strip()]  # lines for the config
     if problems or warnings:
         parts = [f"{n} {word}{'s' if n > 1 else ''}" for n, word in ((problems, "problem"), (warnings, "warning")) if n]
         lines += ["", ", ".join(parts)]

@@ -99,13 +99,15 @@ def _task_json(task: Task, attempts: list[Attempt]) -> dict[str, Any]:
 
 
 def _task_text(task: Task, attempts: list[Attempt], detours: list[Detour], waits: list[Standing], content: str) -> str:
+    from laneway.task import State
     from laneway.triage.pipeline import explain as explain_route
 
     lines = [
         f"task {task.id}" + (f"  {printable(task.key)}" if task.key else ""),
         f"  type: {task.type}   state: {task.state.value}{_waits(task)}",
     ]
-    lines += [f"  held by the budget of {one.budget}: {one}" for one in waits]
+    held = "its next call is held" if task.state is State.RUNNING else "held"
+    lines += [f"  {held} by the budget of {one.budget}: {one}" for one in waits]
     if task.twin_id is not None and task.state.ended:
         lines.append(f"  its result is that of task {task.twin_id}, which had the same key (dedupe_for)")
     lines += ["triage", *(f"  {line}" for line in explain_route(task.route))]

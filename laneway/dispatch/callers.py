@@ -73,8 +73,8 @@ class Callers:
             model, lane, type_ = self._desks.model(caller.key[0]), caller.task.lane, caller.task.spec.type
             assert model is not None, "others are gone"
             if budgets.unkept(model, lane, type_):
-                why = f"there is no price for model {model.name}, which a budget_per_day of its task needs"
                 hint = f"set input_price and output_price under [models.{model.name}]"
+                why = f"there is no price for model {model.name}, which a budget_per_day of its task needs: {hint}"
                 caller.granted.set_exception(BudgetError(why, hint=hint))
                 self._waiting.remove(caller)
             elif budgets.of_place(model, lane, type_):

@@ -232,7 +232,7 @@ async def test_a_call_that_a_tasks_time_limit_breaks_off_is_closed_in_the_books(
             with pytest.raises(TaskFailed, match="within its timeout"):
                 await job.result(10)
         call = next(a for a in await lw.store.attempts(job.id) if a.call > 0)
-        assert (call.outcome, call.cost) == (Outcome.CANCELLED, None)
+        assert (call.outcome, call.cost, call.usage) == (Outcome.CANCELLED, None, None)
         await lw.close()
 
 

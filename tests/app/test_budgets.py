@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any, cast
+
 import pytest
 
 from laneway.app.budgets import Way, check_prices, limits_of
-from laneway.app.standing import accounts_of, is_on
+from laneway.app.standing import Standing, accounts_of, holding, is_on
 from laneway.config.models import Config
 from laneway.errors import BudgetError
 from laneway.providers.catalog import Catalog
-from laneway.store.budgets import PROJECT, Budget, BudgetKind
+from laneway.store.budgets import PROJECT, Budget, BudgetKind, Spending
+from laneway.task import State, Task, WaitReason, Wire
 
 LANE = Budget(BudgetKind.LANE, "legal")
 TYPE = Budget(BudgetKind.TYPE, "chat")
@@ -50,6 +54,22 @@ def test_without_budgets_prices_are_nobodys_affair() -> None:
     config = config_with()
     assert limits_of(config) == {}
     check_prices(config, Catalog(config, {}), [Way("free", "legal", "chat")])
+
+
+def test_which_budgets_hold_a_task() -> None:
+    config = config_with(PROJECT, MAIN, LANE, TYPE)
+
+    def held(state: State, wait_reason: WaitReason | None = None, **more: Any) -> list[Budget]:
+        fields = {"lane": "legal", "type": "chat", "model": "small", "wire": Wire.CHAT, **more}
+        task = cast(Task, SimpleNamespace(state=state, wait_reason=wait_reason, **fields))
+        found = [Standing(budget, 5.0, Spending(5.0), 0.0) for budget in (PROJECT, MAIN, LANE, TYPE)]
+        return [one.budget for one in holding(config, task, found)]
+
+    assert held(State.READY) == [PROJECT, MAIN, LANE, TYPE]
+    assert held(State.READY, lane="general", type="other") == [PROJECT, MAIN]
+    assert held(State.WAITING, WaitReason.BUDGET) == [TYPE]
+    assert held(State.WAITING, WaitReason.RETRY) == held(State.RUNNING) == held(State.SUCCEEDED) == []
+    assert held(State.RUNNING, model="", wire=Wire.PYTHON) == [PROJECT, LANE, TYPE]  # its own calls wait
 
 
 def test_what_counts_for_which() -> None:

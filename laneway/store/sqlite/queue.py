@@ -18,7 +18,7 @@ from laneway.store.sqlite.pruning import is_pruned
 from laneway.store.sqlite.runs import requeue, to_model
 from laneway.store.sqlite.spending import Left, Place
 from laneway.store.sqlite.writer import Transaction
-from laneway.task import Attempt, Failure, FailureClass, Outcome, Settlement, State, Urgency, Usage
+from laneway.task import Attempt, Failure, FailureClass, Outcome, Settlement, State, Urgency
 
 DUE = "SELECT id, cell_id, twin_id FROM task WHERE state = 'waiting' AND wake_at <= ? ORDER BY wake_at LIMIT 1000"
 NEXT_WAKE = "SELECT wake_at FROM task WHERE state = 'waiting' AND wake_at IS NOT NULL ORDER BY wake_at LIMIT 1"
@@ -347,7 +347,7 @@ def record_call(tx: Transaction, worker: str, attempt: Attempt, run_id: int, lim
 
 
 def _close_call(tx: Transaction, a: Attempt, outcome: Outcome) -> None:
-    usage = a.usage or Usage()
+    usage = a.usage
     line = (a.task_id, a.fence, a.call)
     before = next(iter(tx.db.execute(f"SELECT outcome, latency {OF_CALL}", line)), None)
     lost = before == (Outcome.LOST, None)
@@ -360,9 +360,9 @@ def _close_call(tx: Transaction, a: Attempt, outcome: Outcome) -> None:
         (
             outcome.value,
             a.latency,
-            usage.input_tokens,
-            usage.output_tokens,
-            usage.cached_tokens,
+            usage.input_tokens if usage else None,
+            usage.output_tokens if usage else None,
+            usage.cached_tokens if usage else None,
             a.input_price,
             a.output_price,
             a.cost,
