@@ -274,7 +274,7 @@ class Dispatcher:
                 self._wake.set()  # less than was reserved: the next one may go at once
             self._start(task, admission)
         self._release(waiting)
-        if self._scope.run_id is None:
+        if self._scope.run_id is None or self._flights:  # else a run's empty claim may be its end
             gave = {task.cell_id for task in claimed}
             dry = {h.cell_id: (h, now + DRY_S) for h in heads if h.cell_id in plan.picks and h.cell_id not in gave}
             self._dry = {cell: kept for cell, kept in self._dry.items() if now < kept[1]} | dry

@@ -137,6 +137,27 @@ def test_cheaper_answers_leave_room_for_more_of_a_type_too() -> None:
     in_world(some(3000, input_tokens=1000, output_tokens=500), then, budgets={CHAT: 0.0015})
 
 
+def test_money_that_calls_in_flight_hold_is_not_asked_for_all_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = 0
+
+    async def count(world: World) -> None:
+        claim = world.store.claim
+
+        async def counted(*args: Any) -> Any:
+            nonlocal asked
+            asked += 1
+            return await claim(*args)
+
+        monkeypatch.setattr(world.store, "claim", counted)
+
+    def then(world: World, stop: Stop) -> None:
+        assert stop.reason is StopReason.BUDGET
+        assert asked < 1.5 * world.seconds
+
+    tasks = some(100, input_tokens=1000, output_tokens=500)
+    in_world(tasks, then, budgets={CHAT: 0.002}, latency=lambda rng: 10.0, before=count)
+
+
 def test_what_a_neighbour_put_aside_by_its_own_config_is_taken_up() -> None:
     async def aside(world: World) -> None:
         await world.store.join("neighbour", 60.0, world.clock.now())
