@@ -131,18 +131,27 @@ async def test_so_many_of_them_that_others_are_out_of_sight_step_aside_for_a_mom
     assert await store.check() == []
 
 
-async def test_waiting_for_a_budget_takes_nothing_from_a_tasks_time_limit(store: Store) -> None:
+@pytest.mark.parametrize("budget", [PROJECT, ACCOUNT, LANE, TYPE], ids=str)
+async def test_waiting_for_a_budget_takes_nothing_from_a_tasks_time_limit(store: Store, budget: Budget) -> None:
     await store.join("w", LEASE, NOW)
     await run_with(store, [new("a")])
     (task,) = await claim(store, {})
     await store.settle("w", [settlement(task, State.WAITING, wake_at=NOW)], NOW)
     await store.wake(NOW)
-    limits = {TYPE: 0.0}
-    assert await claim(store, limits) == []
+    assert await claim(store, {budget: 0.0}) == []
     tomorrow = end_of_day(NOW)
     await store.wake(tomorrow)
-    (task,) = await claim(store, {}, now=tomorrow)
+    (task,) = await claim(store, {budget: 5.0}, now=tomorrow)
     assert task.begun_at == tomorrow
+
+
+async def test_without_budgets_a_time_limit_runs_on_over_midnight(store: Store) -> None:
+    await store.join("w", LEASE, NOW)
+    await run_with(store, [new("a")])
+    await finish(store, await claim(store, {}), State.WAITING, wake_at=NOW)
+    await store.wake(NOW)
+    (task,) = await claim(store, {}, now=end_of_day(NOW))
+    assert task.begun_at == NOW
 
 
 async def test_a_budget_that_was_raised_or_taken_away_lets_them_go_on_at_once(store: Store) -> None:

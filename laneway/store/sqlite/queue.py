@@ -23,7 +23,7 @@ from laneway.task import Attempt, Failure, FailureClass, Outcome, Settlement, St
 DUE = "SELECT id, cell_id, twin_id FROM task WHERE state = 'waiting' AND wake_at <= ? ORDER BY wake_at LIMIT 1000"
 NEXT_WAKE = "SELECT wake_at FROM task WHERE state = 'waiting' AND wake_at IS NOT NULL ORDER BY wake_at LIMIT 1"
 TAKE = """
-    UPDATE task SET state = 'running', worker_id = ?, fence = fence + 1, begun_at = coalesce(begun_at, ?)
+    UPDATE task SET state = 'running', worker_id = ?, fence = fence + 1, begun_at = iif(begun_at >= ?, begun_at, ?)
     WHERE id IN (SELECT id FROM task WHERE cell_id = ? AND state = 'ready' ORDER BY due_at, id LIMIT ?)
     RETURNING due_at, id, fence, attempts, refusals, losses, key, input_tokens, output_tokens, begun_at
 """
@@ -153,7 +153,7 @@ def _take(
 ) -> Iterable[tuple[Any, ...]]:
     """The next tasks of the cell that the run's budget (``free``: USD) and the day's allow, running from here on."""
     if free is None and not left.limited:
-        return tx.db.execute(TAKE, (worker, now, cell.id, pick.n)) if pick.n else ()
+        return tx.db.execute(TAKE, (worker, left.counted_from, now, cell.id, pick.n)) if pick.n else ()
     ids: list[int] = []
     held: list[int] = []
     passed: list[int] = []
@@ -177,7 +177,7 @@ def _take(
         spending.hold(tx, cell.id, held, left.until)
     if looked == most and passed[spending.NEARBY :]:  # who stands behind them was not even seen
         spending.hold(tx, cell.id, passed[spending.NEARBY :], left.soon)
-    return tx.db.execute(TAKE_THESE, (worker, now, orjson.dumps(ids).decode())) if ids else ()
+    return tx.db.execute(TAKE_THESE, (worker, left.counted_from, now, orjson.dumps(ids).decode())) if ids else ()
 
 
 def _price(pick: Pick, input_tokens: int, output_tokens: int) -> float | None:

@@ -125,6 +125,8 @@ class Left:
         self.limited = bool(limits)
         self.until = end_of_day(now)
         self.soon = now + SOON_S
+        # A task that began before today may have waited for a budget since, which is not its own time.
+        self.counted_from = float(day_of(now) * DAY_S) if limits else 0.0
         # Tasks of types that are over are passed by, many at once: they would have their turn again and again.
         self.looked_at = HELD_AT_ONCE if any(budget.kind is BudgetKind.TYPE for budget in limits) else 0
         self._limits = limits
