@@ -32,6 +32,7 @@ class Start:
     at: float
     refused: bool = False
     count: int = 1
+    open: bool = False  # whether it was let in is not known yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +54,8 @@ class Evidence:
         self._full = full
         self._sizes: Sequence[tuple[float, float]] = SIZES
 
-    def add(self, at: float) -> Start:
-        start = Start(at, at)
+    def add(self, at: float, *, open: bool = False) -> Start:
+        start = Start(at, at, open=open)
         self._starts.append(start)
         if len(self._starts) > KEPT:
             self._condense()
@@ -171,6 +172,8 @@ def _lets_in(starts: list[Start], burst: float, slack: float, rate: float) -> bo
     level, before = capacity, starts[0].begun
     least = 1.0 - slack - JITTER_S * rate
     for start in starts:
+        if start.open:  # as if it had not been let in; below, as if it had
+            continue
         level = min(capacity, level + rate * (start.begun - before))
         before = start.at
         if start.refused:

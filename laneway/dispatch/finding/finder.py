@@ -21,6 +21,7 @@ from laneway.dispatch.finding.slots import Slots
 PATIENCE_S = 0.25  # a call of this age was let in, unless refusals are known to take longer
 WAY_S = 0.1  # to the provider and back, until a refusal shows it
 LONGEST_PAUSE_S = 15.0
+SHUT = 3  # probes refused in a row: nothing is let in, whatever the rate
 FIRST_CALLS = 10  # before the first answer of an account of which nothing is known
 MAXIMUM = 1000  # in flight, where nobody refuses anything
 HISTORY = 50
@@ -65,6 +66,8 @@ class Finder:
         self._calls: dict[int, _Call] = {}
         self._young: deque[_Call] = deque()
         self._held_by = ""
+        self._shut = 0  # probes refused in a row
+        self._opened_at, self._let_in_count = now, 0
         self._answered = False
         self._failing = False  # the last call ended in a way that tells nothing: no reason to go faster
         self._reacted_at = now - 1.0  # calls sent before this belong to the last refusal's moment
@@ -184,7 +187,7 @@ class Finder:
         if call is None:
             return
         self._answered = True
-        call.start.refused = True
+        call.start.refused, call.start.open = True, False
         for later in self._calls.values():
             if later.number > number:
                 later.beside -= 1
@@ -195,14 +198,19 @@ class Finder:
         self._ripen(now)
         if call.at <= self._reacted_at and self._probe != number:
             self.slots.cut(call.least)
+            self.pace.once_more()
             return
         again = self._probing and self._probe == number
+        self._shut = self._shut + 1 if again else 0
         self._reacted_at = now
-        if not self._judge(call, now):
+        judged = self._judge(call, now)
+        self.pace.refused()
+        if not judged:
             if again:
                 self._probing, self._probe = False, None
             return
         self._probing, self._probe = True, None
+        self.pace.keep_up(now)
         gap = 1.0 / self.pace.pace
         self._pause = max(gap, min(LONGEST_PAUSE_S, 2 * self._pause if again else 0.0))
         self.pace.next_at = now + self._pause
@@ -219,6 +227,8 @@ class Finder:
         elif self.pace.climbing and not ranges and not by_slots:
             self.pace.raised(call.start)
             self._note("requests_per_minute", None, "more was let in than before", now)
+        elif not by_slots and self.pace.perhaps_chance and not self.pace.so_soon:
+            self.pace.by_chance(call.start)
         elif ranges and (not by_slots or self.pace.climbing) and not self._changed(call):
             self._rate_refused(ranges, now)
         elif by_slots and (self.slots.expected(call.beside) or (self._finds_rate and not ranges)):
@@ -228,10 +238,10 @@ class Finder:
             self._note("concurrency", self.slots.limit, "refused with so many in flight: by this, or by a rate", now)
             if ranges:
                 self.pace.search(ranges)
-        elif self._finds_rate or self.slots.limit is not None:
-            self._lowered(call, now)
-        else:
+        elif not self._finds_rate and self.slots.limit is None:
             return False
+        else:
+            self._lowered(call, now)
         return True
 
     def _changed(self, call: _Call) -> bool:
@@ -286,10 +296,14 @@ class Finder:
     def _let_in(self, call: _Call, now: float) -> None:
         if call.let_in:
             return
-        call.let_in = True
-        self.pace.let_in()
+        call.let_in, call.start.open = True, False
+        self._let_in_count += 1
+        self.pace.let_in(now)
         if call.number == self._probe:
             self._probe, self._probing, self._pause = None, False, 0.0
+            if self._finds_rate and self._shut >= SHUT:
+                self._reopened(now)
+            self._shut = 0
         if call.at <= self._lowered_at:
             return
         sure, before = self.slots.sure, self.slots.limit
@@ -301,6 +315,13 @@ class Finder:
         else:
             self.slots.cleared()
             self._note("concurrency", None, "one more was let in: it is not this", now)
+
+    def _reopened(self, now: float) -> None:
+        rate = self._let_in_count / max(1.0, now - self._opened_at)
+        self._opened_at, self._let_in_count = now, 0
+        self.slots.cleared()
+        self.pace.reopened(rate, now)
+        self._note("requests_per_minute", rate * 60, "for long nothing was let in: what was on average", now)
 
     def _ripen(self, now: float) -> None:
         """Calls that would have been refused by now were let in."""

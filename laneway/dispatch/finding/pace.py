@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 
 from laneway.dispatch.finding.evidence import Evidence, Range, Start, together
 
@@ -12,16 +13,26 @@ FASTEST = 10_000.0  # a second, of those that are thought possible
 FAST = 50.0  # a second; above it the pace grows more slowly, since more is under way when a refusal arrives
 GROWTH, GROWTH_FAST = 0.7, 0.25  # a second, exponential: doubling in 1 s, in 3 s; up to
 MOST_GROWTH = 0.2  # with one start
+QUIET_S, QUIET_CALLS = 8.0, 30  # without a refusal: then a search is over
 QUICK, QUICK_FAST = 10.0, 3.0  # times as much, at most, where calls take less than a second
 MOST = 2000.0  # a second
 LOW, FAR_BELOW = 2.0, 40.0  # a search begins no lower than at so much a second, or such a part of the pace
 SLOW_DOWN = 4.0  # the pace is divided by this when what was fine is refused
 NARROW = 1.12  # a range of rates so wide counts as found
 ABOVE = 1.05  # of the pace is the highest rate that may have refused something
+CHANCY = 2  # refusals by chance: then what was found is doubtful
+A_LITTLE, AT_LEAST = 0.99, 0.9  # slower after one refusal by chance, of the pace; of what was found
+SLOWEST = 1 / 15  # a second
+RECENT_S, FLOOR = 30.0, 0.1
+USUAL_S = 60.0  # in which the usual is half forgotten
+DOUBTFUL = 0.6  # of the usual: so little is hardly to be believed
+DOUBT_S, DOUBT_CALLS = 4.0, 20
+RECENT_CALLS = 10_000
 SOON = 8  # calls between two refusals at a rate that was found: then it is not that rate any more
 SAME = 1.03  # a rate within this factor is the same
 UNDER, UNDER_MIDDLE = 0.98, 0.95  # of the lowest rate that is possible, at least of the middle
 AFTER_S = (15.0, 45.0)  # how long a found rate is believed before more is tried: at first, at most
+AT_LATEST_S = 60.0  # so much later more is tried, however few calls there were
 RESUMED_S = 5.0  # the same for one that an earlier process found
 AFTER_CALLS = 250  # and not before so many were let in
 CLIMB = 0.02  # growth a second beyond a found rate; more, the farther beyond
@@ -40,13 +51,20 @@ class Pace:
         self._possible: list[Range] = []
         self._searching = False
         self._refused_at = start  # the pace
+        self._searched_at = now
         self._ramping = False  # through all that is possible, else in the middle of it
         self._before = start  # the pace when the search began
         self._last_at = now
         self._look_at = now
         self._believed_s = AFTER_S[0]
+        self._usual, self._usual_at = 0.0, now  # let in a second, on average, at the best of times lately
+        self._doubtful = False  # found, but hardly to be believed: more is tried soon
+        self._recent: deque[float] = deque(maxlen=RECENT_CALLS)  # when calls were let in
         self._believed_until = now
         self._since = 0  # calls let in since the last refusal
+        self._believed_calls = 0  # since what was found is believed
+        self._by_chance = 0  # refusals without any reason, as it seems
+        self._reweigh = False
         self._climb_from: float | None = None
 
     @property
@@ -64,6 +82,11 @@ class Pace:
         return self.rate is not None and not self._searching and not self.climbing
 
     @property
+    def perhaps_chance(self) -> bool:
+        """Whether a refusal is a surprise; or, where such surprises were, whether it may be one more."""
+        return self.holding or (self.climbing and self._by_chance >= CHANCY)
+
+    @property
     def so_soon(self) -> bool:
         """Whether hardly anything was let in since the last refusal."""
         return self._since < SOON
@@ -75,10 +98,46 @@ class Pace:
         self._peak = max(self._peak, self.pace)
         self.next_at = max(self.next_at, now - LATE_S) + 1.0 / self.pace
         self._last_at = now
-        return self._evidence.add(now)
+        return self._evidence.add(now, open=True)
 
-    def let_in(self) -> None:
+    def let_in(self, now: float) -> None:
         self._since += 1
+        self._believed_calls += 1
+        self._recent.append(now)
+        while self._recent[0] < now - RECENT_S:
+            self._recent.popleft()
+        if self._recent[-1] - self._recent[0] > RECENT_S / 2:
+            self._usual = max(len(self._recent) / RECENT_S, self._usual * 0.5 ** ((now - self._usual_at) / USUAL_S))
+            self._usual_at = now
+
+    def refused(self) -> None:
+        self._since = 0
+
+    def once_more(self) -> None:
+        """A further refusal of the same moment: what was possible has to be weighed again."""
+        self._reweigh = True
+
+    def by_chance(self, start: Start) -> None:
+        """One refusal at what was found, and no other near it."""
+        self._evidence.drop(start)
+        self._by_chance += 1
+        if self.rate is not None and not self.climbing:
+            self.pace = max(self.pace * A_LITTLE, self.rate * AT_LEAST)
+
+    def reopened(self, rate: float, now: float) -> None:
+        """For long nothing was let in, now something is: a limit that is counted anew from time to time. ``rate`` was
+        let in on average, from one such moment to the next."""
+        self._evidence.begin_anew()
+        self._searching, self._possible = False, []
+        self.blamed = True
+        self.rate = self.pace = max(rate, SLOWEST)
+        self._believe(now, again=False)
+
+    def keep_up(self, now: float) -> None:
+        """Whatever was concluded: not far below what was let in lately, and never as good as nothing."""
+        while self._recent and self._recent[0] < now - RECENT_S:
+            self._recent.popleft()
+        self.pace = max(self.pace, SLOWEST, FLOOR * len(self._recent) / RECENT_S)
 
     def says_nothing(self, start: Start) -> None:
         """It was not made, or another limit refused it."""
@@ -93,11 +152,12 @@ class Pace:
         fresh = not self._searching
         if fresh:
             self._before = self.pace
-        self._possible, self._searching = possible, True
+        self._possible, self._searching, self._reweigh = possible, True, True
         self.pace = min(self.pace, FASTEST)
         self._since, self._climb_from = 0, None
         joined = together(possible)
         self._refused_at = self.pace
+        self._searched_at = self._last_at
         low, high = self._span(joined)
         if fresh:  # low, since going up costs no refusals, yet not so low that it takes long
             self.pace = min(self.pace, max(low, LOW, self.pace / FAR_BELOW))
@@ -133,7 +193,7 @@ class Pace:
         self._possible = [Range(size, low, high) for size in self._evidence.sizes]
         self._searching, self._ramping = True, False
         self.rate = self._climb_from = None
-        self._since, self._refused_at = 0, high
+        self._since, self._refused_at, self._searched_at = 0, high, self._last_at
         self.pace = math.sqrt(low * high)
 
     def exonerated(self) -> None:
@@ -147,7 +207,8 @@ class Pace:
         if not self._searching or not self._possible or now < self._look_at:
             return None
         self._look_at = now + LOOK_S
-        self._possible = self._evidence.standing(self._possible)
+        self._possible = self.explanations() if self._reweigh else self._evidence.standing(self._possible)
+        self._reweigh = False
         return self.settle(now)
 
     def settle(self, now: float) -> bool | None:
@@ -158,21 +219,32 @@ class Pace:
             return False
         low, high = self._span(joined)
         self.pace = max(self.pace, low * UNDER if self._ramping else _between(low, high))
-        if high > low * NARROW:
+        quiet = self._since >= QUIET_CALLS and now >= self._searched_at + QUIET_S
+        if high > low * NARROW and not (quiet and not self._ramping):
             return None
+        high = min(high, max(low * NARROW, self.pace))
         before = self.rate
         self.rate = math.sqrt(low * high)
         self._evidence.believe(self._possible)
         self.pace = max(low * UNDER, self.rate * UNDER_MIDDLE)
         self._searching = False
         self._believe(now, again=before is not None and abs(self.rate / before - 1.0) < 0.1)
+        self._doubtful = quiet or self.rate < DOUBTFUL * self._usual
         return True
 
     def _believe(self, now: float, *, again: bool) -> None:
         first, last = AFTER_S
         self._believed_s = min(last, self._believed_s * 2) if again else first
         self._believed_until = now + self._believed_s
-        self._since, self._climb_from = 0, None
+        self._since, self._believed_calls, self._climb_from = 0, 0, None
+        self._doubtful = False
+
+    def _may_climb(self, now: float) -> bool:
+        """Whether what was found has been believed for long enough."""
+        if self._doubtful:
+            return now >= self._believed_until - self._believed_s + DOUBT_S and self._believed_calls >= DOUBT_CALLS
+        calls = self._believed_calls >= AFTER_CALLS or self._by_chance >= CHANCY
+        return now >= self._believed_until + (0.0 if calls else AT_LATEST_S)
 
     def scale(self, factor: float) -> None:
         """This worker's part of the account has changed."""
@@ -206,11 +278,18 @@ class Pace:
             growth = GROWTH
         if self.rate is not None and not self._searching:
             if self._climb_from is None:
-                if now < self._believed_until or self._since < AFTER_CALLS:
+                if not self._may_climb(now):
                     return
                 self._climb_from = self.pace
+                self._usual = 0.0  # one try settles the doubt
             beyond = self.pace / self._climb_from
-            growth = CLIMB if beyond < 1.1 else 0.15 if beyond < 1.3 else GROWTH_FAST
+            growth = (
+                CLIMB
+                if beyond < 1.1 and not (self._doubtful or self._by_chance >= CHANCY)
+                else 0.15
+                if beyond < 1.3
+                else GROWTH_FAST
+            )
         self.pace *= (
             1.0 if self.pace > MOST else math.exp(min(MOST_GROWTH, growth * min(now - self._last_at, 1.5 / self.pace)))
         )

@@ -126,3 +126,21 @@ def test_two_workers_share_what_was_found() -> None:
     finder.set_share(0.5)
     assert finder.pace.pace == pytest.approx(before / 2)
     assert finder.found()["requests_per_minute"] == pytest.approx(600, rel=0.05)
+
+
+@pytest.mark.parametrize("way", [0.02, 0.1])
+def test_refusals_that_take_their_time_do_not_mislead(way: float) -> None:
+    trial = Trial(90.0, 1.0, 0.3, {"rpm": 600, "burst": 1.0}, way=way).run()
+    assert trial.rate(20.0) >= 0.9 * trial.bound()
+    assert trial.share <= 0.02
+
+
+def test_a_limit_that_is_counted_anew_each_minute_is_used_on_average() -> None:
+    trial = Trial(300.0, 1.0, 0.3, window=(600, 60.0)).run()
+    assert trial.rate(180.0) >= 0.9 * 10
+    assert trial.share <= 0.02
+
+
+def test_a_few_refusals_without_reason_do_not_stop_it() -> None:
+    trial = Trial(180.0, 1.0, 0.3, {"rpm": 1200, "burst": 1.0}, noise=0.01).run()
+    assert trial.rate(60.0) >= 0.75 * trial.bound()
