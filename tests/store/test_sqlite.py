@@ -46,7 +46,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         (heads.SIZES, (1, 10), "task_ready"),
         (heads.CHANGED, (7,), "cell_changed"),
-        (queue.TAKE, ("w", 1, 10), "task_ready"),
+        (queue.TAKE, ("w", NOW, NOW, 1, 10), "task_ready"),
         (queue.DUE, (NOW,), "task_waiting"),
         (queue.NEXT_WAKE, (), "task_waiting"),
         (workers.HELD, ("w",), "task_running"),
