@@ -17,15 +17,16 @@ from typing import Any
 
 import apsw
 
-from benchmarks.common import command, environment, workplace, write_batch
+from benchmarks.common import command, environment, laneway, workplace, write_batch
 from laneway.simulator.process import SimulatorProcess
 
-FIND_S, JUDGED_S, AFTER_S = 20.0, 40.0, 35.0  # to find the limit; to be judged by; after a change
+FIND_S, JUDGED_S, AFTER_S = 20.0, 45.0, 45.0  # to find the limit; to be judged by; after a change
 OUTAGE_S, BACK_S = 60.0, 20.0
 SPAN_S = 5.0  # answers are counted over so long
 NEEDED = 0.9
 EVERY_S = 0.25
 AT_ONCE = 2  # cases side by side, each with a simulator of its own
+NEVER_S = 999.0  # in the JSON: not in the time that was looked at
 MARGIN = 1.3  # tasks for so much more than the limits permit
 
 
@@ -106,10 +107,10 @@ class Counts:
         """Seconds until answers come at what is needed for a whole span."""
         for at in self.at[self._before(since) :]:
             if at + SPAN_S > self.at[-1]:
-                break
+                break  # it does not recover in the time
             if self.rate(at, at + SPAN_S) >= NEEDED * bound:
                 return max(0.0, at - since)
-        return math.inf
+        return NEVER_S
 
     def _before(self, at: float) -> int:
         return min(len(self.at) - 1, bisect_left(self.at, at))
@@ -141,7 +142,7 @@ def _measure(case: Case) -> dict[str, Any]:
             start = time.monotonic() - change_at
         _watch(simulator, counts, case.seconds, start)
         stats = simulator.stats()
-        burned = _burned(folder)
+        burned, changes = _burned(folder), _changes(folder, simulator.url)
     bound, after = case.bound({}), case.bound(case.then or {})
     return {
         "name": case.name,
@@ -155,6 +156,7 @@ def _measure(case: Case) -> dict[str, Any]:
         "rate_limited_before": before,
         "refused_share": round(stats["rate_limited"] / stats["requests"], 5),
         "burned": burned,
+        "changes": changes,
     }
 
 
@@ -186,6 +188,13 @@ def _watch(simulator: SimulatorProcess, counts: Counts, until: float, start: flo
         counts.completed.append(simulator.stats()["completed"])
         counts.at.append(now)
         time.sleep(EVERY_S)
+
+
+def _changes(folder: Path, url: str) -> list[str]:
+    """What the engine concluded, as ``laneway status`` tells it."""
+    (account,) = laneway(folder, url, "status")["accounts"].values()
+    first = min((one["at"] for one in account["changes"]), default=0.0)
+    return [f"{one['at'] - first:.1f} s: {one['limit']} {one['value']} ({one['reason']})" for one in account["changes"]]
 
 
 def _burned(folder: Path) -> int:

@@ -17,7 +17,7 @@ QUIET_S, QUIET_CALLS = 8.0, 30  # without a refusal: then a search is over
 QUICK, QUICK_FAST = 10.0, 3.0  # times as much, at most, where calls take less than a second
 MOST = 2000.0  # a second
 LOW, FAR_BELOW = 2.0, 40.0  # a search begins no lower than at so much a second, or such a part of the pace
-SLOW_DOWN = 4.0  # the pace is divided by this when what was fine is refused
+SLOW_DOWN = 3.0  # the pace is divided by this when what was fine is refused
 NARROW = 1.12  # a range of rates so wide counts as found
 ABOVE = 1.05  # of the pace is the highest rate that may have refused something
 CHANCY = 2  # refusals by chance: then what was found is doubtful
@@ -25,7 +25,7 @@ A_LITTLE, AT_LEAST = 0.99, 0.9  # slower after one refusal by chance, of the pac
 SLOWEST = 1 / 15  # a second
 RECENT_S, FLOOR = 30.0, 0.1
 USUAL_S = 60.0  # in which the usual is half forgotten
-DOUBTFUL = 0.6  # of the usual: so little is hardly to be believed
+DOUBTFUL = 0.45  # of the usual: so little is hardly to be believed
 DOUBT_S, DOUBT_CALLS = 4.0, 20
 RECENT_CALLS = 10_000
 SOON = 8  # calls between two refusals at a rate that was found: then it is not that rate any more
@@ -35,7 +35,7 @@ AFTER_S = (15.0, 45.0)  # how long a found rate is believed before more is tried
 AT_LATEST_S = 60.0  # so much later more is tried, however few calls there were
 RESUMED_S = 5.0  # the same for one that an earlier process found
 AFTER_CALLS = 250  # and not before so many were let in
-CLIMB = 0.02  # growth a second beyond a found rate; more, the farther beyond
+CLIMB, CLIMB_ON = 0.02, 0.15  # growth a second beyond a found rate; more, the farther beyond
 LATE_S = 0.01  # of delay in starting that is made up for
 LOOK_S = 0.2  # how often the evidence is weighed while it is not settled
 
@@ -269,30 +269,29 @@ class Pace:
         return low, max(low, min(high, self._refused_at * ABOVE))
 
     def _grow(self, now: float, quickly: float) -> None:
-        growth, most = (GROWTH, QUICK) if self.pace < FAST else (GROWTH_FAST, QUICK_FAST)
-        if not self.blamed and not self._searching:
-            growth *= min(most, quickly)
-        if self._searching and self._possible:
-            if not self._ramping:
-                return
-            growth = GROWTH
-        if self.rate is not None and not self._searching:
-            if self._climb_from is None:
-                if not self._may_climb(now):
-                    return
-                self._climb_from = self.pace
-                self._usual = 0.0  # one try settles the doubt
-            beyond = self.pace / self._climb_from
-            growth = (
-                CLIMB
-                if beyond < 1.1 and not (self._doubtful or self._by_chance >= CHANCY)
-                else 0.15
-                if beyond < 1.3
-                else GROWTH_FAST
-            )
-        self.pace *= (
-            1.0 if self.pace > MOST else math.exp(min(MOST_GROWTH, growth * min(now - self._last_at, 1.5 / self.pace)))
-        )
+        growth = self._growth(now, quickly)
+        if growth and self.pace < MOST:
+            most = MOST_GROWTH if self.pace > 1.0 else 1.0
+            self.pace *= math.exp(min(most, growth * min(now - self._last_at, 1.5 / self.pace)))
+
+    def _growth(self, now: float, quickly: float) -> float:
+        """A second, exponential. ``quickly``: times as much while nothing is known."""
+        if self._searching:
+            if not self._possible:
+                return GROWTH / 2
+            return GROWTH if self._ramping else 0.0
+        if self.rate is None:
+            growth, most = (GROWTH, QUICK) if self.pace < FAST else (GROWTH_FAST, QUICK_FAST)
+            return growth * (1.0 if self.blamed else min(most, quickly))
+        if self._climb_from is None:
+            if not self._may_climb(now):
+                return 0.0
+            self._climb_from = self.pace
+            self._usual = 0.0  # one try settles the doubt
+        beyond = self.pace / self._climb_from
+        if beyond < 1.1 and not (self._doubtful or self._by_chance >= CHANCY):
+            return CLIMB
+        return CLIMB_ON if beyond < 1.3 else GROWTH_FAST
 
 
 def _between(low: float, high: float) -> float:
