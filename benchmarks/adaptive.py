@@ -7,7 +7,7 @@ import math
 import signal
 import subprocess
 import time
-from bisect import bisect_left
+from bisect import bisect_right
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -113,7 +113,7 @@ class Counts:
         return NEVER_S
 
     def _before(self, at: float) -> int:
-        return min(len(self.at) - 1, bisect_left(self.at, at))
+        return max(0, bisect_right(self.at, at) - 1)
 
 
 def _measure(case: Case) -> dict[str, Any]:
