@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from laneway.hiding import HIDDEN, error_without_words
 
 if TYPE_CHECKING:
-    from laneway.store.interface import Result, Run, RunFigures, Store
+    from laneway.store.figures import RunFigures
+    from laneway.store.interface import Result, Run, Store
     from laneway.task import Attempt, Task
 
     T = TypeVar("T", Attempt, Result, Task)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from laneway.app.runs.summary import Summary
 from laneway.dispatch.ending import StopReason
-from laneway.store.interface import GroupFigures
+from laneway.store.figures import GroupFigures
 from laneway.task import Outcome
 
 if TYPE_CHECKING:

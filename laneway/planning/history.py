@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from laneway.planning.ranges import Range
-from laneway.store.interface import PastCall
+from laneway.store.figures import PastCall
 from laneway.task import Outcome
 
 LEAST = 5  # answered calls before they are taken to say something

@@ -13,9 +13,10 @@ from typing import Any, Protocol
 
 from laneway.store.budgets import NO_LIMITS, Budget, Limits, Spending
 from laneway.store.detours import Diverting
+from laneway.store.figures import PastCall, RunFigures
 from laneway.store.keeping import Pruned
 from laneway.store.steering import Change, Extent, Pause, PauseKind, Selector, Waiting
-from laneway.task import Attempt, Claimed, FailureClass, NewTask, Outcome, Settlement, State, Task, Urgency, Usage, Wire
+from laneway.task import Attempt, Claimed, NewTask, Settlement, State, Task, Urgency, Wire
 
 POISON_AFTER = 3  # workers that may die holding one task before it is given up
 
@@ -135,67 +136,6 @@ class Result:
     request_id: str | None
     schema: Mapping[str, Any] | None = None  # what the answer was asked for as
     pruned: bool = False  # its content was taken away
-
-
-@dataclass(frozen=True, slots=True)
-class GroupFigures:
-    """One line of a run's summary: a task type, model or lane."""
-
-    name: str
-    tasks: int
-    failed: int
-    p50_s: float | None
-    p95_s: float | None
-    cost_usd: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class FailureGroup:
-    cls: FailureClass
-    code: str
-    tasks: int
-    example_key: str | None
-    example_id: int
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class RunFigures:
-    """A run's books, computed from the ledger."""
-
-    calls: int
-    retries: int
-    rate_limited: int
-    timeouts: int  # calls that were not answered in time
-    lost: int
-    input_tokens: int
-    output_tokens: int
-    cached_tokens: int
-    cost_usd: float  # of the attempts whose cost is known
-    cost_unknown_tasks: int
-    sequential_seconds: float
-    first_submit: float | None
-    last_settle: float | None
-    by_type: tuple[GroupFigures, ...] = ()
-    by_model: tuple[GroupFigures, ...] = ()
-    by_lane: tuple[GroupFigures, ...] = ()
-    failures: tuple[FailureGroup, ...] = ()
-    outcomes: Mapping[str, int] = field(default_factory=dict)
-    outcome_costs: Mapping[str, float | None] = field(default_factory=dict)  # USD; None: a price is unknown
-
-
-@dataclass(frozen=True, slots=True)
-class PastCall:
-    """One ended call of a task, as far as it says something about the next one."""
-
-    model: str
-    type: str
-    account: str
-    outcome: Outcome
-    started_at: float
-    latency: float | None
-    input_tokens: int  # as estimated before the call
-    usage: Usage | None
 
 
 @dataclass(frozen=True, slots=True)

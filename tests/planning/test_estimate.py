@@ -13,7 +13,7 @@ from laneway.planning.demand import Amount, Demand, Way
 from laneway.planning.estimate import Estimate, Setting, estimate
 from laneway.planning.history import History
 from laneway.providers.model import Account, Limits, Model
-from laneway.store.interface import PastCall
+from laneway.store.figures import PastCall
 from laneway.task import NewTask, Outcome, Route, Spec, Urgency, Usage, Wire
 
 LIMITS = tuple(field.name for field in dataclasses.fields(Limits))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from laneway.planning.history import History, Sample
-from laneway.store.interface import PastCall
+from laneway.store.figures import PastCall
 from laneway.task import Outcome, Usage
 
 

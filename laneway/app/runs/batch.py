@@ -23,7 +23,8 @@ from laneway.intake.options import ReadOptions
 from laneway.intake.reading import Reading, open_reading
 from laneway.intake.results import ResultsWriter, check_out, default_out, errors_file, run_identity
 from laneway.intake.shapes import shape_for
-from laneway.store.interface import Run, RunFigures, Store
+from laneway.store.figures import RunFigures
+from laneway.store.interface import Run, Store
 from laneway.task import State
 
 if TYPE_CHECKING:

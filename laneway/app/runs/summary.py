@@ -9,7 +9,7 @@ from typing import Any
 
 from laneway.dispatch.ending import Stop, StopReason
 from laneway.intake.draft import BadLine
-from laneway.store.interface import FailureGroup, GroupFigures, RunFigures
+from laneway.store.figures import FailureGroup, GroupFigures, RunFigures
 from laneway.task import Outcome, State
 
 LEAST_BOUND = 0.05  # a limit that held work back for less of the run than this is not said to bind it

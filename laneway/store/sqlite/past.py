@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import apsw
 import orjson
 
-from laneway.store.interface import PastCall
+from laneway.store.figures import PastCall
 from laneway.store.sqlite.reading import Documents
 from laneway.task import Outcome, State, Usage
 

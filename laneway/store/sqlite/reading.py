@@ -11,7 +11,8 @@ import apsw
 import orjson
 
 from laneway.errors import NotFoundError
-from laneway.store.interface import CellTally, FailureGroup, GroupFigures, Result, Run, RunFigures, WorkerInfo
+from laneway.store.figures import FailureGroup, GroupFigures, RunFigures
+from laneway.store.interface import CellTally, Result, Run, WorkerInfo
 from laneway.store.sqlite import spending
 from laneway.store.sqlite.connection import scalar
 from laneway.task import Attempt, FailureClass, Outcome, Route, Spec, State, Task, Urgency, Usage, WaitReason

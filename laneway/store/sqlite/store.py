@@ -15,17 +15,16 @@ import apsw
 from laneway.errors import UsageError
 from laneway.store.budgets import NO_LIMITS, Budget, Limits, Spending
 from laneway.store.detours import Detour, Strays
+from laneway.store.figures import PastCall, RunFigures
 from laneway.store.interface import (
     Capacity,
     CellTally,
     Grant,
     Head,
-    PastCall,
     Pick,
     Reaped,
     Result,
     Run,
-    RunFigures,
     Sealed,
     Submitted,
     WorkerInfo,
