@@ -149,7 +149,9 @@ class Desk:
         else:
             self.answers += 1
             self._met = True
-            self.breaker.answered(admission.number, now)
+            refused = failure is not None and failure.refused
+            if not (refused and self.breaker.closed):  # a refusal says nothing of what failed behind the door
+                self.breaker.answered(admission.number, now)
         if failure is None or failure.cls is FailureClass.OUTPUT:
             self.health.answered(reply.latency, now)
         elif failure.cls is FailureClass.TRANSIENT and not failure.refused:

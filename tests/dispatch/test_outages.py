@@ -8,10 +8,14 @@ from collections.abc import Callable
 
 import pytest
 
+from laneway.dispatch.breaker import Doubt
+from laneway.dispatch.desk import Admission, Desk
 from laneway.dispatch.ending import Stop, StopReason
-from laneway.providers.model import Limits
+from laneway.dispatch.limits import Size
+from laneway.providers.model import Account, Limits, Reply
 from laneway.task import Failure, FailureClass, NewTask, Outcome, Spec, State, Wire
 from tests.dispatch.world import DOWN, World, in_world, task
+from tests.dispatch.world import REFUSED as REFUSED_FOR_NOW
 
 REFUSED = Failure(FailureClass.TRANSIENT, "connection", "nothing listens", outage=True)
 BEGIN, END = 10.0, 70.0
@@ -166,3 +170,20 @@ def _until(seconds: float) -> Callable[[World], object]:
         world.dispatcher.drain()
 
     return wait
+
+
+def test_a_refusal_does_not_show_that_failures_were_the_tasks_own() -> None:
+    account = Account("main", "openai", Wire.CHAT, "http://provider", limits=Limits(concurrency=10))
+    desk = Desk(account, 0.0, random.Random(1))
+
+    def ends(at: float, failure: Failure | None) -> Doubt | None:
+        admission = desk.admit(Size(1, 1, 1), at)
+        assert isinstance(admission, Admission)
+        return desk.settle(admission, Reply(None, None, failure, 0.1), at + 0.1, task=1)
+
+    doubt = ends(0.0, DOWN)
+    assert doubt is not None
+    ends(0.2, REFUSED_FOR_NOW)
+    assert doubt.innocent is None
+    ends(1.5, None)
+    assert doubt.innocent is False
