@@ -11,7 +11,7 @@ START = 10.0  # a second, until the first answer
 UNPACED = math.inf  # where an account states any other limit, nothing is held back before a refusal
 FASTEST = 10_000.0  # a second, of those that are thought possible
 FAST = 50.0  # a second; above it the pace grows more slowly, since more is under way when a refusal arrives
-GROWTH, GROWTH_FAST = 0.7, 0.25  # a second, exponential: doubling in 1 s, in 3 s; up to
+GROWTH, GROWTH_FAST = 0.7, 0.2  # a second, exponential: doubling in 1 s, in 3.5 s; up to
 MOST_GROWTH = 0.2  # with one start
 QUIET_S, QUIET_CALLS = 8.0, 30  # without a refusal: then a search is over
 QUICK, QUICK_FAST = 10.0, 3.0  # times as much, at most, where calls take less than a second
@@ -92,8 +92,9 @@ class Pace:
         return self._since < SOON
 
     def started(self, now: float, *, held: bool, latency: float) -> Start:
-        """``held``: the pace held this start back; only then does it grow. ``latency``: of a call, s."""
-        if held:
+        """``held``: the pace held this start back; only then does it grow, and not when the start comes late: then this
+        process is what holds. ``latency``: of a call, s."""
+        if held and now - self.next_at < max(LATE_S, 0.5 / self.pace):
             self._grow(now, max(1.0, 1.0 / max(latency, 1e-3)))
         self._peak = max(self._peak, self.pace)
         self.next_at = max(self.next_at, now - LATE_S) + 1.0 / self.pace
