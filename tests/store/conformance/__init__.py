@@ -1,0 +1,1 @@
+"""What every store promises. Nothing here knows which store it is."""
