@@ -26,6 +26,7 @@ NAMES = (
     "crash",
     "memory",
     "startup",
+    "breakeven",
     "simulator",
     "structured",
     "plan",

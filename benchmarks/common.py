@@ -35,7 +35,9 @@ def write_batch(path: Path, n: int, model: str = "gpt-4o-mini") -> Path:
 
 
 def environment(url: str, **more: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("LANEWAY_", "OPENAI_"))}
+    """Of a measured process. Bytecode may be kept, as an installed package has it: compiling ours costs 0.15 s."""
+    ours = ("LANEWAY_", "OPENAI_", "PYTHONDONTWRITEBYTECODE")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return {**kept, "OPENAI_BASE_URL": url, "OPENAI_API_KEY": "sk-benchmark", **more}
 
 
