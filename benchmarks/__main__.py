@@ -25,6 +25,7 @@ NAMES = (
     "failover",
     "crash",
     "memory",
+    "queue",
     "startup",
     "breakeven",
     "simulator",

@@ -1,0 +1,127 @@
+"""Tasks that do nothing, their results stored: tasks a second, CPU, latency; beside plain SQLite and other queues."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from benchmarks.common import command, workplace
+
+APP = "benchmarks.queue_app"
+ROOT = Path(__file__).parent.parent
+TASKS, SINGLES, PROBES = 50_000, 2_000, 100
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--tasks", type=int, default=TASKS, help="of ours and of the floor (default: %(default)s)")
+
+
+def run(repeat: int, tasks: int = TASKS) -> dict[str, Any]:
+    """``tasks_per_s``: from the first submit to the last stored result, one process that submits in bulk and works.
+    ``floor_ratio``: that over ``floor`` right beside it, the median of the pairs. Latencies: from before the submit to
+    the task's first line, on an idle worker in the same process or in another one (``laneway worker``)."""
+    turns = [_turn(tasks) for _ in range(repeat)]
+    told = {name: _median([turn[name] for turn in turns]) for name in turns[0]}
+    return {
+        **told,
+        "tasks": tasks,
+        "tasks_per_s_all": [turn["tasks_per_s"] for turn in turns],
+        "floor_ratio_all": [turn["floor_ratio"] for turn in turns],
+        "measured": "first submit to last stored result; latency from submit to the task's first line",
+    }
+
+
+def _turn(tasks: int) -> dict[str, float]:
+    floor = _run("benchmarks.floor", tasks)
+    ours = _run(APP, tasks, "through")
+    for one in (floor, ours):
+        if one["tasks"] != tasks:
+            raise RuntimeError(f"{one['tasks']} of {tasks} results are stored")
+    here, elsewhere = _run(APP, PROBES, "latency"), _elsewhere()
+    rate, bound = tasks / ours["seconds"], tasks / floor["seconds"]
+    return {
+        "tasks_per_s": round(rate),
+        "floor_per_s": round(bound),
+        "floor_ratio": round(rate / bound, 4),
+        "cpu_s_per_1000": round(1000 * ours["cpu_s"] / tasks, 4),
+        "floor_cpu_s_per_1000": round(1000 * floor["cpu_s"] / tasks, 4),
+        "enqueue_one_by_one_per_s": round(_run(APP, SINGLES, "one_by_one")["per_s"]),
+        "enqueue_bulk_per_s": round(_run(APP, tasks, "bulk")["per_s"]),
+        "map_per_s": round(tasks / _run(APP, tasks, "mapped")["seconds"]),
+        **_latencies("latency", here),
+        **_latencies("latency_elsewhere", elsewhere),
+    }
+
+
+def _run(module: str, n: int, *program: str) -> dict[str, Any]:
+    with workplace() as folder:
+        return _program(folder, module, n, *program)
+
+
+def _program(folder: Path, module: str, n: int, *program: str) -> dict[str, Any]:
+    """One program in a process of its own; on a store in this folder."""
+    store = str(folder / "queue.db") if module != APP else _store(folder)
+    done = subprocess.run(
+        [sys.executable, "-m", module, *program, store, str(n)],
+        cwd=ROOT,
+        env=_surroundings(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(f"{module} {program}: exit {done.returncode}: {done.stderr[-2000:]}")
+    said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return said
+
+
+def _elsewhere() -> dict[str, Any]:
+    with workplace() as folder, _worker(folder):
+        return _program(folder, APP, PROBES, "latency_elsewhere")
+
+
+@contextmanager
+def _worker(folder: Path) -> Iterator[None]:
+    """``laneway worker``, until the block ends. Who submits before it is ready waits for it."""
+    worker = subprocess.Popen(
+        command("worker", "--app", f"{APP}:lw", "--store", _store(folder)),
+        cwd=ROOT,
+        env=_surroundings(),
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        time.sleep(2.0)  # it has started, and imported what it imports later
+        yield
+    finally:
+        worker.terminate()
+        worker.wait(30)
+
+
+def _store(folder: Path) -> str:
+    return f"sqlite:///{folder / 'queue.db'}"
+
+
+def _surroundings() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("LANEWAY_")}
+
+
+def _latencies(name: str, said: dict[str, Any]) -> dict[str, float]:
+    starts = sorted(said["start_ms"])
+    return {
+        f"{name}_p50_ms": round(statistics.median(starts), 3),
+        f"{name}_p95_ms": round(starts[int(0.95 * len(starts))], 3),
+        f"{name}_result_p50_ms": round(statistics.median(said["result_ms"]), 3),
+    }
+
+
+def _median(values: Sequence[float]) -> float:
+    return round(statistics.median(values), 4)
