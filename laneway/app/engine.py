@@ -70,7 +70,7 @@ async def engine(
         if limits := limits_of(lw.config):
             await pricing  # what nobody knows the price of could not be reserved
         await lw.store.release_held(limits, lw.clock.now())  # the line may have been raised, or taken out
-        patience = Patience(client, desks.latencies)
+        patience = Patience(client, desks.latencies, desks.tempos)
         model_calls = ModelCalls(patience, desks, check, partial(_record, lw.store), priced)
         executors: dict[Wire, Execute] = {wire: model_calls for wire in Wire if wire is not Wire.PYTHON}
         dispatcher = Dispatcher(

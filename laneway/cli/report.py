@@ -51,7 +51,7 @@ def summary_lines(summary: Summary) -> str:
     elif figures.calls:
         console.print("  held by  no limit; the calls themselves took the time")
     for (origin, model), n in summary.diverted.items():
-        console.print(f"  instead  {n:,} tasks went to {model} while {origin} was away", markup=False)
+        console.print(f"  instead  {n:,} tasks went to {model} while {origin} was away or slow", markup=False)
     if summary.bad_input:
         console.print("\n".join(_skipped(summary)), markup=False)
     if summary.deduplicated:

@@ -113,7 +113,7 @@ def _task_text(task: Task, attempts: list[Attempt], detours: list[Detour], waits
     lines += ["triage", *(f"  {line}" for line in explain_route(task.route))]
     for went in detours:
         when = time.strftime("%H:%M:%S", time.localtime(went.at))
-        lines.append(f"  went to {went.model} at {when}: {went.origin} was away ({printable(went.reason)})")
+        lines.append(f"  went to {went.model} at {when}: {went.origin} was {printable(went.reason)}")
     lines.append("attempts" if attempts else "attempts: none yet")
     for number, a in enumerate(attempts, 1):
         outcome = a.outcome.value if a.outcome else "running"

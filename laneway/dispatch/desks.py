@@ -15,6 +15,7 @@ from laneway.dispatch.latency import Latencies
 from laneway.dispatch.limits import Size
 from laneway.dispatch.order import Place
 from laneway.dispatch.pauses import held_by
+from laneway.dispatch.tempo import Tempos
 from laneway.errors import LanewayError
 from laneway.providers.bounds import bounded
 from laneway.providers.model import Model, Reply
@@ -45,6 +46,7 @@ class Desks:
         self._rng = rng or random.Random()
         self._desks: dict[str, Desk] = {}
         self.latencies = Latencies()
+        self.tempos = Tempos()
         self._choice = Choice()
         self.calibration = Calibration()
         self._lane_grants: dict[str, int | None] = {}
@@ -220,6 +222,12 @@ class Desks:
                 return ""
             reasons.append(f"account {desk.name} {reason}")
         return "; ".join(reasons)
+
+    def faster(self, model_name: str, than: str) -> bool:
+        """Whether tasks of a slow model should rather go to this one."""
+        return not self.tempos.slow(model_name) and self.tempos.faster(
+            model_name, than, self.latencies.median(model_name)
+        )
 
     def _spent(self, desk: Desk, model_name: str) -> bool:
         model = self.model(model_name)

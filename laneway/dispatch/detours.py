@@ -1,20 +1,24 @@
-"""Tasks whose model is away go to the next model of their route: as many as that one admits, and no more.
+"""Tasks whose model is away, or far slower than usual, go to the next model of their route: as many as that one
+admits, and no more.
 
 The rest stays in its queue, so that all goes home by itself when the model returns. A cell of which tasks may go is
 shown to the planner a second time, as if it were one of the other model's cells; what is planned there is moved in the
 store and claimed in the same round. A task that goes has used up nothing.
+
+A slow model goes on with what the other one has no room for, and always with one call, to see whether it is as fast as
+before: until the other is full, its own cell is not shown.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from laneway.dispatch.desks import Desks
-from laneway.dispatch.order import Plan
+from laneway.dispatch.order import Plan, is_of_lane
 from laneway.store.detours import Stray
 from laneway.store.interface import Head, Store
 from laneway.task import Claimed
@@ -30,13 +34,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _Cell:
-    """What is known of a cell whose model is away."""
+    """What is known of a cell whose model is away or slow."""
 
     strays: dict[int, Stray] = field(default_factory=dict)  # in order
     cursor: tuple[float, int] | None = None
     again_at: float = 0.0
     others: int = 0  # of its ready tasks, those that can go nowhere, as counted in the present pass …
     stuck: int | None = None  # … and in the last whole one; None: there was none yet
+    full: bool = False  # when last asked, the other model had no room for all that were offered
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,7 @@ class _Way:
     model: str
     reason: str
     both_away: bool
+    is_slow: bool  # the model that they come from, and not away
 
 
 class Detours:
@@ -59,19 +65,58 @@ class Detours:
         self._said: set[tuple[str, str]] = set()
         self._origins: dict[int, str] = {}  # of tasks that went and have not been settled since
         self.again_at: float | None = None  # when there is more to look at
+        self.hides = False  # some cells are not shown, because another model may have room for their tasks
 
-    async def heads(self, heads: Sequence[Head], now: float) -> list[Head]:
-        """Cells whose model is away, once more for each model that their tasks may go to."""
-        away = {model: reason for model in {head.model for head in heads} if (reason := self._desks.away(model, now))}
-        self._forget(heads, away)
+    async def shown(self, heads: Sequence[Head], now: float) -> list[Head]:
+        """What the planner is to see of these cells, and those whose model is away or slow once more for each model
+        that their tasks may go to."""
+        models = {head.model for head in heads}
+        away = {model: f"away ({reason})" for model in models if (reason := self._desks.away(model, now))}
+        slow = {model: reason for model in models - set(away) if (reason := self._desks.tempos.slow(model))}
+        self._forget(heads, {*away, *slow})
         self._ways.clear()
         self.again_at = None
-        shown: list[Head] = []
+        self.hides = False
+        shown, ways = [], []
+        looks = self._looks(heads, slow)
         for head in heads:
             if head.model in away:
                 await self._look(head, now)
-                shown += await self._offer(head, away[head.model], now)
-        return shown
+                ways += await self._offer(head, away[head.model], now)
+            elif head.model in slow:
+                await self._look(head, now)
+                kept = looks.get(head.cell_id, 0)
+                offered = await self._offer(head, slow[head.model], now, is_slow=True, kept=kept)
+                ways += offered
+                if offered and not self._cells[head.cell_id].full:
+                    self.hides = True
+                    head = replace(head, ready=min(kept, head.ready), sizes=head.sizes[:kept])
+            if head.ready:
+                shown.append(head)
+        return shown + ways
+
+    def _looks(self, heads: Sequence[Head], slow: Collection[str]) -> dict[int, int]:
+        """How many of a cell's tasks go to see whether their slow model is faster again: those of its least urgent."""
+        looks: dict[str, tuple[int, int]] = {}
+        for head in sorted(heads, key=lambda head: head.urgency):
+            if head.model in slow:
+                tempo = self._desks.tempos[head.model]
+                looks[head.model] = head.cell_id, max(0, tempo.looks - tempo.in_flight)
+        return dict(looks.values())
+
+    def planned(self, plan: Plan, now: float) -> None:
+        """See where there is no room for more; then the cell itself is shown at once."""
+        for number, way in self._ways.items():
+            cell = self._cells[way.head.cell_id]
+            before, blocked = cell.full, plan.blocked.get(number)
+            cell.full = blocked is not None and not is_of_lane(blocked)  # which binds at home as well
+            if way.is_slow and cell.full and not before:
+                self.again_at = now
+
+    def claimed(self, task: Claimed) -> None:
+        """At home: it need not be offered elsewhere."""
+        if cell := self._cells.get(task.cell_id):
+            cell.strays.pop(task.id, None)
 
     async def take(self, plan: Plan, now: float) -> None:
         """Move the tasks that are planned on such a way, and let the plan name the cells where they are now."""
@@ -112,7 +157,7 @@ class Detours:
 
     def undecided(self, heads: Iterable[Head]) -> bool:
         """Whether some of these cells, whose model does not answer or is paused, may yet have tasks that could go."""
-        return any(
+        return self.hides or any(
             self._desks.troubled(head.model)
             and ((cell := self._cells.get(head.cell_id)) is None or (not cell.strays and cell.stuck != head.ready))
             for head in heads
@@ -133,41 +178,50 @@ class Detours:
             at = max(cell.again_at, now + NEXT_CHUNK_S)
             self.again_at = at if self.again_at is None else min(self.again_at, at)
 
-    async def _offer(self, head: Head, reason: str, now: float) -> list[Head]:
+    async def _offer(self, head: Head, reason: str, now: float, *, is_slow: bool = False, kept: int = 0) -> list[Head]:
+        """The ways that this cell's tasks may go, but for the first ``kept``."""
         cell = self._cells[head.cell_id]
-        offered = list(islice(cell.strays.values(), OFFERED))
+        offered = list(islice(cell.strays.values(), kept, OFFERED))
         routes = {stray.models for stray in offered}
         await self._desks.prepare({(model, head.lane) for models in routes for model in models}, now)
-        target = {models: self._first(models, now) for models in routes}
+        find = self._faster if is_slow else self._first
+        target = {models: find(models, head.model, now) for models in routes}
         by_target: defaultdict[tuple[str, bool], list[Stray]] = defaultdict(list)
         for stray in offered:
             if (found := target[stray.models]) is not None:
                 by_target[found].append(stray)
-            else:
+            elif not is_slow:
                 del cell.strays[stray.task_id]
         shown = []
         for (model, both_away), strays in by_target.items():
             number = -1 - len(self._ways)
             sizes = tuple((stray.due_at, stray.input_tokens, stray.output_tokens) for stray in strays)
             shown.append(Head(number, head.run_id, model, head.lane, head.urgency, len(sizes), sizes))
-            self._ways[number] = _Way(head, [stray.task_id for stray in strays], model, reason, both_away)
+            self._ways[number] = _Way(head, [stray.task_id for stray in strays], model, reason, both_away, is_slow)
         return shown
 
-    def _first(self, models: Sequence[str], now: float) -> tuple[str, bool] | None:
+    def _first(self, models: Sequence[str], home: str, now: float) -> tuple[str, bool] | None:
         """The first model that is there; where none is, the first, to see whether it is back. None: none is known."""
         known = [model for model in models if self._desks.model(model) is not None]
         there = next((model for model in known if not self._desks.away(model, now)), None)
         return (there, False) if there else (known[0], True) if known else None
 
-    def _forget(self, heads: Sequence[Head], away: dict[str, str]) -> None:
-        there = {head.cell_id for head in heads if head.model in away}
+    def _faster(self, models: Sequence[str], home: str, now: float) -> tuple[str, bool] | None:
+        """The first model that is there, and much faster than the slow one."""
+        known = [model for model in models if self._desks.model(model) is not None]
+        there = [model for model in known if not self._desks.away(model, now) and self._desks.faster(model, home)]
+        return (there[0], False) if there else None
+
+    def _forget(self, heads: Sequence[Head], left: Collection[str]) -> None:
+        """All that is not of models which are away or slow."""
+        there = {head.cell_id for head in heads if head.model in left}
         self._cells = {cell_id: cell for cell_id, cell in self._cells.items() if cell_id in there}
-        for origin, model in [way for way in self._said if way[0] not in away]:
+        for origin, model in [way for way in self._said if way[0] not in left]:
             if not self._desks.troubled(origin):
                 log.info("model %s is back: its tasks wait for it again, not for %s", origin, model)
                 self._said.discard((origin, model))
 
     def _say(self, way: _Way) -> None:
         if (place := (way.head.model, way.model)) not in self._said and not way.both_away:
-            log.warning("model %s is away (%s): its tasks go to %s", way.head.model, way.reason, way.model)
+            log.warning("model %s is %s: its tasks go to %s", way.head.model, way.reason, way.model)
             self._said.add(place)

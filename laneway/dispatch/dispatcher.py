@@ -165,14 +165,16 @@ class Dispatcher:
         wake_at = await self.store.wake(now) if free > 0 else None
         heads = await self._heads(now) if free > 0 else []
         await self.desks.prepare({(head.model, head.lane) for head in heads} | self._callers.places(), now)
+        held = [head for head in heads if self._pauses.of(head) is not None]
         going = [head for head in heads if self._pauses.of(head) is None]
-        ways = await self._detours.heads(going, self.clock.now())
+        shown = [*held, *await self._detours.shown(going, self.clock.now())] if free > 0 else []
         now = self.clock.now()
-        plan = self._plan([*heads, *ways], free, now)
+        plan = self._plan(shown, free, now)
         if free <= 0:
             if self._stop is None:
                 self.watch.blocked("concurrency", now)
             return plan.wait_until
+        self._detours.planned(plan, now)
         planned = bool(plan.picks)
         started = await self._claim(plan, heads, now) if planned else 0
         self.watch.blocked(binding(heads, plan), now)
@@ -181,7 +183,7 @@ class Dispatcher:
             self._conclude(self._docket.judged(now, idle=True))
         only_looks = len(self._flights) <= sum(desk.breaker.probing for desk in self.desks)  # those may hang
         if not started and not raced and only_looks and not self._docket and not self._settler.pending:
-            stop = await self._ending.consider([*heads, *ways], plan, now, undecided=self._detours.undecided(going))
+            stop = await self._ending.consider(shown, plan, now, undecided=self._detours.undecided(going))
             if stop is not None:
                 self.drain(stop)
         if planned and started == 0:
@@ -272,6 +274,7 @@ class Dispatcher:
             admission = queue.pop(0) if queue else None
             if admission and self.desks.fit(admission, task.model, task.spec, task.body, task.tokens, now):
                 self._wake.set()  # less than was reserved: the next one may go at once
+            self._detours.claimed(task)
             self._start(task, admission)
         self._release(waiting)
         if self._scope.run_id is None or self._flights:  # else a run's empty claim may be its end

@@ -7,7 +7,8 @@ broken off counts as twice as long as it was waited for, or slow answers would t
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -56,14 +57,22 @@ class Histogram:
         self._counts = dict(counts or {})
         self._total = sum(self._counts.values())
 
-    def add(self, seconds: float) -> None:
+    def add(self, seconds: float, times: float = 1.0) -> None:
         step = math.ceil(_STEPS * math.log2(max(seconds, _SHORTEST_S) / _SHORTEST_S))
         at = min(_LAST, step)
-        self._counts[at] = self._counts.get(at, 0.0) + 1.0
-        self._total += 1.0
+        self._counts[at] = self._counts.get(at, 0.0) + times
+        self._total += times
         if self._total >= KEPT:
             self._counts = {step: count / 2 for step, count in self._counts.items() if count >= 0.5}
             self._total = sum(self._counts.values())
+
+    @classmethod
+    def sum(cls, histograms: Iterable[Histogram]) -> Histogram:
+        counts: defaultdict[int, float] = defaultdict(float)
+        for histogram in histograms:
+            for step, count in histogram._counts.items():
+                counts[step] += count
+        return cls(counts)
 
     def usual(self) -> Usual | None:
         """None while too few were seen."""
@@ -104,7 +113,15 @@ class Latencies:
                 return Usual(known.median * times, known.slow * times, known.answers) if times > 1 else known
         return None
 
-    def answered(self, group: Group, input_tokens: int, output_tokens: int, seconds: float) -> None:
+    def median(self, model: str) -> float | None:
+        """What half of the model's answers take no more than, of whatever type and size; None while too few were
+        seen."""
+        groups = [sizes for group, sizes in self._groups.items() if group.model == model]
+        usual = Histogram.sum(histogram for sizes in groups for histogram in sizes.values()).usual()
+        return usual.median if usual else None
+
+    def answered(self, group: Group, input_tokens: int, output_tokens: int, seconds: float, times: float = 1.0) -> None:
+        """``times``: as how many answers it counts."""
         sizes = self._groups.pop(group, None) or {}
         self._groups[group] = sizes
         if len(self._groups) > MOST_GROUPS:
@@ -112,12 +129,14 @@ class Latencies:
         size = size_class(input_tokens, output_tokens)
         if size not in sizes:
             sizes[size] = Histogram()
-        sizes[size].add(seconds)
+        sizes[size].add(seconds, times)
         self._changed.add(group.model)
 
-    def broken_off(self, group: Group, input_tokens: int, output_tokens: int, seconds: float) -> None:
+    def broken_off(
+        self, group: Group, input_tokens: int, output_tokens: int, seconds: float, times: float = 1.0
+    ) -> None:
         """Nobody knows how long it would have taken: at least so long."""
-        self.answered(group, input_tokens, output_tokens, 2 * seconds)
+        self.answered(group, input_tokens, output_tokens, 2 * seconds, times)
 
     def changes(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """The models of which something was learnt since the last time, each with what is known."""

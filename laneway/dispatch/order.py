@@ -23,6 +23,7 @@ Measure = Callable[[str, int, int], Size]  # (model, input tokens, output tokens
 
 
 NO_SLOT = Blocked(None, "slots")
+OF_LANE = "lane "
 Key = tuple[str, str, Urgency]  # (model, lane, urgency)
 
 
@@ -180,7 +181,7 @@ class Order:
     ) -> Admission | Blocked | None:
         free = None if queue.running else lanes[queue.lane]
         if free is not None and free <= 0:
-            return Blocked(None, f"lane {queue.lane}")
+            return Blocked(None, f"{OF_LANE}{queue.lane}")
         answer = admit(queue.model, measure(queue.model, *queue.size), now)
         if free is not None and not isinstance(answer, Blocked):
             lanes[queue.lane] = free - 1
@@ -203,3 +204,8 @@ class Order:
         plan.picks.setdefault(cell_id, []).append(admission)
         plan.models[cell_id] = queue.model
         plan.size += 1
+
+
+def is_of_lane(blocked: Blocked) -> bool:
+    """Whether it is the lane that has no more slots."""
+    return blocked.by.startswith(OF_LANE)

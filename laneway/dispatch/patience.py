@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import math
-from collections import defaultdict
 from collections.abc import Callable
 from typing import Protocol
 
 from laneway.dispatch.latency import FLOOR_S, Group, Latencies, Usual
+from laneway.dispatch.tempo import Tempo, Tempos, far_s, said
 from laneway.providers.answers.complaints import Complaint
 from laneway.providers.failures import timed_out
 from laneway.providers.model import Account, Model, Reply
@@ -38,7 +38,8 @@ class Caller(Protocol):
 class Line:
     """The calls to one model on one account."""
 
-    def __init__(self) -> None:
+    def __init__(self, tempo: Tempo) -> None:
+        self.tempo = tempo  # of the model
         self.waits: set[Wait] = set()
         self.prompt = 0  # answers so far that took no longer than is usual
         self.slow = 0  # and that did
@@ -60,15 +61,19 @@ class Wait:
         known = usual()
         self._slow_s = known.slow if known else cap
         self._limit = times * (known.limit if known else FLOOR_S)
+        self._far_s = far_s(known.median) if known else math.inf
+        self.is_far = False  # it was seen to take far longer than usual
         self._timer: asyncio.TimerHandle | None = None
         self.scope = asyncio.timeout(None)
 
     def begin(self) -> None:
         self._line.waits.add(self)
+        self._line.tempo.in_flight += 1
         self._arm()
 
     def end(self) -> None:
         self._line.waits.discard(self)
+        self._line.tempo.in_flight -= 1
         if self._timer is not None:
             self._timer.cancel()
 
@@ -88,8 +93,16 @@ class Wait:
     def _arm(self) -> None:
         """At the cap the client ends the call by itself."""
         self._timer = None
-        if self._limit < self._cap:
+        if not self.is_far and self._far_s < self._limit and self._far_s < self._cap:
+            self._timer = self._loop.call_at(self._began + self._far_s, self._is_far)
+        elif self._limit < self._cap:
             self._timer = self._loop.call_at(self._began + self._limit, self._is_up)
+
+    def _is_far(self) -> None:
+        known = self._usual()
+        self._line.tempo.took(self._far_s, known.median if known else None)
+        self.is_far = True
+        self._arm()
 
     def _is_up(self) -> None:
         """Wait longer where that is wise, else break off. What is usual may be known only now."""
@@ -107,12 +120,12 @@ class Wait:
             self.scope.reschedule(self._loop.time())
 
     def _longer(self, own: float) -> float:
-        """A limit beyond the one that has passed, or that one. Where many are slow beside this call, the provider is
-        busy, and to break all of them off and ask again would only make it worse."""
+        """A limit beyond the one that has passed, or that one. Where many are slow, beside this call or before it, the
+        provider is busy, and to break all of them off and ask again would only make it worse."""
         line = self._line
         prompt, slow = line.prompt - self._before[0], line.slow - self._before[1]
         waiting = sum(wait.is_slow for wait in line.waits if wait is not self)
-        if slow + waiting <= MANY_SLOW * (prompt + slow + waiting):
+        if slow + waiting <= MANY_SLOW * (prompt + slow + waiting) and not line.tempo.is_slow:
             return self._limit
         return min(HUNG * own if self.is_silent else self._cap, 2 * self._limit)
 
@@ -120,10 +133,11 @@ class Wait:
 class Patience:
     """Makes calls with the wait that suits them."""
 
-    def __init__(self, caller: Caller, latencies: Latencies) -> None:
+    def __init__(self, caller: Caller, latencies: Latencies, tempos: Tempos) -> None:
         self._caller = caller
         self._latencies = latencies
-        self._lines: defaultdict[tuple[str, str], Line] = defaultdict(Line)
+        self._tempos = tempos
+        self._lines: dict[tuple[str, str], Line] = {}
 
     async def call(
         self,
@@ -140,7 +154,9 @@ class Patience:
         """``cap``: seconds beyond which it is never waited. ``tokens``: estimates, in and out. ``tried``: how often the
         task was tried before; in its last try it has all the time that the cap gives."""
         group = Group(model.name, account.name, spec.type)
-        line = self._lines[model.name, account.name]
+        line = self._lines.get((model.name, account.name))
+        if line is None:
+            line = self._lines[model.name, account.name] = Line(self._tempos[model.name])
         times = math.inf if tried + 1 >= spec.max_attempts else MORE_TIME**tried
         wait = Wait(line, cap, lambda: self._latencies.usual(group, *tokens), times)
         wait.begin()
@@ -153,10 +169,10 @@ class Patience:
             reply = Reply(None, None, timed_out(round(wait.seconds)), wait.seconds)
         finally:
             wait.end()
-        return self._learn(reply, group, tokens, line, silent=wait.is_silent)
+        return self._learn(reply, group, tokens, line, wait)
 
-    def _learn(self, reply: Reply, group: Group, tokens: tuple[int, int], line: Line, *, silent: bool) -> Reply:
-        """``silent``: nobody was answered in the meantime, so that a timeout says nothing of such calls."""
+    def _learn(self, reply: Reply, group: Group, tokens: tuple[int, int], line: Line, wait: Wait) -> Reply:
+        """Where nobody was answered in the meantime, a timeout says nothing of such calls."""
         usual, failure = self._latencies.usual(group, *tokens), reply.failure
         if failure is None:
             if usual is not None and reply.latency > usual.slow:
@@ -164,16 +180,12 @@ class Patience:
             else:
                 line.prompt += 1
             line.answered_at = asyncio.get_running_loop().time()
-            self._latencies.answered(group, *tokens, reply.latency)
+            line.tempo.took(reply.latency, usual.median if usual else None, counted=wait.is_far)
+            self._latencies.answered(group, *tokens, reply.latency, line.tempo.weight)
         elif failure.code == "timeout":
-            if not silent and (usual is None or reply.latency >= usual.slow):  # else the task's own time was up
-                self._latencies.broken_off(group, *tokens, reply.latency)
+            if not wait.is_silent and (usual is None or reply.latency >= usual.slow):  # else the task's own time was up
+                self._latencies.broken_off(group, *tokens, reply.latency, line.tempo.weight)
             if usual is not None:
-                words = f"{failure.message} (usual {seconds(usual.median)})"
+                words = f"{failure.message} (usual {said(usual.median)})"
                 return dataclasses.replace(reply, failure=dataclasses.replace(failure, message=words))
         return reply
-
-
-def seconds(value: float) -> str:
-    """``0.3 s``, ``2 s``, ``14 s``."""
-    return f"{value:.1g} s" if value < 1 else f"{value:.0f} s"

@@ -1,4 +1,4 @@
-"""What is said when tasks go to another model of their route because theirs is away."""
+"""What is said when tasks go to another model of their route because theirs is away or slow."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Strays:
 
 @dataclass(frozen=True, slots=True)
 class Detour:
-    """That a task went to another model, and why."""
+    """That a task went to another model, and why: ``reason`` goes on after "the model was"."""
 
     at: float
     origin: str
@@ -58,5 +58,5 @@ class Diverting(Protocol):
         ...
 
     async def diverted(self, run_id: int, since: float) -> dict[tuple[str, str], int]:
-        """How many of the run's tasks went from one model to another because theirs was away."""
+        """How many of the run's tasks went from one model to another because theirs was away or slow."""
         ...

@@ -1,4 +1,4 @@
-"""A model that is away, through the real command: its tasks go to their fallback, and the run says so."""
+"""A model that is away or slow, through the real command: its tasks go to their fallback, and the run says so."""
 
 from __future__ import annotations
 
@@ -67,6 +67,22 @@ def test_the_fallback_stands_in(desk: Desk, simulate: Simulate, healthy: Simulat
     explained = desk.run("explain", "t7", "--json").json
     assert [(one["from"], one["to"]) for one in explained["diverted"]] == [("gpt", "claude")]
     assert all(one["outcome"] in ("ok", "transient", "account") for one in explained["attempts"])
+
+
+def test_the_fallback_stands_in_for_a_model_that_is_far_slower_than_it_was(
+    desk: Desk, simulate: Simulate, healthy: SimulatorProcess
+) -> None:
+    own = simulate(key=["sk-oa-1111"], latency=0.1)
+    desk.write("laneway.toml", CONFIG.format(oa=own.url, an=healthy.url))
+    assert desk.run("run", "tasks.jsonl", "--json").json["diverted"]["tasks"] == 0
+    own.control(latency=3.0)
+    desk.batch("more.jsonl", 200, model="auto")
+    done = desk.run("run", "more.jsonl", "--json")
+    assert done.code == 0, done.err
+    assert done.json["tasks"]["succeeded"] == 200
+    assert done.json["diverted"]["tasks"] >= 150
+    assert done.err.count("model gpt is far slower than usual (answers take over 1 s, usually 0.1 s)") == 1
+    assert "gpt was far slower than usual" in desk.run("explain", "t199").out
 
 
 def test_without_a_fallback_the_run_stops_as_ever(desk: Desk, simulate: Simulate, healthy: SimulatorProcess) -> None:

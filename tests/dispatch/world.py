@@ -168,7 +168,9 @@ async def staged(
         desks = Desks(store, "w", clock, models.__getitem__, lanes or {}, random.Random(2))
         priced = asyncio.Event()
         priced.set()
-        calls = ModelCalls(Patience(caller, desks.latencies), desks, OutputCheck(no_code), no_record, priced)
+        calls = ModelCalls(
+            Patience(caller, desks.latencies, desks.tempos), desks, OutputCheck(no_code), no_record, priced
+        )
         dispatcher = Dispatcher(
             store,
             "w",

@@ -33,7 +33,9 @@ class Summary:
     total: RunFigures  # of the whole run, earlier invocations included
     bound: Mapping[str, float]  # seconds that each limit held work back
     paused: tuple[str, ...] = ()  # what somebody holds that has tasks of this run left: "lane legal"
-    diverted: Mapping[tuple[str, str], int] = field(default_factory=dict)  # tasks by (model that was away, other model)
+    diverted: Mapping[tuple[str, str], int] = field(
+        default_factory=dict
+    )  # tasks by (model that was away or slow, other model)
 
     @property
     def succeeded(self) -> int:

@@ -1,4 +1,4 @@
-"""Tasks that go to another model of their route because theirs is away."""
+"""Tasks that go to another model of their route because theirs is away or slow."""
 
 from __future__ import annotations
 
