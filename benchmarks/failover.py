@@ -1,4 +1,5 @@
-"""A model, or one of a model's two accounts, dies in mid-run for good: seconds lost against who knew it at once."""
+"""A model dies in mid-run for good, or becomes ten times slower, or one of its two accounts dies: seconds lost against
+who knew it at once."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from typing import Any
 from benchmarks.common import command, environment, workplace, write_batch
 from laneway.simulator.process import SimulatorProcess
 
-SLOTS, LATENCY_S, TASKS = 20, 0.5, 800
+SLOTS, LATENCY_S, SLOW_S, TASKS = 20, 0.5, 5.0, 800
 DIES_AFTER = 0.25  # of the tasks
 ACCOUNTS = """
 [accounts.first]
@@ -23,8 +24,7 @@ provider = "openai"
 base_url = "{second}"
 concurrency = {slots}
 """
-KINDS = {
-    "model": """
+MODELS = """
 [models.small]
 account = "first"
 id = "gpt-4o-mini"
@@ -34,7 +34,10 @@ id = "gpt-4o-mini"
 [defaults]
 model = "small"
 fallbacks = ["other"]
-""",
+"""
+KINDS = {
+    "model": MODELS,
+    "slow model": MODELS,
     "account": """
 [models.small]
 accounts = ["first", "second"]
@@ -69,16 +72,20 @@ def measure(kind: str) -> dict[str, Any]:
         while _done(first, second) < DIES_AFTER * TASKS:
             time.sleep(0.02)
         done = _done(first, second)
-        first.stop()
-        died = time.time()
+        if kind == "slow model":
+            first.control(latency=SLOW_S)
+        else:
+            first.stop()
+        changed = time.time()
         out, said = process.communicate(timeout=120)
         ended = time.time()
         if process.returncode != 0:
             raise RuntimeError(f"exit {process.returncode}: {said.decode()[-2000:]}")
-        least = (TASKS - done) * LATENCY_S / SLOTS  # on the one that is left, all its slots in use from now on
+        rate = SLOTS / LATENCY_S + (SLOTS / SLOW_S if kind == "slow model" else 0.0)
+        least = (TASKS - done) / rate  # on what is left, all slots in use from now on
         result = json.loads(out.splitlines()[-1])
         return {
-            "lost_s": round(ended - died - least, 2),
+            "lost_s": round(ended - changed - least, 2),
             "least_s": round(least, 2),
             "diverted": result["diverted"]["tasks"],
             "retries": result["retries"],

@@ -12,7 +12,8 @@ before: until the other is full, its own cell is not shown.
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
+import math
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -27,6 +28,7 @@ CHUNK = 1000  # tasks looked at in one round; few of them may have a further mod
 OFFERED = 200  # of one cell in one round
 NEXT_CHUNK_S = 0.01
 AGAIN_S = 2.0  # after all of a large cell was looked at: newcomers may stand anywhere in it
+LOOK_AFTER = 3.0  # times as long as a slow model's call takes, after the latest one: then one looks
 MOST_REMEMBERED = 10_000
 
 log = logging.getLogger(__name__)
@@ -41,7 +43,7 @@ class _Cell:
     again_at: float = 0.0
     others: int = 0  # of its ready tasks, those that can go nowhere, as counted in the present pass …
     stuck: int | None = None  # … and in the last whole one; None: there was none yet
-    full: bool = False  # when last asked, the other model had no room for all that were offered
+    full: bool = False  # when last asked, the other model had no room, and would not have for so long as ours takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class Detours:
         self._desks = desks
         self._cells: dict[int, _Cell] = {}
         self._ways: dict[int, _Way] = {}  # by the number of the head that stands for it
+        self._busy: defaultdict[str, float] = defaultdict(lambda: -math.inf)  # by slow model: when it was seen at work
         self._said: set[tuple[str, str]] = set()
         self._origins: dict[int, str] = {}  # of tasks that went and have not been settled since
         self.again_at: float | None = None  # when there is more to look at
@@ -78,7 +81,7 @@ class Detours:
         self.again_at = None
         self.hides = False
         shown, ways = [], []
-        looks = self._looks(heads, slow)
+        looks = self._looks(heads, slow, now)
         for head in heads:
             if head.model in away:
                 await self._look(head, now)
@@ -95,22 +98,32 @@ class Detours:
                 shown.append(head)
         return shown + ways
 
-    def _looks(self, heads: Sequence[Head], slow: Collection[str]) -> dict[int, int]:
-        """How many of a cell's tasks go to see whether their slow model is faster again: those of its least urgent."""
-        looks: dict[str, tuple[int, int]] = {}
-        for head in sorted(heads, key=lambda head: head.urgency):
-            if head.model in slow:
-                tempo = self._desks.tempos[head.model]
-                looks[head.model] = head.cell_id, max(0, tempo.looks - tempo.in_flight)
-        return dict(looks.values())
+    def _looks(self, heads: Sequence[Head], slow: Collection[str], now: float) -> dict[int, int]:
+        """How many of a cell's tasks go to see whether their slow model is faster again: those of its least urgent. Not
+        one after the other, or a run's last task would be among them."""
+        least = {head.model: head for head in sorted(heads, key=lambda head: head.urgency) if head.model in slow}
+        looks = {}
+        for model, head in least.items():
+            tempo = self._desks.tempos[model]
+            if tempo.in_flight:
+                self._busy[model] = now
+            rested = now >= self._busy[model] + LOOK_AFTER * tempo.seconds
+            if tempo.looks > 1 or rested:
+                looks[head.cell_id] = max(0, tempo.looks - tempo.in_flight)
+        return looks
 
     def planned(self, plan: Plan, now: float) -> None:
         """See where there is no room for more; then the cell itself is shown at once."""
-        for number, way in self._ways.items():
-            cell = self._cells[way.head.cell_id]
-            before, blocked = cell.full, plan.blocked.get(number)
-            cell.full = blocked is not None and not is_of_lane(blocked)  # which binds at home as well
-            if way.is_slow and cell.full and not before:
+        slow = {number: way for number, way in self._ways.items() if way.is_slow}
+        waiting = Counter({way.model: 0 for way in slow.values()})
+        for way in slow.values():
+            waiting[way.model] += way.head.ready
+        for number, way in slow.items():
+            cell, blocked = self._cells[way.head.cell_id], plan.blocked.get(number)
+            before = cell.full
+            binds = blocked is not None and not is_of_lane(blocked)  # a lane binds at home as well
+            cell.full = binds and self._desks.tempos.later(way.model, waiting[way.model], way.head.model)
+            if cell.full and not before:
                 self.again_at = now
 
     def claimed(self, task: Claimed) -> None:

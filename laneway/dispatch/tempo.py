@@ -81,6 +81,12 @@ class Tempos:
         seconds = tempo.seconds if tempo and tempo.seconds else known
         return seconds is None or FASTER * seconds < self._tempos[than].seconds
 
+    def later(self, model: str, waiting: int, than: str) -> bool:
+        """Whether the last of so many tasks that wait for this model will start later than a call to the model ``than``
+        takes. By Little's law: calls in flight / seconds for each = calls a second."""
+        tempo = self._tempos[model]
+        return waiting * tempo.seconds > tempo.in_flight * self._tempos[than].seconds
+
 
 def said(seconds: float) -> str:
     """``0.3 s``, ``2 s``, ``14 s``."""
