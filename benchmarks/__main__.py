@@ -26,6 +26,7 @@ NAMES = (
     "crash",
     "memory",
     "queue",
+    "overhead",
     "startup",
     "breakeven",
     "simulator",

@@ -22,8 +22,7 @@ PATIENCE, START_S = 4.0, 15.0  # times the ideal and, for its imports, seconds; 
 def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--only", action="append", choices=list(MIXES), help="this mix; may be given again")
     parser.add_argument("--seed", type=int, default=0, help="another draw of all sizes and latencies (default: 0)")
-    parser.add_argument("--peers", choices=("once", "every", "none"), default="once", help="in the first repeat, in "
-        "every one, or not at all; they take up to four times as long as we do (default: %(default)s)")  # fmt: skip
+    others.option(parser, "; they take up to four times as long as we do")
 
 
 def run(repeat: int, only: Sequence[str] | None = None, seed: int = 0, peers: str = "once") -> dict[str, Any]:
@@ -38,7 +37,7 @@ def run(repeat: int, only: Sequence[str] | None = None, seed: int = 0, peers: st
     for turn in range(repeat):
         for name, mix in mixes.items():
             ours[name].append(_ours(mix))
-            if beside and (turn == 0 or peers == "every"):
+            if beside and (turn == 0 or peers != "once"):
                 for peer, run in zip(beside, _all_of_them(beside, mix, ideals[name]), strict=True):
                     theirs[name][peer].append(run)
     told = [_told(mixes[name], ideals[name], ours[name], theirs[name]) for name in names]
@@ -171,7 +170,7 @@ def _peers(beside: Sequence[str], mixes: Sequence[Mapping[str, Any]]) -> dict[st
     """Each peer over all mixes; ``missing`` says why there are none."""
     if not beside:
         return {"missing": others.missing() or "not asked for"}
-    summed: dict[str, Any] = {"versions": others.versions()}
+    summed: dict[str, Any] = {"versions": others.versions("openai", "litellm", "aiohttp")}
     for peer in beside:
         runs = [mix["peers"][peer] for mix in mixes]
         summed[peer] = {

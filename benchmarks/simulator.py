@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
-from pathlib import Path
 from typing import Any
 
 import aiohttp
 
+from benchmarks.processes import cpu_s
 from laneway.simulator.process import SimulatorProcess
 
 REQUESTS = 8_000
@@ -31,14 +30,8 @@ async def _load(simulator: SimulatorProcess, in_flight: int) -> dict[str, float]
             async with session.post(url, data=BODY) as response:
                 await response.read()
 
-    cpu, began = _cpu_s(simulator.pid), time.perf_counter()
+    cpu, began = cpu_s(simulator.pid), time.perf_counter()
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         await asyncio.gather(*(one(session) for _ in range(in_flight)))
-    seconds, used = time.perf_counter() - began, _cpu_s(simulator.pid) - cpu
+    seconds, used = time.perf_counter() - began, cpu_s(simulator.pid) - cpu
     return {"per_s": round(REQUESTS / seconds), "per_cpu_s": round(REQUESTS / used)}
-
-
-def _cpu_s(pid: int) -> float:
-    """User and system CPU seconds of a process so far."""
-    fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

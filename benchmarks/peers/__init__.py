@@ -7,6 +7,7 @@ requests succeeded and failed.
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import os
@@ -29,6 +30,12 @@ PEERS: Mapping[str, str] = {
 }
 SCRIPTS = {"gather_tuned": "gather"}  # where a peer's script has another name
 INSTALL_S = 900.0
+
+
+def option(parser: argparse.ArgumentParser, more: str = "") -> None:
+    """``--peers``, for a benchmark that has some."""
+    told = f"in the first repeat, in every one (each is the same), or not at all{more} (default: %(default)s)"
+    parser.add_argument("--peers", choices=("once", "every", "each", "none"), default="once", help=told)
 
 
 def folder() -> Path:
@@ -78,10 +85,11 @@ def install() -> Path:
     return folder()
 
 
-def versions() -> dict[str, str]:
-    """As installed, of what is in the requirements."""
+def versions(*names: str) -> dict[str, str]:
+    """As installed, of what is in the requirements: of these packages, or of all."""
     lines = [line.split("#")[0].strip() for line in REQUIREMENTS.read_text().splitlines()]
-    return dict(line.split("==", 1) for line in lines if line)
+    pinned = {name.split("[")[0]: version for name, version in (line.split("==", 1) for line in lines if line)}
+    return {name: version for name, version in pinned.items() if not names or name in names}
 
 
 def run(peer: str, job: Mapping[str, Any], patience: float) -> dict[str, Any]:

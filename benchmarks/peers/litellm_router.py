@@ -16,7 +16,7 @@ from typing import Any
 
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # its prices come with it; nothing is fetched
 
-import litellm  # type: ignore[import-not-found]
+import litellm
 from litellm import Router
 
 RETRIES = 3
