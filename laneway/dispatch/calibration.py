@@ -7,6 +7,7 @@ call counts in full, the next ones as in a plain mean, later ones for a twentiet
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -39,11 +40,13 @@ class Ratio:
         self.mean += step * off
         self.variance += step * (off * off * (1 - step) - self.variance)
 
-    @property
-    def high(self) -> float:
-        """The mean, and what it may be off by after so few calls."""
-        seen = min(self.seen, 2 / WEIGHT - 1)
-        return self.mean + ERRORS * math.sqrt(self.variance / seen) if self.seen else self.mean
+    def high(self, still_open: int = 0) -> float:
+        """The mean, and what it may be off by after so few calls. Those that end first are the shorter ones: what is
+        still open is longer by variance / mean² on average (the inspection paradox), and so is the mean of all."""
+        if not self.seen:
+            return self.mean
+        longer = OUTPUT_SPREAD**2 * still_open / self.seen
+        return self.mean * (1 + longer) + ERRORS * math.sqrt(self.variance / min(self.seen, 2 / WEIGHT - 1))
 
 
 class Calibration:
@@ -54,31 +57,39 @@ class Calibration:
         self._output: dict[tuple[str, str], Ratio] = {}
         self._allowed: dict[str, Ratio] = {}  # what is allowed, or else written, over what was expected
         self._changed: set[str] = set()
+        self._open: Counter[tuple[str, str]] = Counter()  # calls in flight
+
+    def began(self, model: str, type_: str) -> None:
+        """A call is in flight until ``ended``, whatever comes of it."""
+        self._open.update(_keys(model, type_))
+
+    def ended(self, model: str, type_: str) -> None:
+        self._open.subtract(_keys(model, type_))
 
     def size(
         self, model: str, input_tokens: int, output_tokens: int, type_: str = "", bounded: bool | None = None
     ) -> Size:
         """The size to reserve for a task's own estimates. ``bounded``: whether ``output_tokens`` is the most that it
         may write, or a mere guess; None where that is not known yet."""
-        input_ratio = self._find(self._input, model, type_)
-        output_ratio = self._find(self._output, model, type_)
-        expected = round(output_tokens * output_ratio.high)
+        input_ratio, _ = self._find(self._input, model, type_)
+        output_ratio, still_open = self._find(self._output, model, type_)
+        expected = round(output_tokens * output_ratio.high(still_open))
         if bounded is None:
-            allowed = round(output_tokens * self._allowed.get(model, Ratio()).high)
+            allowed = round(output_tokens * self._allowed.get(model, Ratio()).high())
         elif bounded:
             expected = min(expected, output_tokens)
             allowed = output_tokens
         else:
             allowed = expected
         variance = output_ratio.variance * output_tokens**2
-        return Size(round(input_tokens * input_ratio.high), expected, allowed, bounded is not False, variance)
+        return Size(round(input_tokens * input_ratio.high()), expected, allowed, bounded is not False, variance)
 
     def learn(
         self, model: str, type_: str, input_tokens: int, output_tokens: int, used: Usage, *, bounded: bool
     ) -> None:
         """``used`` as the provider counts it."""
         self._changed.add(model)
-        for key in ((model, ""), (model, type_)) if type_ else ((model, ""),):
+        for key in _keys(model, type_):
             if input_tokens:
                 self._input.setdefault(key, Ratio()).learn(used.input_tokens / input_tokens, INPUT_SPREAD)
             if output_tokens:
@@ -87,9 +98,12 @@ class Calibration:
             charged, spread = (1.0, 0.0) if bounded else (used.output_tokens / output_tokens, OUTPUT_SPREAD)
             self._allowed.setdefault(model, Ratio()).learn(charged, spread)
 
-    @staticmethod
-    def _find(ratios: Mapping[tuple[str, str], Ratio], model: str, type_: str) -> Ratio:
-        return ratios.get((model, type_)) or ratios.get((model, "")) or Ratio()
+    def _find(self, ratios: Mapping[tuple[str, str], Ratio], model: str, type_: str) -> tuple[Ratio, int]:
+        """And how many of those that it is a mean of are in flight."""
+        for key in ((model, type_), (model, "")):
+            if ratio := ratios.get(key):
+                return ratio, self._open[key]
+        return Ratio(), 0
 
     # for the next run ---------------------------------------------------------------------------------------------
     def changed(self) -> set[str]:
@@ -117,6 +131,10 @@ class Calibration:
                     ratios.setdefault((model, type_), ratio)
         if ratio := _restored(state.get("allowed")):
             self._allowed.setdefault(model, ratio)
+
+
+def _keys(model: str, type_: str) -> tuple[tuple[str, str], ...]:
+    return ((model, ""), (model, type_)) if type_ else ((model, ""),)
 
 
 def _kept(ratio: Ratio) -> list[float]:

@@ -296,6 +296,7 @@ class Dispatcher:
     def _start(self, task: Claimed, admission: Admission | None) -> None:
         flight = Flight(task, admission)
         self._flights.add(flight)
+        self.desks.calibration.began(task.model, task.spec.type)
         flight.call = asyncio.get_running_loop().create_task(self._perform(flight))
 
     async def _perform(self, flight: Flight) -> None:
@@ -325,6 +326,7 @@ class Dispatcher:
                 admission.desk.abort(admission, self.clock.now())
         finally:
             self._flights.remove(flight)
+            self.desks.calibration.ended(task.model, task.spec.type)
             self._wake.set()
 
     def _conclude(self, cases: list[Case]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 
 import pytest
@@ -29,6 +30,25 @@ class TestCalibration:
         size = learnt(*calls).size("small", 100, 256, "letter", bounded=False)
         assert 60 <= size.output_tokens <= 72
         assert size.variance == pytest.approx(20**2, rel=0.5)
+
+    def test_while_most_are_open_those_that_ended_first_are_known_to_be_the_shorter_ones(self) -> None:
+        """Of 200 that begin at once, of log-normal lengths, the shortest end first."""
+        rng = random.Random(1)
+        lengths = sorted(min(256, round(rng.lognormvariate(math.log(60), 0.6))) for _ in range(200))
+        mean = sum(lengths) / len(lengths)
+        calibration = Calibration()
+        for _ in lengths:
+            calibration.began("small", "letter")
+        for number, length in enumerate(lengths, 1):
+            calibration.learn("small", "letter", 100, 256, Usage(120, length), bounded=True)
+            calibration.ended("small", "letter")
+            expected = calibration.size("small", 100, 256, "letter", bounded=True).output_tokens
+            assert expected >= 0.6 * mean, f"after {number}"
+        for _ in range(200):
+            calibration.began("small", "letter")
+            calibration.learn("small", "letter", 100, 256, Usage(120, rng.choice(lengths)), bounded=True)
+            calibration.ended("small", "letter")
+        assert calibration.size("small", 100, 256, "letter", bounded=True).output_tokens <= 1.5 * mean
 
     def test_a_type_has_its_own_and_an_unknown_one_the_models(self) -> None:
         calibration = learnt(*[("short", 10), ("long", 1000)] * 50)
