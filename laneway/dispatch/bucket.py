@@ -1,9 +1,5 @@
 """One limit as a bucket that refills evenly: what may be sent now, by all that is known of what was sent.
 
-A provider charges a call when it arrives, while its real size is known only at its end. So the bucket remembers what
-passed since the oldest call whose size is still open, and reckons again from there when one becomes known, as if it had
-been known at once. Simply giving an over-estimate back would not do: a bucket that was full meanwhile gained nothing.
-
 The provider's bucket is never seen, but its headers say what was left in it at some moment of a call. ``shown`` uses
 that as exactly as it is known: what was sent and what refilled since then is on our own books.
 """
@@ -12,48 +8,37 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import deque
-from dataclasses import dataclass
-from typing import NamedTuple
+from itertools import takewhile
+from math import inf
+
+from laneway.dispatch.reckoning import LONGEST, Passed, Reckoning
 
 BURST_S = 0.5  # seconds of a rate that our bucket holds
 LEAST_S = 1.0  # that every provider's holds: they judge over 1 to 10 s
+PLENTY = 0.1  # of our bucket: where that much is there, headers that show so little more change nothing
 JITTER_S = 0.02  # by which one call may be longer on its way than the next
-LONGEST = 2000  # calls that are reckoned again, or looked back upon; of older ones what is known now stays
 ENOUGH = 1e-9  # of an amount, for the sake of rounding
 
 
-@dataclass(slots=True, eq=False)
-class Passed:
-    """A call that a bucket let pass."""
-
-    number: int  # in the order of passing
-    at: float
-    amount: float
-    extra: float  # charged for being late, whatever the call uses
-    known: bool = False  # the amount is the real one
-
-
-class _State(NamedTuple):
-    level: float
-    lent: float
-    at: float
-
-
 class Bucket:
-    """``level`` may be sent now; below 0 it is a debt. Of it, ``lent`` is above what our own pace would give, since
-    headers showed that the provider's bucket holds it. ``capacity``: half a second's worth, never less than 1."""
+    """Of the provider's bucket is known, by our own pace, that it holds ``reserve`` more than ``_paced``; by its
+    headers, that it holds ``_seen``, and no more than ``_bound``. ``level``: what may be sent, below 0 a debt.
+    ``capacity``: of what our own pace gives, half a second's worth, never less than 1."""
 
     def __init__(self, rate: float, now: float, *, capacity: float | None = None) -> None:
         """``rate``: a second. Full at first. ``capacity``: a fixed one, for a limit that need not be paced."""
         self.rate = rate
         self._fixed = capacity is not None
         self.capacity = capacity if capacity is not None else max(1.0, rate * BURST_S)
-        self._now = self._base = _State(self.capacity, 0.0, now)
-        self._passed: deque[Passed] = deque()  # since ``_base``
-        self._stale = False  # an amount in ``_passed`` has changed
-        self._flow = 0.0  # all that refilled, full or not, less all that was sent
-        self._peaks = _Extremes(1.0)  # of the flow, just before a call passed
-        self._troughs = _Extremes(-1.0)  # just after it
+        self._at = now
+        self._paced = Reckoning(self.capacity, now)
+        self._seen = Reckoning(self.capacity, now)
+        self._bound = Reckoning(inf, now)
+        self._recent: deque[Passed] = deque(maxlen=LONGEST)
+        self._flow_least = 0.0  # all that refilled, full or not, less all that was sent; where a size was corrected …
+        self._flow_most = 0.0  # … only downwards, only upwards: so no difference of two moments is too large, too small
+        self._peaks = _Extremes(1.0)  # of the former, just before a call passed
+        self._troughs = _Extremes(-1.0)  # of the latter, just after it
 
     @property
     def reserve(self) -> float:
@@ -62,114 +47,116 @@ class Bucket:
 
     def level(self, now: float) -> float:
         self._advance(now)
-        return self._now.level
+        return min(max(self._paced.level, self._seen.level), self._bound.level)
 
     def free_at(self, amount: float, now: float, doubt: float = 0.0) -> float:
         """When ``amount`` may be taken: now, or later. More than the bucket holds goes when the provider's is full.
         ``doubt``: how much more than estimated the calls in flight may turn out to use."""
-        self._advance(now)
-        level, lent, _ = self._now
+        level = self.level(now)
+        holds = min(self._paced.level + self.reserve, self._bound.level)  # the provider's
         if amount > self.capacity and amount + doubt > level:
-            missing = self.capacity - (level - lent)
+            missing = self.capacity + self.reserve - holds
         else:
-            held = max(0.0, doubt - max(0.0, self.reserve - lent))
+            held = max(0.0, doubt - max(0.0, holds - level))
             missing = max(amount, min(amount + held, self.capacity)) - level
         return now if missing <= ENOUGH * max(1.0, self.capacity) else now + missing / self.rate
 
     def take(self, amount: float, number: int, now: float, *, known: bool = False) -> Passed:
         """Let a call pass. One that needs all of the provider's bucket pays for the jitter, or the next one of its kind
         would arrive a moment before it is full again."""
-        self._advance(now)
         late = self.rate * JITTER_S
-        tight = not self._fixed and self._now.lent <= 0.0 and amount + late > max(1.0, self.rate * LEAST_S)
+        tight = not self._fixed and amount + late > max(self.level(now), 1.0, self.rate * LEAST_S)
         passed = Passed(number, now, amount, late if tight else 0.0, known)
-        self._peaks.add(number, self._flow)
-        self._flow -= amount
-        self._troughs.add(number, self._flow)
-        self._now = self._now._replace(level=self._now.level - amount - passed.extra)
-        self._passed.append(passed)
-        self._fold()
+        self._advance(now)
+        self._peaks.add(number, self._flow_least)
+        self._flow_least -= amount
+        self._flow_most -= amount
+        self._troughs.add(number, self._flow_most)
+        self._recent.append(passed)
+        self._paced.take(passed, self.rate, self.capacity)
+        self._seen.take(passed, self.rate, self.capacity)
+        self._bound.take(passed, self.rate, inf)
         return passed
 
     def correct(self, passed: Passed, amount: float, now: float, *, known: bool = True) -> None:
         """A call turns out to take another amount than thought."""
         self._advance(now)
         back, passed.amount, passed.known = passed.amount - amount, amount, known
-        if self._passed and self._passed[0].number <= passed.number:
-            self._stale = self._stale or back != 0.0
-        elif back:
-            level = self._now.level
-            self._set(max(level, min(self.capacity, level + back)) if back > 0 else level + back, self._now.lent)
-        self._fold()
+        self._flow_least += min(0.0, back)
+        self._flow_most += max(0.0, back)
+        self._paced.correct(passed, back, self.capacity)
+        self._seen.correct(passed, back, self.capacity)
+        self._bound.correct(passed, back, inf)
 
     def shown(
-        self, remaining: float, slack: float, number: int, now: float, *, pending: float, margin: float, trust: bool
+        self,
+        remaining: float,
+        slack: float,
+        number: int,
+        now: float,
+        *,
+        margin: float,
+        trust: bool,
+        pending: float | None = None,
     ) -> None:
         """``remaining`` was there at an unknown moment between the passing of call ``number`` and now, read with an
-        error of ``slack``. ``pending``: what was sent, and may not have been counted. All doubt goes against a change;
-        what is more than we thought is used but for ``margin``, and only with ``trust``."""
+        error of ``slack``. All doubt goes against a change; what is more than we thought is used but for ``margin``,
+        and only with ``trust``. ``pending``: what the calls in flight take, where it need not have been counted yet."""
         self._advance(now)
-        level, lent, _ = self._now
-        least = remaining - slack - pending + self._flow - max(self._flow, self._peaks.after(number))
-        most = remaining + slack + self._flow - min(self._flow, self._troughs.after(number - 1))
-        if most < level:
-            self._set(most, most - min(level - lent, most - self.reserve))
-        elif trust and least - margin > level:
-            self._set(least - margin, lent + least - margin - level)
+        low, high = remaining - slack - margin, remaining + slack
+        least = low - (pending or 0.0) + self._flow_least - max(self._flow_least, self._peaks.after(number))
+        most = high + self._flow_most - min(self._flow_most, self._troughs.after(number - 1))
+        worth = self._seen.level + (PLENTY * self.capacity if self._seen.level >= self.capacity else 0.0)
+        looked_back = bool(self._recent) and self._recent[0].number <= number
+        if trust and looked_back and least > worth and remaining > 0:  # 0 may be a debt
+            self._seen = Reckoning(least, now) if pending is not None else self._read(number, low, now, most=low)
+        if most < self._seen.level:
+            self._seen = self._read(number, high, now, least=high)
+        believed = max(self._seen.level, self._paced.level + self.reserve)
+        if self._bound.level < least or min(self._bound.level, believed) > most:
+            self._bound = self._read(number, high, now, least=high)
+        self._advance(now)
 
     def empty(self, now: float) -> None:
         """The provider's bucket has nothing."""
-        self._advance(now)
-        self._set(min(self._now.level, -self.reserve), 0.0)
+        level = min(self.level(now), -self.reserve)
+        counted = self._recent[-1].number if self._recent else -1
+        self._paced, self._seen = Reckoning(level, now, counted), Reckoning(level, now, counted)
 
     def set_rate(self, rate: float, now: float, *, capacity: float | None = None) -> None:
         self._advance(now)
-        own = self._now.level - self._now.lent
-        full = self.capacity
-        self.rate = rate
-        if self._fixed:
-            self.capacity = capacity if capacity is not None else self.capacity
-            own += self.capacity - full
-        else:
+        full, self.rate = self.capacity, rate
+        if not self._fixed:
             self.capacity = max(1.0, rate * BURST_S)
-        own = min(own, self.capacity)
-        self._set(own + self._now.lent, self._now.lent)
+        elif capacity is not None:
+            self.capacity = capacity
+        paced, seen = self._paced, self._seen
+        own = min(self.capacity, paced.level + (self.capacity - full if self._fixed else 0.0))
+        self._seen = Reckoning(own + max(0.0, seen.level - paced.level), now, seen.counted)
+        self._paced = Reckoning(own, now, paced.counted)
+        self._bound = Reckoning(inf, now)
 
     def go_on(self, level: float, now: float) -> None:
         """From a level that was kept."""
         self._advance(now)
-        self._set(min(level, self.capacity), 0.0)
+        level = min(level, self.capacity)
+        self._paced, self._seen = Reckoning(level, now), Reckoning(level, now)
 
-    def _set(self, level: float, lent: float) -> None:
-        """A new beginning: what passed before is not reckoned again."""
-        self._now = self._base = _State(level, max(0.0, lent), self._now.at)
-        self._passed.clear()
-        self._stale = False
+    def _read(self, number: int, level: float, now: float, *, least: float = -inf, most: float = inf) -> Reckoning:
+        """From a reading that came with the reply to this call."""
+        since = list(takewhile(lambda passed: passed.number >= number, reversed(self._recent)))
+        began = since.pop().at if since else now
+        return Reckoning(level, began, number, reversed(since), least=least, most=most, until=now)
 
     def _advance(self, now: float) -> None:
-        if self._stale:
-            state = self._base
-            for passed in self._passed:
-                state = self._after(state, passed)
-            self._now = self._grown(state, self._now.at)
-            self._stale = False
-        if now > self._now.at:
-            self._flow += self.rate * (now - self._now.at)
-            self._now = self._grown(self._now, now)
-
-    def _grown(self, state: _State, now: float) -> _State:
-        """What is lent is paid back by what no longer fits in."""
-        gain = self.rate * max(0.0, now - state.at)
-        level = max(state.level, min(self.capacity, state.level + gain))
-        return _State(level, max(0.0, state.lent - (gain - (level - state.level))), max(now, state.at))
-
-    def _after(self, state: _State, passed: Passed) -> _State:
-        state = self._grown(state, passed.at)
-        return state._replace(level=state.level - passed.amount - passed.extra)
-
-    def _fold(self) -> None:
-        while self._passed and (self._passed[0].known or len(self._passed) > LONGEST):
-            self._base = self._after(self._base, self._passed.popleft())
+        if now > self._at:
+            gain = self.rate * (now - self._at)
+            self._flow_least += gain
+            self._flow_most += gain
+            self._at = now
+        self._paced.advance(self._at, self.rate, self.capacity)
+        self._seen.advance(self._at, self.rate, self.capacity)
+        self._bound.advance(self._at, self.rate, inf)
 
 
 class _Extremes:

@@ -12,14 +12,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from laneway.dispatch.bucket import LONGEST, Bucket, Passed
+from laneway.dispatch.bucket import Bucket
+from laneway.dispatch.reckoning import LONGEST, Passed
 from laneway.providers.model import LimitKind, Limits, Observed
 
 DAY = 86_400.0
 MARGIN_S = 0.05  # seconds of a rate that are left of what headers show: calls overtake each other on their way
 DISTRUST_S = 10.0  # for which headers that promise more are not believed after a refusal; twice that after the next
 LONGEST_DISTRUST_S = 640.0
-CERTAINTY = 3.0  # standard deviations of what the calls in flight may use beyond their estimates
+CERTAINTY = 3.0  # standard deviations of what the calls in flight may use beyond their estimates …
+ALONE = 10.0  # … and of what one may: a few answers are many times as long as the others
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,20 +131,22 @@ class Limiter:
         """When a call of this size may start, and which limit says so ("" when now)."""
         latest, by = now, ""
         for name, (limit, bucket) in self._buckets.items():
-            doubt = CERTAINTY * math.sqrt(self._doubt(limit.kind, size))
-            at = bucket.free_at(size.of(limit.kind, self._charges_max), now, doubt)
+            at = bucket.free_at(size.of(limit.kind, self._charges_max), now, self._doubt(limit.kind, size))
             if at > latest:
                 latest, by = at, name
         return latest, by
 
     def _doubt(self, kind: LimitKind, size: Size) -> float:
-        """The variance of what the calls in flight and this one take."""
+        """How much more than expected the calls in flight and this one may take."""
         if kind in ("requests", "input_tokens"):
             return 0.0
-        doubt = self._variance[False] + (size.variance if not self._charged_bound(size) else 0.0)
+        variance, own = self._variance[False], 0.0
         if kind == "output_tokens":
-            doubt += self._variance[True] + (size.variance if self._charged_bound(size) else 0.0)
-        return max(0.0, doubt)
+            variance += self._variance[True]
+        if kind == "output_tokens" or not self._charged_bound(size):
+            own = ALONE * math.sqrt(size.variance)
+            own = min(own, size.max_output_tokens - size.output_tokens) if size.bounded else own
+        return math.hypot(CERTAINTY * math.sqrt(max(0.0, variance)), own)
 
     def _charged_bound(self, size: Size) -> bool:
         return self._charges_max and size.bounded
@@ -241,9 +245,9 @@ class Limiter:
             observed.slack * self._share,
             reservation.number,
             now,
-            pending=self._writing if self._counted_late(limit.kind) else 0.0,
             margin=margin,
             trust=trust,
+            pending=self._writing if self._counted_late(limit.kind) else None,
         )
 
     def _learn(self, limit: Limit, amount: float, now: float, *, trust: bool) -> None:

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from laneway.dispatch.bucket import BURST_S, LEAST_S, Bucket, Passed
+from laneway.dispatch.bucket import BURST_S, LEAST_S, Bucket
 from laneway.dispatch.ending import StopReason
 from laneway.dispatch.limits import DISTRUST_S, Limiter, Size
+from laneway.dispatch.reckoning import Passed
 from laneway.providers.model import Limits, Observed
 from laneway.simulator.limits import Bucket as Theirs
 from laneway.simulator.options import Options
@@ -100,7 +101,7 @@ class TestBucket:
                     read.setdefault(of, int(theirs.level))
                 if comes <= now:
                     coming.remove((at, comes, of))
-                    ours.shown(read[of], 0.5, of, now, pending=0, margin=1.0, trust=True)
+                    ours.shown(read[of], 0.5, of, now, margin=1.0, trust=True)
             for _ in range(many):
                 if ours.free_at(1.0, now) > now:
                     break
@@ -109,6 +110,74 @@ class TestBucket:
                 assert theirs.wait(1.0, now) <= 1e-6
                 theirs.level -= 1.0
                 coming.append((now + part * latency, now + latency, number))
+
+    @given(
+        st.floats(1.0, 60.0),
+        st.booleans(),
+        st.lists(st.tuples(st.floats(0, 1), st.floats(0, 2), st.floats(0, 1), st.integers(1, 9)), max_size=40),
+        st.lists(st.tuples(st.floats(1, 12), st.floats(0, 1)), min_size=1, max_size=9),
+    )
+    def test_what_headers_show_is_used_and_never_more_while_sizes_are_open(
+        self,
+        burst: float,
+        full: bool,
+        calls: list[tuple[float, float, float, int]],
+        sizes: list[tuple[float, float]],
+    ) -> None:
+        """As above, but each call takes less than it reserved, which is known only when it ends: a header has counted
+        what the calls in flight really take, and their reservations must not be given back on top of that."""
+        rate = 20.0
+        ours, theirs, now, number = Bucket(rate, NOW), Theirs(rate * 60, burst, NOW), NOW, 0
+        if not full:
+            theirs.level = max(theirs.level * 0.3, ours.capacity)
+        coming: list[tuple[float, float, Passed, float]] = []  # when it is read, when it comes, of which call, its size
+        read: dict[int, int] = {}
+        for wait, latency, part, many in calls:
+            now += wait
+            for at, comes, of, real in sorted(coming, key=lambda one: one[:2]):
+                if at <= now:
+                    theirs.refill(max(at, theirs.at))
+                    read.setdefault(of.number, int(theirs.level))
+                if comes <= now:
+                    coming.remove((at, comes, of, real))
+                    ours.correct(of, real, now)
+                    ours.shown(read[of.number], 0.5, of.number, now, margin=1.0, trust=True)
+            for _ in range(many):
+                number += 1
+                reserved, share = sizes[number % len(sizes)]
+                if ours.free_at(reserved, now) > now:
+                    break
+                passed, real = ours.take(reserved, number, now), reserved * share
+                assert theirs.wait(real, now) <= 1e-6
+                theirs.level -= real
+                coming.append((now + part * latency, now + latency, passed, real))
+
+    def test_what_a_header_has_counted_is_not_given_back_again(self) -> None:
+        """The provider's bucket holds 40, of which a header tells; 38 are used, and the next header tells that, too."""
+        ours = Bucket(20.0, NOW)
+        ours.shown(39.0, 0.0, ours.take(1.0, 1, NOW, known=True).number, NOW, margin=1.0, trust=True)
+        ours.take(30.0, 2, NOW, known=True)
+        large, other = ours.take(6.0, 3, NOW), ours.take(1.0, 4, NOW, known=True)
+        ours.shown(7.0, 0.0, other.number, NOW, margin=1.0, trust=True)
+        assert ours.level(NOW) == pytest.approx(6.0), "the large call took 1"
+        ours.correct(large, 1.0, NOW)
+        assert ours.level(NOW) == pytest.approx(6.0)
+
+    def test_nothing_left_may_be_a_debt(self) -> None:
+        ours = Bucket(20.0, NOW)
+        first = ours.take(100.0, 1, NOW)
+        ours.correct(first, 100.0, NOW)
+        ours.shown(0.0, 0.0, 1, NOW + 0.1, margin=0.0, trust=True)
+        assert ours.level(NOW + 0.1) < -80.0
+
+    def test_no_more_is_sent_than_headers_have_shown_to_be_there_whatever_is_given_back(self) -> None:
+        """Two calls reserved 4 each and others, of somebody else, took what was there."""
+        ours = Bucket(20.0, NOW)
+        first, second = ours.take(4.0, 1, NOW), ours.take(4.0, 2, NOW)
+        ours.correct(second, 4.0, NOW + 0.1)
+        ours.shown(3.0, 0.0, 2, NOW + 0.1, margin=1.0, trust=True)
+        ours.correct(first, 0.0, NOW + 0.1)
+        assert ours.level(NOW + 0.1) <= 3.0 + 20.0 * 0.1 + 1e-6
 
     def test_the_reserve_is_what_every_provider_has_beyond_ours(self) -> None:
         assert Bucket(100.0, NOW).reserve == pytest.approx(100.0 * (LEAST_S - BURST_S))
@@ -258,6 +327,21 @@ class TestLimiter:
             started.append(n)
         assert started[0] == 5
         assert 1 <= started[1] < 5
+
+    def test_there_is_room_for_all_that_a_call_may_write_where_headers_have_lent_the_rest(self) -> None:
+        """Its expected 10 tokens would fit at once; one of the few answers that are as long as allowed would not."""
+        limiter, size, theirs = (
+            Limiter(Limits(output_tokens_per_minute=60_000), NOW),
+            Size(10, 10, 400, variance=1600.0),
+            910,
+        )
+        first = limiter.take(size, NOW)
+        limiter.settle(first, 10, 10, NOW)
+        limiter.observe(Observed("output_tokens", 60_000, 900, 1), first, NOW)
+        while limiter.free_at(size, NOW)[0] <= NOW:
+            limiter.settle(limiter.take(size, NOW), 10, 10, NOW)
+            theirs -= 10
+        assert 390 <= theirs <= 410
 
     def test_a_days_requests_may_go_at_once(self) -> None:
         limiter = Limiter(Limits(), NOW)
