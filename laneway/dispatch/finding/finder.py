@@ -66,6 +66,7 @@ class Finder:
         self._calls: dict[int, _Call] = {}
         self._young: deque[_Call] = deque()
         self._held_by = ""
+        self._doubted: list[Start] = []  # refused by the concurrency, or by the rate
         self._shut = 0  # probes refused in a row
         self._opened_at, self._let_in_count = now, 0
         self._answered = False
@@ -232,10 +233,12 @@ class Finder:
         elif ranges and (not by_slots or self.pace.climbing) and not self._changed(call):
             self._rate_refused(ranges, now)
         elif by_slots and (self.slots.expected(call.beside) or (self._finds_rate and not ranges)):
-            self._slots_found(call, now)
+            self._doubted.append(call.start)
+            self._slots_found(call.least, "refused with more, let in with so many", now)
         elif by_slots:
             self.slots.doubt(call.least, max(0.5, self._latency or 1.0), now)
             self._note("concurrency", self.slots.limit, "refused with so many in flight: by this, or by a rate", now)
+            self._doubted.append(call.start)
             if ranges:
                 self.pace.search(ranges)
         elif not self._finds_rate and self.slots.limit is None:
@@ -253,19 +256,28 @@ class Finder:
 
     def _rate_refused(self, ranges: list[Range], now: float) -> None:
         if self.slots.limit is not None and not self.slots.sure:
-            self.slots.cleared()
+            self._slots_cleared()
             self._note("concurrency", None, "refused with fewer in flight: it is not this", now)
         self.pace.blamed = True
         if not self.pace.confirmed(ranges, now):
             self.pace.search(ranges)
-            self._settled(self.pace.settle(now), now)
+            self._settled(self.pace.settle(now, doubt=self.slots.doubtful), now)
 
-    def _slots_found(self, call: _Call, now: float) -> None:
-        self.pace.says_nothing(call.start)
-        if self.pace.searching and not self.pace.blamed:
-            self.pace.exonerated()
-        if self.slots.found(call.least, now):
-            self._note("concurrency", self.slots.limit, "refused with more, let in with so many", now)
+    def _slots_found(self, beside: int, reason: str, now: float) -> None:
+        for start in self._doubted:
+            self.pace.says_nothing(start)
+        self._doubted.clear()
+        if self.pace.searching:
+            if self.pace.blamed:
+                self.pace.once_more()
+            else:
+                self.pace.exonerated()
+        if self.slots.found(beside, now):
+            self._note("concurrency", self.slots.limit, reason, now)
+
+    def _slots_cleared(self) -> None:
+        self._doubted.clear()
+        self.slots.cleared()
 
     def _lowered(self, call: _Call, now: float) -> None:
         """Nothing that was found explains this refusal: a limit was changed."""
@@ -285,13 +297,11 @@ class Finder:
             assert self.pace.rate is not None
             self._note("requests_per_minute", self.pace.rate * 60, "no other rate explains what was refused", now)
         elif found is False:
-            if self.pace.blamed:
+            if self.slots.doubtful and self.slots.refused is not None:
+                self._slots_found(self.slots.refused, "no rate explains the refusal", now)
+            else:
                 self.pace.exonerated()
                 self._note("requests_per_minute", None, "no rate explains the refusals", now)
-                return
-            self.pace.exonerated()
-            if self.slots.refused is not None and self.slots.found(self.slots.refused, now):
-                self._note("concurrency", self.slots.limit, "no rate explains the refusal", now)
 
     def _let_in(self, call: _Call, now: float) -> None:
         if call.let_in:
@@ -313,13 +323,15 @@ class Finder:
             self.slots.as_before(now)
             self._note("concurrency", self.slots.limit, "as many are let in as before", now)
         else:
-            self.slots.cleared()
+            self._slots_cleared()
+            self.pace.blamed = True
             self._note("concurrency", None, "one more was let in: it is not this", now)
 
     def _reopened(self, now: float) -> None:
-        rate = self._let_in_count / max(1.0, now - self._opened_at)
-        self._opened_at, self._let_in_count = now, 0
-        self.slots.cleared()
+        opened_at = (now + self._reacted_at) / 2  # between the last probe that was refused and this one
+        rate = self._let_in_count / max(1.0, opened_at - self._opened_at)
+        self._opened_at, self._let_in_count = opened_at, 0
+        self._slots_cleared()
         self.pace.reopened(rate, now)
         self._note("requests_per_minute", rate * 60, "for long nothing was let in: what was on average", now)
 
@@ -328,7 +340,7 @@ class Finder:
         while self._young and self._young[0].at + self._patience <= now:  # the very sum that `free_at` tells
             self._let_in(self._young.popleft(), now)
         if not self._probing:
-            self._settled(self.pace.look(now), now)
+            self._settled(self.pace.look(now, doubt=self.slots.doubtful), now)
 
     def _note(self, what: str, limit: float | None, reason: str, now: float) -> None:
         self.history.append(Change(now, what, limit, reason))

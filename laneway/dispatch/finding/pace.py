@@ -17,7 +17,7 @@ QUIET_S, QUIET_CALLS = 8.0, 30  # without a refusal: then a search is over
 QUICK, QUICK_FAST = 10.0, 3.0  # times as much, at most, where calls take less than a second
 MOST = 2000.0  # a second
 LOW, FAR_BELOW = 2.0, 40.0  # a search begins no lower than at so much a second, or such a part of the pace
-SLOW_DOWN = 3.0  # the pace is divided by this when what was fine is refused
+SLOW_DOWN = 2.5  # the pace is divided by this when what was fine is refused
 NARROW = 1.12  # a range of rates so wide counts as found
 ABOVE = 1.05  # of the pace is the highest rate that may have refused something
 CHANCY = 2  # refusals by chance: then what was found is doubtful
@@ -34,8 +34,9 @@ UNDER, UNDER_MIDDLE = 0.98, 0.95  # of the lowest rate that is possible, at leas
 AFTER_S = (15.0, 45.0)  # how long a found rate is believed before more is tried: at first, at most
 AT_LATEST_S = 60.0  # so much later more is tried, however few calls there were
 RESUMED_S = 5.0  # the same for one that an earlier process found
-AFTER_CALLS = 250  # and not before so many were let in
-CLIMB, CLIMB_ON = 0.02, 0.15  # growth a second beyond a found rate; more, the farther beyond
+AFTER_CALLS = 400  # and not before so many were let in: it costs a refusal
+CLIMB, CLIMB_ON = 0.02, 0.1  # growth a second beyond a found rate; far beyond: the slower, the more a refusal tells
+CLIMB_IN_WINDOWS = 0.002  # the same where a refusal costs the rest of a minute
 LATE_S = 0.01  # of delay in starting that is made up for
 LOOK_S = 0.2  # how often the evidence is weighed while it is not settled
 
@@ -65,6 +66,7 @@ class Pace:
         self._believed_calls = 0  # since what was found is believed
         self._by_chance = 0  # refusals without any reason, as it seems
         self._reweigh = False
+        self._windowed = False  # the limit is counted anew from time to time
         self._climb_from: float | None = None
 
     @property
@@ -130,8 +132,9 @@ class Pace:
         let in on average, from one such moment to the next."""
         self._evidence.begin_anew()
         self._searching, self._possible = False, []
-        self.blamed = True
+        self.blamed = self._windowed = True
         self.rate = self.pace = max(rate, SLOWEST)
+        self.next_at = min(self.next_at, now + 1.0 / self.pace)
         self._believe(now, again=False)
 
     def keep_up(self, now: float) -> None:
@@ -203,16 +206,17 @@ class Pace:
         self._possible = []
         self.pace = self._before
 
-    def look(self, now: float) -> bool | None:
-        """Weigh what was let in since. True: a rate is found; False: none explains the refusals; None: not yet."""
+    def look(self, now: float, *, doubt: bool) -> bool | None:
+        """Weigh what was let in since. True: a rate is found; False: none explains the refusals; None: not yet.
+        ``doubt``: another limit may have refused; what is possible is then merely not refuted yet, however narrow."""
         if not self._searching or not self._possible or now < self._look_at:
             return None
         self._look_at = now + LOOK_S
         self._possible = self.explanations() if self._reweigh else self._evidence.standing(self._possible)
         self._reweigh = False
-        return self.settle(now)
+        return self.settle(now, doubt=doubt)
 
-    def settle(self, now: float) -> bool | None:
+    def settle(self, now: float, *, doubt: bool) -> bool | None:
         if not self._possible:
             self._possible = self.explanations()
         joined = together(self._possible)
@@ -220,6 +224,8 @@ class Pace:
             return False
         low, high = self._span(joined)
         self.pace = max(self.pace, low * UNDER if self._ramping else _between(low, high))
+        if doubt:
+            return None
         quiet = self._since >= QUIET_CALLS and now >= self._searched_at + QUIET_S
         if high > low * NARROW and not (quiet and not self._ramping):
             return None
@@ -228,7 +234,7 @@ class Pace:
         self.rate = math.sqrt(low * high)
         self._evidence.believe(self._possible)
         self.pace = max(low * UNDER, self.rate * UNDER_MIDDLE)
-        self._searching = False
+        self._searching = self._windowed = False
         self._believe(now, again=before is not None and abs(self.rate / before - 1.0) < 0.1)
         self._doubtful = quiet or self.rate < DOUBTFUL * self._usual
         return True
@@ -289,10 +295,10 @@ class Pace:
                 return 0.0
             self._climb_from = self.pace
             self._usual = 0.0  # one try settles the doubt
-        beyond = self.pace / self._climb_from
-        if beyond < 1.1 and not (self._doubtful or self._by_chance >= CHANCY):
-            return CLIMB
-        return CLIMB_ON if beyond < 1.3 else GROWTH_FAST
+        if self._windowed:
+            return CLIMB_IN_WINDOWS
+        far = self.pace > 1.1 * self._climb_from or self._doubtful or self._by_chance >= CHANCY
+        return CLIMB_ON if far else CLIMB
 
 
 def _between(low: float, high: float) -> float:

@@ -33,6 +33,11 @@ class Slots:
         self._before = 0  # it was lowered
         self.cried_wolf = False  # it was lowered, and then found where it was: something else refuses there
 
+    @property
+    def doubtful(self) -> bool:
+        """Whether it is only a guess: by this limit or by another."""
+        return self.limit is not None and not self.sure and not self.seeking
+
     def explains(self, beside: int) -> bool:
         """Whether a refusal with so many others in flight can be this limit's."""
         return beside >= max(1, self._ok)
