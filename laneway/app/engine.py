@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from laneway.app.budgets import limits_of
+from laneway.app.late_prices import LatePrices
 from laneway.app.python.inner_calls import InnerCalls
 from laneway.dispatch.calls import ModelCalls
 from laneway.dispatch.desks import Desks
@@ -39,6 +40,7 @@ class Engine:
     worker: str
     desks: Desks
     dispatcher: Dispatcher
+    prices: LatePrices
 
 
 @asynccontextmanager
@@ -63,15 +65,13 @@ async def engine(
         if ended is not None and accepted and settlement.state.ended:
             ended(task.id)
 
-    async with Client(lw.clock) as client:
+    async with Client(lw.clock) as client, LatePrices(catalog, client.begun) as prices:
         check = OutputCheck(find_function(lw.config.folder))
-        priced = asyncio.Event()
-        pricing = asyncio.create_task(_load_prices(catalog, priced))
         if limits := limits_of(lw.config):
-            await pricing  # what nobody knows the price of could not be reserved
+            await asyncio.to_thread(catalog.load_prices)  # what nobody knows the price of could not be reserved
         await lw.store.release_held(limits, lw.clock.now())  # the line may have been raised, or taken out
         patience = Patience(client, desks.latencies, desks.tempos)
-        model_calls = ModelCalls(patience, desks, check, partial(_record, lw.store), priced)
+        model_calls = ModelCalls(patience, desks, check, partial(_record, lw.store), prices)
         executors: dict[Wire, Execute] = {wire: model_calls for wire in Wire if wire is not Wire.PYTHON}
         dispatcher = Dispatcher(
             lw.store,
@@ -88,25 +88,16 @@ async def engine(
             words=without_words if lw.config.hide_content else None,
             limits=limits,
         )
-        lw.python.inner = InnerCalls(lw.store, name, lw.clock, patience, desks, dispatcher, rng, priced)
+        lw.python.inner = InnerCalls(lw.store, name, lw.clock, patience, desks, dispatcher, rng, prices)
         executors[Wire.PYTHON] = lw.python
         async with Worker(lw.store, name, lw.clock, desks, dispatcher, keep=lw.config.keep):
             try:
-                yield Engine(name, desks, dispatcher)
+                yield Engine(name, desks, dispatcher, prices)
             finally:
                 lw.python.inner = None
-                await pricing
 
 
 async def _record(store: Store, task: Claimed) -> Mapping[str, Any]:
     """The input's columns of a task: read when a check asks, since few types have such checks."""
     (found,) = await store.get_tasks([task.id])
     return orjson.loads(found.record) if found.record else {}
-
-
-async def _load_prices(catalog: Catalog, priced: asyncio.Event) -> None:
-    """The table takes 0.2 s to import: that passes while the first calls are on their way."""
-    try:
-        await asyncio.to_thread(catalog.load_prices)
-    finally:
-        priced.set()

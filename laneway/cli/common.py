@@ -7,6 +7,7 @@ import importlib.util
 import os
 import shutil
 import sys
+import threading
 import time
 from collections.abc import Coroutine
 from pathlib import Path
@@ -50,6 +51,11 @@ def application(config: list[Path] | None, store: str | None, verbose: int) -> L
     if loaded.hide_content:
         hide_content()
     return Laneway(loaded, store=store, secrets=redactor.add)
+
+
+def import_aside(module: str) -> None:
+    """Import on another thread; who imports the module in the meantime waits for it."""
+    threading.Thread(target=importlib.import_module, args=(module,), daemon=True).start()
 
 
 def run_async(work: Coroutine[Any, Any, T]) -> T:

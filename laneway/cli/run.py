@@ -16,6 +16,7 @@ from laneway.cli.common import (
     StoreOption,
     VerboseOption,
     application,
+    import_aside,
     print_json,
     process_started,
     run_async,
@@ -74,6 +75,7 @@ def run(
     The same command again goes on where it stopped: finished tasks are kept, failed ones tried again.
     """
     started = process_started()
+    import_aside("aiohttp")  # it reads the system's certificates, which other imports need not wait for
     from laneway.app.runs.batch import BatchOptions
     from laneway.app.runs.taking_in import OnBadInput
 
@@ -109,9 +111,8 @@ async def execute(lw: Laneway, options: BatchOptions, started: float) -> Summary
     """Run a batch with signals and, on a terminal, a display."""
     from laneway.app.runs.batch import Batch
 
-    batch = Batch(lw, options, process_started=started)
+    batch = Batch(lw, options, process_started=started, meanwhile=_prepare_report)
     loop = asyncio.get_running_loop()
-    loop.run_in_executor(None, _prepare_report)
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, _interrupt, batch)
     try:
@@ -126,7 +127,7 @@ async def execute(lw: Laneway, options: BatchOptions, started: float) -> Summary
 
 
 def _prepare_report() -> None:
-    """Import what draws the summary while the first calls are on their way."""
+    """Import what draws the summary."""
     for module in ("laneway.cli.report", "rich.console", "rich.table"):
         importlib.import_module(module)
 

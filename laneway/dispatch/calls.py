@@ -29,14 +29,20 @@ class Check(Protocol):
     ) -> Failure | None: ...
 
 
+class Prices(Protocol):
+    """Before they are known nothing is settled."""
+
+    async def wait(self) -> object: ...
+
+
 Records = Callable[[Claimed], Awaitable["Mapping[str, Any]"]]  # a task's input columns, {} where it has none
 
 
 class ModelCalls:
     """Executes tasks whose body is a model request."""
 
-    def __init__(self, patience: Patience, desks: Desks, check: Check, records: Records, prices: asyncio.Event) -> None:
-        self._prices = prices  # set when prices are known: before that, nothing is settled
+    def __init__(self, patience: Patience, desks: Desks, check: Check, records: Records, prices: Prices) -> None:
+        self._prices = prices
         self._patience = patience
         self._desks = desks
         self._check = check

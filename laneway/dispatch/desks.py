@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -101,10 +102,10 @@ class Desks:
             if saved and saved[0].get("by") != self._worker and now - saved[1] < LEASE_S:
                 desk.hear(saved[0], now)
             await self._store.save_state(name, {**desk.state(now), "by": self._worker}, now)
-        for model_name, state in self.latencies.changes():
-            await self._store.save_state(f"latency:{model_name}", state, now)
-        for model in self.calibration.changed():
-            await self._store.save_state(f"calibration:{model}", self.calibration.state(model), now)
+        latencies = {f"latency:{model}": state for model, state in self.latencies.changes()}
+        sizes = {f"calibration:{model}": self.calibration.state(model) for model in self.calibration.changed()}
+        learnt = {**latencies, **sizes}
+        await asyncio.gather(*(self._store.save_state(name, state, now) for name, state in learnt.items()))
         for lane in self._lane_grants:
             await self._renew_lane(lane, now)
 

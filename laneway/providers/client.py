@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -40,6 +41,7 @@ class Client:
     """An async context over one connection pool. The pool is unbounded: the desks decide how many calls there are."""
 
     def __init__(self, clock: Clock) -> None:
+        self.begun = asyncio.Event()  # the first call is being made
         self._clock = clock
         self._session: aiohttp.ClientSession | None = None
         self._presets = presets()
@@ -75,6 +77,7 @@ class Client:
     ) -> Reply:
         """Send a task's request to an account. ``timeout``: seconds for the whole call. ``complaint``: about the
         last answer. Never raises for what a provider does; a failure is in the reply."""
+        self.begun.set()
         started = time.perf_counter()
         while True:
             try:

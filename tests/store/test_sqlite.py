@@ -312,6 +312,17 @@ async def test_the_write_ahead_log_stays_bounded(tmp_path: Path) -> None:
     await store.close()
 
 
+def test_a_schema_that_cannot_be_made_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scripts = connection.migrations()
+    monkeypatch.setattr(connection, "migrations", lambda: [*scripts, (9999, "CREATE TABLE more (id); CREATE NONSENSE")])
+    db = connection.connect(tmp_path / "s.db")
+    with pytest.raises(apsw.SQLError):
+        connection.migrate(db, tmp_path / "s.db")
+    assert connection.scalar(db, "SELECT count(*) FROM sqlite_schema") == 0
+    assert connection.scalar(db, "PRAGMA user_version") == 0
+    db.close()
+
+
 def test_no_two_migrations_have_the_same_number() -> None:
     """Of two with one number only the first would ever be applied."""
     numbers = [number for number, _ in connection.migrations()]

@@ -13,6 +13,7 @@ import orjson
 
 from laneway.app.python.wanted import Wanted
 from laneway.clock import Clock
+from laneway.dispatch.calls import Prices
 from laneway.dispatch.desk import Admission
 from laneway.dispatch.desks import Desks
 from laneway.dispatch.dispatcher import Dispatcher
@@ -47,7 +48,7 @@ class InnerCalls:
         desks: Desks,
         dispatcher: Dispatcher,
         rng: random.Random,
-        prices: asyncio.Event,
+        prices: Prices,
     ) -> None:
         self._prices = prices
         self._store = store

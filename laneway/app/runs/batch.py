@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,10 +64,19 @@ class Progress:
 class Batch:
     """One invocation of ``laneway run``. ``interrupt()`` drains it; a second call breaks off."""
 
-    def __init__(self, lw: Laneway, options: BatchOptions, *, process_started: float) -> None:
+    def __init__(
+        self,
+        lw: Laneway,
+        options: BatchOptions,
+        *,
+        process_started: float,
+        meanwhile: Callable[[], object] = lambda: None,
+    ) -> None:
+        """``meanwhile`` is called on another thread while the first calls are on their way, if there are any."""
         self._lw = lw
         self._options = options
         self._process_started = process_started
+        self._meanwhile = meanwhile
         self._interrupts = 0
         self.progress = Progress()
 
@@ -162,11 +171,13 @@ class Batch:
             if self._interrupts:
                 running.dispatcher.drain()
             pump = asyncio.create_task(_pump(writer))
+            aside = asyncio.create_task(_aside(running, self._meanwhile))
             try:
                 stop = await running.dispatcher.run()
             finally:
                 pump.cancel()
-                await asyncio.wait([pump])
+                aside.cancel()
+                await asyncio.wait([pump, aside])
             if pump.done() and not pump.cancelled() and (fault := pump.exception()):
                 raise fault
             return stop, running.dispatcher.watch.total(lw.clock.now())
@@ -218,6 +229,11 @@ async def _pump(writer: ResultsWriter) -> None:
     while True:
         await asyncio.sleep(PUMP_EVERY_S)
         await writer.pump()
+
+
+async def _aside(running: Engine, work: Callable[[], object]) -> None:
+    await running.prices.known()  # calls are on their way by then
+    await asyncio.to_thread(work)
 
 
 def _span(started: float, figures: RunFigures) -> float:

@@ -107,7 +107,8 @@ def migrations() -> list[tuple[int, str]]:
 
 
 def migrate(db: apsw.Connection, path: Path) -> None:
-    """Bring the schema up to date, one transaction a script. A store of a newer Laneway is refused."""
+    """Bring the schema up to date in one transaction: it is the new one or the old one, and the disk is waited for
+    once. A store of a newer Laneway is refused."""
     scripts = migrations()
     newest = scripts[-1][0]
     version = scalar(db, "PRAGMA user_version")
@@ -122,11 +123,12 @@ def migrate(db: apsw.Connection, path: Path) -> None:
             hint="upgrade Laneway, or name another store with --store",
         )
     db.transaction_mode = "IMMEDIATE"  # a worker of the version before may be writing
-    for number, script in scripts:
-        if number <= version:
-            continue
-        with db:
-            if scalar(db, "PRAGMA user_version") < number:  # another process may have been faster
+    if version == newest:
+        return
+    with db:
+        version = scalar(db, "PRAGMA user_version")  # another process may have been faster
+        for number, script in scripts:
+            if number > version:
                 db.execute(script)
                 db.pragma("user_version", number)
 
