@@ -22,6 +22,8 @@ NO_WORKER_S = 15.0  # without a time limit of the caller's, a missing worker is 
 class Job(Generic[R]):
     """A submitted task. ``id`` and ``key`` name it on the command line as well."""
 
+    __slots__ = ("_board", "_decode", "_id", "key")
+
     def __init__(
         self, id_: int | None, key: str | None, board: Callable[[], Board], decode: Callable[[bytes], R]
     ) -> None:

@@ -315,7 +315,7 @@ class Laneway:
         """Submit one task for each item (its only argument), a few hundred in one transaction. With ``connection`` all
         of them in the caller's."""
         if (connection := options.pop("connection", None)) is not None:
-            prepared = [self.preparing.prepare(task, (item,), {}, of_each(options)) for item in items]
+            prepared = self.preparing.prepare_many(task, [*items], of_each(options))
             return [*await self.within.submit(connection, prepared)]
         jobs: list[Job[Any]] = []
         batch: list[Any] = []
@@ -329,11 +329,15 @@ class Laneway:
     async def _submit_batch(
         self, task: TaskFunction[..., Any] | str, items: Sequence[Any], options: Mapping[str, Any]
     ) -> list[Job[Any]]:
-        prepared = [self.preparing.prepare(task, (item,), {}, of_each(options)) for item in items]
+        prepared = self.preparing.prepare_many(task, items, of_each(options))
         run = await self._api_run()
         done = await self.store.submit(run, [new for new, _ in prepared], self.clock.now())
         self.poke()
-        return [Job(id_, None, lambda: self.board, decode) for id_, (_, decode) in zip(done.ids, prepared, strict=True)]
+
+        def board() -> Board:
+            return self.board
+
+        return [Job(id_, None, board, decode) for id_, (_, decode) in zip(done.ids, prepared, strict=True)]
 
     @property
     def preparing(self) -> Preparing:
@@ -417,7 +421,8 @@ class Laneway:
                 "lw.call was used outside a task",
                 hint="call it inside a function decorated with @lw.task, and submit that",
             )
-        return await inner.call(context.task, next(context.calls), model, messages, output, check, params)
+        context.calls += 1
+        return await inner.call(context.task, context.calls, model, messages, output, check, params)
 
     def after_fork(self) -> None:
         """In a forked child, at once: what the parent has open is left to it, neither used nor closed here."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from laneway.app.due import due_at
 from laneway.app.options import Options
-from laneway.app.python.tasks import PythonTasks
+from laneway.app.python.tasks import PythonTasks, TaskFunction
 from laneway.errors import ConfigError
 from laneway.task import NewTask, Spec, Task, Urgency, Wire
 
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
     from laneway.clock import Clock
     from laneway.config.models import Config
     from laneway.intake.prompts import PromptType
+    from laneway.triage.patient import Patient
     from laneway.triage.pipeline import Triage
+
+Decode = Callable[[bytes], Any]  # from a task's output to what ``job.result()`` returns
 
 
 class Preparing:
@@ -27,22 +31,43 @@ class Preparing:
 
     def prepare(
         self, task: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], options: Options
-    ) -> tuple[NewTask, Callable[[bytes], Any]]:
+    ) -> tuple[NewTask, Decode]:
+        if self._is_prompt(task):
+            record = dict(kwargs) if kwargs or not args else args[0]
+            urgency = self._triage.urgency_of(options.urgency) if options.urgency else None
+            return self._prompt_task(task, record, urgency, options, self._clock.now()), self._prompt(task).asked.decode
+        function = self._function(task)
+        new = self._call(function, kwargs, options)
+        return new(body=function.encode(args, kwargs)), function.decode_result
+
+    def prepare_many(self, task: Any, items: Sequence[Any], options: Options) -> list[tuple[NewTask, Decode]]:
+        """A task for each item, its only argument."""
+        if self._is_prompt(task):
+            return [self.prepare(task, (item,), {}, options) for item in items]
+        function = self._function(task)
+        new, decode = self._call(function, {}, options), function.decode_result
+        return [(new(body=function.encode((item,), {})), decode) for item in items]
+
+    def _is_prompt(self, task: Any) -> bool:
+        return isinstance(task, str) and task in self._config.prompt_types
+
+    def _function(self, task: Any) -> TaskFunction[..., Any]:
+        function = self._python.find(task if isinstance(task, str) else getattr(task, "name", None) or repr(task))
+        self._refuse_checks_of_python(function.name)
+        return function
+
+    def _call(
+        self, function: TaskFunction[..., Any], kwargs: Mapping[str, Any], options: Options
+    ) -> Callable[..., NewTask]:
+        """Makes tasks of bodies. Triage sees of a call's arguments those that are named, and so all alike."""
         from laneway.triage.patient import Patient, Pins
 
-        now = self._clock.now()
-        urgency = self._triage.urgency_of(options.urgency) if options.urgency else None
-        if isinstance(task, str) and task in self._config.prompt_types:
-            record = dict(kwargs) if kwargs or not args else args[0]
-            return self._prompt_task(task, record, urgency, options, now), self._prompt(task).asked.decode
-        function = self._python.find(task if isinstance(task, str) else getattr(task, "name", repr(task)))
-        self._refuse_checks_of_python(function.name)
-        own_urgency = self._triage.urgency_of(function.urgency) if function.urgency else None
+        urgency = options.urgency or function.urgency
         patient = Patient(
             type=function.name,
             text="",
             input_tokens=0,
-            pins=Pins(options.lane or function.lane, urgency or own_urgency, None),
+            pins=Pins(options.lane or function.lane, self._triage.urgency_of(urgency) if urgency else None, None),
             tags=options.tags,
             fields=kwargs,
             needs_model=False,
@@ -56,16 +81,16 @@ class Preparing:
             limit = function.time_limit or (own and own.time_limit) or self._config.retry.time_limit
             spec = Spec(function.name, Wire.PYTHON, attempts, timeout=function.timeout, time_limit=limit)
             self._specs[function.name] = spec
-        new = self._routed(patient, spec, function.encode(args, kwargs), options, now)
-        return new, function.decode_result
+        return self._routed(patient, spec, options, self._clock.now())
 
-    def _routed(self, patient: Any, spec: Spec, body: bytes, options: Options, now: float) -> NewTask:
+    def _routed(self, patient: Patient, spec: Spec, options: Options, now: float) -> Callable[..., NewTask]:
+        """All of a task but its ``body``."""
         route = self._triage.assess(patient)
         wake_at = options.wake_at(now)
         target_wait = self._config.target_wait(route.urgency)
         size = patient.input_tokens, patient.output_tokens
-        return NewTask(
-            body=body,
+        return partial(
+            NewTask,
             spec=spec,
             route=route,
             due_at=due_at(wake_at or now, target_wait, options.deadline, *size),
@@ -105,7 +130,7 @@ class Preparing:
             key=options.key,
             team=options.team,
         )
-        new = self._routed(patient, prompt.spec, rendered.body, options, now)
+        new = self._routed(patient, prompt.spec, options, now)(body=rendered.body)
         if needs_code(prompt.spec.checks):  # its checks may look at the record
             new = replace(new, record=orjson.dumps(record, default=str))
         return new

@@ -89,6 +89,7 @@ class Dispatcher:
         self._pauses = Pauses()
         desks.held = self._pauses.account
         self._pauses_at = 0.0  # when to look at them next
+        self._python_free = PYTHON_IN_FLIGHT
         self._budgets = Budgets(limits)
         desks.over = self._budgets.of_account
         self._settler = Settler(store, worker, clock, self._settled)
@@ -175,7 +176,7 @@ class Dispatcher:
                 self.watch.blocked("concurrency", now)
             return plan.wait_until
         self._detours.planned(plan, now)
-        planned = bool(plan.picks)
+        planned, given = bool(plan.picks), {cell_id: len(picks) for cell_id, picks in plan.picks.items()}
         started = await self._claim(plan, heads, now) if planned else 0
         self.watch.blocked(binding(heads, plan), now)
         raced = planned and not plan.picks  # others were quicker
@@ -188,7 +189,7 @@ class Dispatcher:
                 self.drain(stop)
         if planned and started == 0:
             return now + POLL_S
-        self._look_deeper(plan.cut)
+        self._look_deeper({head.cell_id: given.get(head.cell_id) for head in heads}, plan.cut)
         if plan.size == MOST_STARTS:
             self._wake.set()
         return _earliest(wake_at, plan.wait_until, self._detours.again_at)
@@ -201,6 +202,7 @@ class Dispatcher:
         """Ask the accounts, for tasks and for the calls that running ones want to make; these are let go here."""
         held = {head.cell_id: blocked for head in heads if (blocked := self._barred(head, now))}
         going = [head for head in heads if head.cell_id not in held]
+        self._python_free = PYTHON_IN_FLIGHT - self._flights.python
         slots, calls, size = min(free, MOST_STARTS), self._callers.heads(self._budgets), self.desks.calibration.size
         plan = self._order.plan(going, slots, self._lane_slots, self._admit, size, now, calls, PEEK_CELLS)
         plan.blocked.update(held)
@@ -218,13 +220,16 @@ class Dispatcher:
         seen, until = self._dry.get(head.cell_id, (None, 0.0))
         return Blocked(until, "budget") if seen is head and now < until else None
 
-    def _look_deeper(self, cell_id: int | None) -> None:
-        """At once, where a cell gave all that was seen of it and has more."""
-        if cell_id is None:
-            self._deeper.clear()
-        else:
-            self._deeper[cell_id] = min(2 * self._deeper.get(cell_id, PEEK_DEPTH), MOST_STARTS)
+    def _look_deeper(self, given: Mapping[int, int | None], cut: int | None) -> None:
+        """At once, where a cell gave all that was seen of it and has more; less deep again where it gave far less."""
+        depths = {cell_id: self._deeper[cell_id] for cell_id in given if cell_id in self._deeper}
+        for cell_id in depths:
+            if cell_id != cut and 4 * (given[cell_id] or PEEK_DEPTH) < depths[cell_id]:
+                depths[cell_id] //= 2
+        if cut is not None:
+            depths[cut] = min(2 * depths.get(cut, PEEK_DEPTH), MOST_STARTS)
             self._wake.set()
+        self._deeper = {cell_id: depth for cell_id, depth in depths.items() if depth > PEEK_DEPTH}
 
     async def _obey_pauses(self) -> None:
         """What runs goes on to its end; nothing new starts in a paused lane or run, no call on a paused account."""
@@ -383,7 +388,8 @@ class Dispatcher:
         if not model:
             if not self._has_app():
                 return Blocked(None, "no_app")  # another process has the functions
-            return Blocked(None, "python_slots") if self._flights.python >= PYTHON_IN_FLIGHT else None
+            self._python_free -= 1
+            return Blocked(None, "python_slots") if self._python_free < 0 else None
         return self.desks.admit(model, size, now)
 
     def _lane_slots(self, lane: str) -> int | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from heapq import heapify, heappop, heapreplace
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ Measure = Callable[[str, int, int], Size]  # (model, input tokens, output tokens
 
 
 NO_SLOT = Blocked(None, "slots")
+NO_SIZE = Size(0, 0, 0)  # of a Python task
 OF_LANE = "lane "
 Key = tuple[str, str, Urgency]  # (model, lane, urgency)
 
@@ -134,30 +136,51 @@ class Order:
         while next_of and (calls or plan.size < slots):
             _, queue = self._all.choose(next_of.values())
             pool = self._place(queue.model).pool
-            if plan.size >= slots and not queue.running:
-                answer: Admission | Blocked | None = NO_SLOT
-            else:
-                answer = self._ask(queue, lanes, admit, measure, now)
-            if isinstance(answer, Blocked):
-                self._pass_over(plan, queue, answer)
+            level, waiting = queue.level, [(q.level, q) for q in pools[pool]]
+            ask = partial(self._ask, queue, lanes, admit, measure, now)
+            n, blocked = self._serve(plan, queue, slots, ask, now, alone=len(waiting) == len(next_of) == 1)
+            if n:
+                self._all.started(level, queue, next_of.values(), n)
+                self._pools[pool].started(level, queue, waiting, n)
+            if plan.cut is not None:
+                break
+            if blocked:
+                self._pass_over(plan, queue, blocked)
+            if blocked or not queue:
                 pools[pool].remove(queue)
-            else:
-                self._all.started(queue, next_of.values())
-                self._pools[pool].started(queue, [(q.level, q) for q in pools[pool]])
-                self._take(plan, queue, answer)
-                cell_id = queue.head.cell_id
-                if not queue.advance(now):
-                    plan.cut = cell_id
-                    break
-                if not queue:
-                    pools[pool].remove(queue)
             if pools[pool]:
                 next_of[pool] = self._pools[pool].choose([(q.level, q) for q in pools[pool]])
             else:
                 del next_of[pool]
-        blocked = (*plan.blocked.values(), *plan.calls_blocked.values())
-        plan.wait_until = min((one.until for one in blocked if one.until is not None), default=None)
+        waits = (*plan.blocked.values(), *plan.calls_blocked.values())
+        plan.wait_until = min((one.until for one in waits if one.until is not None), default=None)
         return plan
+
+    def _serve(
+        self,
+        plan: Plan,
+        queue: Queue,
+        slots: int,
+        ask: Callable[[], Admission | Blocked | None],
+        now: float,
+        *,
+        alone: bool,
+    ) -> tuple[int, Blocked | None]:
+        """Start the queue's next task; where nobody else waits, all that follow at the same level. Returns how many,
+        and what let no more of it go."""
+        level, n = queue.level, 0
+        while True:
+            answer = NO_SLOT if plan.size >= slots and not queue.running else ask()
+            if isinstance(answer, Blocked):
+                return n, answer
+            self._take(plan, queue, answer)
+            n += 1
+            cell_id = queue.head.cell_id
+            if not queue.advance(now):
+                plan.cut = cell_id
+                return n, None
+            if not alone or not queue or queue.level != level:
+                return n, None
 
     def _queues(
         self, heads: Sequence[Head], calls: Sequence[Head], most: int | None, now: float
@@ -182,7 +205,8 @@ class Order:
         free = None if queue.running else lanes[queue.lane]
         if free is not None and free <= 0:
             return Blocked(None, f"{OF_LANE}{queue.lane}")
-        answer = admit(queue.model, measure(queue.model, *queue.size), now)
+        size = measure(queue.model, *queue.size) if queue.model else NO_SIZE
+        answer = admit(queue.model, size, now)
         if free is not None and not isinstance(answer, Blocked):
             lanes[queue.lane] = free - 1
         return answer

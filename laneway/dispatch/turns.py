@@ -66,22 +66,26 @@ class Turns:
             return top, equals[0]
         return top, min(equals, key=lambda who: (*self._pass(turn, who), who.due_at, who.key))
 
-    def started(self, one: Waiting, waiting: Collection[tuple[int, Waiting]]) -> None:
-        """One of those waiting started."""
-        level = one.level
-        own, lowest = level // 2, max(level for level, _ in waiting) // 2
-        for urgency in range(own):
-            self._below[urgency] = max(0, self._below[urgency] - BELOW + 1)
-        for urgency in range(own, lowest):
-            self._below[urgency] = min(BELOW - 1, self._below[urgency] + 1)
-        if level % 2:
-            self._risen[own] = max(0, self._risen[own] - RISEN + 1)
-        elif any(level == 2 * own + 1 for level, _ in waiting):
-            self._risen[own] = min(RISEN - 1, self._risen[own] + 1)
-        self._starts += 1
+    def started(self, level: int, one: Waiting, waiting: Collection[tuple[int, Waiting]], n: int = 1) -> None:
+        """One of those waiting started a task of this level, or ``n`` of them, one after the other."""
+        self._count(level, {level for level, _ in waiting} if len(waiting) > 1 else {level}, n)
+        self._starts += n
         self._latest[level] = self._starts
-        reached = self._reached[level] = self._pass(level, one)[0]
-        self._passes[level, one.share] = (reached + 1.0 / self._weights.get(one.lane, 1.0), self._starts)
+        step = 1.0 / self._weights.get(one.lane, 1.0)
+        reached = self._reached[level] = self._pass(level, one)[0] + (n - 1) * step
+        self._passes[level, one.share] = (reached + step, self._starts)
+
+    def _count(self, level: int, levels: set[int], n: int) -> None:
+        """What starts at this level mean for others that wait."""
+        own, lowest = level // 2, max(levels) // 2
+        for urgency in range(own):
+            self._below[urgency] = max(0, self._below[urgency] - n * (BELOW - 1))
+        for urgency in range(own, lowest):
+            self._below[urgency] = min(BELOW - 1, self._below[urgency] + n)
+        if level % 2:
+            self._risen[own] = max(0, self._risen[own] - n * (RISEN - 1))
+        elif 2 * own + 1 in levels:
+            self._risen[own] = min(RISEN - 1, self._risen[own] + n)
 
     def _level(self, levels: set[int]) -> tuple[int, int]:
         """The highest level, and the one whose turn it is."""

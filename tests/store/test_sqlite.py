@@ -14,7 +14,18 @@ import pytest
 
 from laneway.errors import StoreError
 from laneway.store.interface import Pick
-from laneway.store.sqlite import SQLiteStore, connection, earlier, heads, queue, reading, sharing, steering, workers
+from laneway.store.sqlite import (
+    SQLiteStore,
+    connection,
+    earlier,
+    heads,
+    queue,
+    reading,
+    settling,
+    sharing,
+    steering,
+    workers,
+)
 from laneway.store.sqlite.runs import _KNOWN
 from laneway.store.sqlite.writer import Transaction
 from laneway.store.steering import Change, Selector
@@ -153,7 +164,7 @@ async def test_one_commit_that_takes_a_task_and_returns_another_is_seen(tmp_path
     assert head.sizes[0][0] == NOW + 1
 
     def swap(tx: Transaction) -> None:
-        queue.settle(tx, "w", [settlement(a, State.READY)], NOW)
+        settling.settle(tx, "w", [settlement(a, State.READY)], NOW)
         tx.db.execute("UPDATE task SET state = 'running', worker_id = 'w', fence = 1 WHERE key = 'b'")
         tx.move(a.cell_id, State.READY, State.RUNNING)
 

@@ -7,13 +7,12 @@ import contextvars
 import dataclasses
 import functools
 import inspect
-import itertools
 import logging
 import math
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 import orjson
@@ -40,7 +39,7 @@ class Context:
     """The task that the running code belongs to."""
 
     task: Claimed
-    calls: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+    calls: int = 0  # of ``lw.call``, so far
 
 
 CURRENT: contextvars.ContextVar[Context | None] = contextvars.ContextVar("laneway_task", default=None)
@@ -79,6 +78,11 @@ class TaskFunction(Generic[P, R]):
         return all(p.annotation in simple for p in inspect.signature(self.function).parameters.values())
 
     @functools.cached_property
+    def _fitting(self) -> set[tuple[int, frozenset[str]]]:
+        """Which arguments it takes, as seen so far: how many in order, and the names of the others."""
+        return set()
+
+    @functools.cached_property
     def _result_type(self) -> Any:
         import typing
 
@@ -90,10 +94,13 @@ class TaskFunction(Generic[P, R]):
 
     def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
         """The body of a call. Raises UsageError when the arguments do not fit the function or are not JSON."""
-        try:
-            inspect.signature(self.function).bind(*args, **kwargs)
-        except TypeError as error:
-            raise UsageError(f"{self.name}: {error}", hint="pass the arguments that the function takes") from None
+        shape = len(args), frozenset(kwargs)
+        if shape not in self._fitting:
+            try:
+                inspect.signature(self.function).bind(*args, **kwargs)
+            except TypeError as error:
+                raise UsageError(f"{self.name}: {error}", hint="pass the arguments that the function takes") from None
+            self._fitting.add(shape)
         return to_json({"args": list(args), "kwargs": dict(kwargs)}, self.name)
 
     def decode_result(self, output: bytes) -> Any:
@@ -172,17 +179,18 @@ class PythonTasks:
             if left <= 0:
                 return out_of_time(task, task.claimed_at, called=False)
             timeout = min(task.spec.timeout or math.inf, left)
-            async with asyncio.timeout(None if timeout == math.inf else timeout) as scope:
-                if function.is_async:
-                    value = await call()
-                else:
-                    value = await self._in_thread(call)
+            work = call() if function.is_async else self._in_thread(call)
+            if timeout == math.inf:
+                value = await work
+            else:
+                async with asyncio.timeout(timeout) as scope:
+                    value = await work
             output = b"null" if value is None else to_json(value, function.name)
             return Reply(output, None, None, time.perf_counter() - started)
         except NotFoundError as error:
             return _failed(FailureClass.REQUEST, "unknown_task", f"{error.message}; {error.hint}", started)
         except TimeoutError:
-            if timeout == left and scope.expired():
+            if timeout == left < math.inf and scope.expired():
                 return out_of_time(task, task.claimed_at + time.perf_counter() - started, called=True)
             return _failed(FailureClass.CODE, "timeout", "the task did not end within its timeout", started)
         except ProviderError as error:

@@ -1,4 +1,4 @@
-"""The queue: looking, waking, claiming, settling."""
+"""The queue: looking, waking, claiming; calling off and asking again."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import orjson
 from laneway.store.budgets import NO_LIMITS, Limits
 from laneway.store.interface import Pick
 from laneway.store.sqlite import sharing, spending
-from laneway.store.sqlite.connection import scalar
 from laneway.store.sqlite.pruning import is_pruned
-from laneway.store.sqlite.runs import requeue, to_model
+from laneway.store.sqlite.runs import requeue
+from laneway.store.sqlite.settling import fail
 from laneway.store.sqlite.spending import Left, Place
 from laneway.store.sqlite.writer import Transaction
-from laneway.task import Attempt, Failure, FailureClass, Outcome, Settlement, State, Urgency
+from laneway.task import Attempt, Failure, FailureClass, Outcome, State, Urgency
 
 DUE = "SELECT id, cell_id, twin_id FROM task WHERE state = 'waiting' AND wake_at <= ? ORDER BY wake_at LIMIT 1000"
 NEXT_WAKE = "SELECT wake_at FROM task WHERE state = 'waiting' AND wake_at IS NOT NULL ORDER BY wake_at LIMIT 1"
@@ -44,21 +44,6 @@ OPEN_ATTEMPT = """
                          reserved_input, reserved_output, reserved_cost, cell_id)
     VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
-SETTLE_TASK = """
-    UPDATE task SET
-        state = CASE WHEN cancel_requested AND ?1 IN ('waiting', 'ready') THEN 'cancelled' ELSE ?1 END,
-        wake_at = ?2, wait_reason = ?3, worker_id = NULL, attempts = attempts + ?4, refusals = refusals + ?5,
-        result_seq = ?6, begun_at = CASE WHEN ?10 THEN NULL ELSE begun_at END
-    WHERE id = ?7 AND fence = ?8 AND worker_id = ?9 AND state = 'running'
-    RETURNING state, cell_id, run_id, next_model
-"""
-CLOSE_ATTEMPT = """
-    UPDATE attempt SET outcome = coalesce(outcome, ?), latency = ?, input_tokens = ?, output_tokens = ?,
-           cached_tokens = ?, input_price = ?, output_price = ?, cost = ?, error = ?
-    WHERE task_id = ? AND fence = ? AND call = 0 AND (outcome IS NULL OR (outcome = 'lost' AND latency IS NULL))
-    RETURNING reserved_cost, run_id, started_at, account, cell_id,
-              (SELECT spec_id FROM payload WHERE payload.task_id = attempt.task_id)
-"""
 STATES = """
     SELECT t.id, t.cell_id, t.state FROM task t JOIN cell c ON c.id = t.cell_id
     WHERE t.id IN (SELECT value FROM json_each(?)) AND c.shelf = 0
@@ -67,12 +52,9 @@ OF_CALL = """
     FROM attempt a JOIN payload p ON p.task_id = a.task_id WHERE a.task_id = ? AND a.fence = ? AND a.call = ?
 """
 PLACE_OF_CALL = f"SELECT a.cell_id, p.spec_id {OF_CALL.replace('call = ?', 'call = 0')}"
-RESULT = """
-    INSERT INTO result (seq, task_id, settled_at, cost, request_id, error, output) VALUES (?, ?, ?, ?, ?, ?, ?)
-"""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Taken:
     """A claimed row before its documents are read."""
 
@@ -184,113 +166,6 @@ def _price(pick: Pick, input_tokens: int, output_tokens: int) -> float | None:
     if pick.input_price is None or pick.output_price is None:
         return None
     return (input_tokens * pick.input_price + output_tokens * pick.output_price) / 1e6
-
-
-def settle(tx: Transaction, worker: str, settlements: Sequence[Settlement], now: float) -> list[bool]:
-    accepted = []
-    books: dict[int, list[float]] = defaultdict(lambda: [0.0, 0.0])  # run: reserved, spent
-    for s in settlements:
-        seq = tx.next_seq() if s.state.ended else None
-        refusal = not s.burned and s.counted and s.outcome in (Outcome.RATE_LIMITED, Outcome.TRANSIENT)
-        row = next(
-            iter(
-                tx.db.execute(
-                    SETTLE_TASK,
-                    (
-                        s.state.value,
-                        s.wake_at,
-                        "retry" if s.state is State.WAITING else None,
-                        int(s.burned),
-                        int(refusal),
-                        seq,
-                        s.task_id,
-                        s.fence,
-                        worker,
-                        s.outcome is Outcome.ACCOUNT,  # what it waits for now is not its own time
-                    ),
-                )
-            ),
-            None,
-        )
-        _close_attempt(tx, s, books, late=row is None)
-        accepted.append(row is not None)
-        if row is None:
-            continue
-        state, cell, run_id = State(row[0]), int(row[1]), int(row[2])
-        tx.move(cell, State.RUNNING, state)
-        if state is not s.state:
-            seq = tx.next_seq()
-            tx.db.execute(
-                "UPDATE task SET result_seq = ?, wake_at = NULL, wait_reason = NULL WHERE id = ?",
-                (seq, s.task_id),
-            )
-        elif not state.ended and (model := row[3] or s.model):
-            to_model(tx, s.task_id, run_id, cell, state, model, by_hand=row[3] is not None)
-        if s.complaint is not None:
-            tx.db.execute("UPDATE payload SET complaint = ? WHERE task_id = ?", (s.complaint, s.task_id))
-        if seq is not None:
-            error = orjson.dumps(s.failure.as_json()).decode() if s.failure else None
-            cost = _task_cost(tx.db, s)
-            tx.db.execute(RESULT, (seq, s.task_id, now, cost, s.request_id, error, s.output))
-    for run_id, (reserved, spent) in books.items():
-        if reserved or spent:
-            tx.db.execute(
-                "UPDATE run SET reserved = max(0, reserved - ?), spent = spent + ? WHERE id = ?",
-                (reserved, spent, run_id),
-            )
-    sharing.rouse(tx, [s.task_id for s, ok in zip(settlements, accepted, strict=True) if ok])
-    return accepted
-
-
-def _close_attempt(tx: Transaction, s: Settlement, books: dict[int, list[float]], late: bool) -> None:
-    usage = s.usage
-    row = next(
-        iter(
-            tx.db.execute(
-                CLOSE_ATTEMPT,
-                (
-                    s.outcome.value,
-                    s.latency,
-                    usage.input_tokens if usage else None,
-                    usage.output_tokens if usage else None,
-                    usage.cached_tokens if usage else None,
-                    s.input_price,
-                    s.output_price,
-                    s.cost,
-                    orjson.dumps(s.failure.as_json()).decode() if s.failure else None,
-                    s.task_id,
-                    s.fence,
-                ),
-            )
-        ),
-        None,
-    )
-    if row is None:
-        return
-    reserved, run_id, started_at = row[0] or 0.0, row[1], row[2]
-    spent = s.cost or 0.0
-    if late:  # the reaper booked what was reserved; the real cost is known now
-        spent, reserved = spent - reserved, 0.0
-    books[run_id][0] += reserved
-    books[run_id][1] += spent
-    tx.books.add(started_at, *row[3:], reserved=-reserved, spent=spent)
-
-
-def _task_cost(db: apsw.Connection, s: Settlement) -> float | None:
-    """What the task cost over all attempts; None when the deciding one's price is unknown."""
-    if s.cost is None and s.usage is not None:
-        return None
-    if s.fence == 1:
-        return s.cost
-    total = scalar(db, "SELECT total(cost) FROM attempt WHERE task_id = ? AND call = 0", (s.task_id,))
-    return float(total)
-
-
-def fail(tx: Transaction, task_id: int, failure: Failure, now: float) -> None:
-    """Write the result of a task that no worker could finish."""
-    seq = tx.next_seq()
-    tx.db.execute("UPDATE task SET result_seq = ? WHERE id = ?", (seq, task_id))
-    tx.db.execute(RESULT, (seq, task_id, now, None, None, orjson.dumps(failure.as_json()).decode(), None))
 
 
 def cancel(tx: Transaction, task_ids: Sequence[int], now: float) -> int:

@@ -30,7 +30,7 @@ from laneway.store.interface import (
     WorkerInfo,
 )
 from laneway.store.keeping import Pruned
-from laneway.store.sqlite import detours, past, pruning, queue, reading, runs, spending, steering, workers
+from laneway.store.sqlite import detours, past, pruning, queue, reading, runs, settling, spending, steering, workers
 from laneway.store.sqlite.connection import connect, connect_first, is_same_file, scalar, sqlite_errors, warn_if_shared
 from laneway.store.sqlite.heads import Heads
 from laneway.store.sqlite.locks import LifeSigns
@@ -192,7 +192,7 @@ class SQLiteStore:
         )
 
     async def settle(self, worker: str, settlements: Sequence[Settlement], now: float) -> list[bool]:
-        return await self._writer.write(lambda tx: queue.settle(tx, worker, settlements, now))
+        return await self._writer.write(lambda tx: settling.settle(tx, worker, settlements, now))
 
     async def strays(self, cell_id: int, after: tuple[float, int] | None, limit: int) -> Strays:
         return self._read(lambda db: detours.strays(db, self._documents, cell_id, after, limit))

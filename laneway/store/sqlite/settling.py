@@ -1,0 +1,166 @@
+"""Writing what became of claimed tasks: their books, their next state, their results; many with a few statements."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import apsw
+import orjson
+
+from laneway.store.sqlite import sharing
+from laneway.store.sqlite.connection import scalar
+from laneway.store.sqlite.runs import to_model
+from laneway.store.sqlite.writer import Transaction
+from laneway.task import Failure, Outcome, Settlement, State
+
+RUNNING = """
+    SELECT id, fence, cell_id, run_id, next_model, cancel_requested FROM task
+    WHERE id IN (SELECT value FROM json_each(?)) AND worker_id = ? AND state = 'running'
+"""
+# Of calls that are open, or were given up as lost before anything was heard of them.
+LINES = """
+    SELECT task_id, fence, reserved_cost, run_id, started_at, account, cell_id FROM attempt
+    WHERE task_id IN (SELECT value FROM json_each(?)) AND call = 0
+      AND (outcome IS NULL OR (outcome = 'lost' AND latency IS NULL))
+"""
+SPECS = "SELECT task_id, spec_id FROM payload WHERE task_id IN (SELECT value FROM json_each(?))"
+SETTLE_TASK = """
+    UPDATE task SET state = ?, wake_at = ?, wait_reason = ?, worker_id = NULL, attempts = attempts + ?,
+        refusals = refusals + ?, result_seq = ?, begun_at = iif(?, NULL, begun_at)
+    WHERE id = ?
+"""
+CLOSE_ATTEMPT = """
+    UPDATE attempt SET outcome = coalesce(outcome, ?), latency = ?, input_tokens = ?, output_tokens = ?,
+           cached_tokens = ?, input_price = ?, output_price = ?, cost = ?, error = ?
+    WHERE task_id = ? AND fence = ? AND call = 0
+"""
+RESULT = """
+    INSERT INTO result (seq, task_id, settled_at, cost, request_id, error, output) VALUES (?, ?, ?, ?, ?, ?, ?)
+"""
+
+
+class Running(NamedTuple):
+    """A task that this worker may settle."""
+
+    cell_id: int
+    run_id: int
+    next_model: str | None  # set by hand while it ran
+    cancel_requested: int
+
+
+class Line(NamedTuple):
+    """Of the ledger."""
+
+    reserved_cost: float | None
+    run_id: int
+    started_at: float
+    account: str
+    cell_id: int | None
+
+
+def settle(tx: Transaction, worker: str, settlements: Sequence[Settlement], now: float) -> list[bool]:
+    ids = orjson.dumps([s.task_id for s in settlements]).decode()
+    running = {(id_, fence): Running(*row) for id_, fence, *row in tx.db.execute(RUNNING, (ids, worker))}
+    accepted = [(s, running.pop((s.task_id, s.fence), None)) for s in settlements]  # one of two for the same task
+    _close_attempts(tx, ids, accepted)
+    tasks: list[tuple[Any, ...]] = []
+    ended: list[tuple[int, Settlement]] = []
+    moves: Counter[tuple[int, State]] = Counter()
+    for s, row in accepted:
+        if row is None:
+            continue
+        state = State.CANCELLED if row.cancel_requested and not s.state.ended else s.state
+        waits = state is State.WAITING
+        seq = None
+        if state.ended:
+            seq = tx.next_seq()
+            ended.append((seq, s))
+        refusal = not s.burned and s.counted and s.outcome in (Outcome.RATE_LIMITED, Outcome.TRANSIENT)
+        aside = s.outcome is Outcome.ACCOUNT  # what it waits for now is not its own time
+        reason = "retry" if waits else None
+        tasks.append((state, s.wake_at if waits else None, reason, s.burned, refusal, seq, aside, s.task_id))
+        moves[row.cell_id, state] += 1
+    tx.db.executemany(SETTLE_TASK, tasks)
+    for (cell_id, state), n in moves.items():
+        tx.move(cell_id, State.RUNNING, state, n)
+    for s, row in accepted:
+        if row is not None:
+            _go_on(tx, s, row)
+    tx.db.executemany(RESULT, [_result(tx.db, seq, s, now) for seq, s in ended])
+    sharing.rouse(tx, [s.task_id for s, row in accepted if row is not None])
+    return [row is not None for _, row in accepted]
+
+
+def _go_on(tx: Transaction, s: Settlement, row: Running) -> None:
+    """With another model, or the same one and what it did wrong."""
+    model = row.next_model or s.model
+    if model and not s.state.ended and not row.cancel_requested:
+        to_model(tx, s.task_id, row.run_id, row.cell_id, s.state, model, by_hand=row.next_model is not None)
+    if s.complaint is not None:
+        tx.db.execute("UPDATE payload SET complaint = ? WHERE task_id = ?", (s.complaint, s.task_id))
+
+
+def _close_attempts(tx: Transaction, ids: str, settled: Sequence[tuple[Settlement, Running | None]]) -> None:
+    lines = {(id_, fence): Line(*row) for id_, fence, *row in tx.db.execute(LINES, (ids,))}
+    closed: list[tuple[Any, ...]] = []
+    priced: list[tuple[int, Line, float, float]] = []  # (task, line, reserved, spent)
+    for s, row in settled:
+        line = lines.pop((s.task_id, s.fence), None)
+        if line is None:
+            continue
+        usage = s.usage
+        tokens = (usage.input_tokens, usage.output_tokens, usage.cached_tokens) if usage else (None, None, None)
+        prices = (s.input_price, s.output_price, s.cost)
+        closed.append((s.outcome, s.latency, *tokens, *prices, _error(s.failure), s.task_id, s.fence))
+        reserved, spent = line.reserved_cost or 0.0, s.cost or 0.0
+        if row is None:  # the reaper booked what was reserved; the real cost is known now
+            reserved, spent = 0.0, spent - reserved
+        if reserved or spent:
+            priced.append((s.task_id, line, reserved, spent))
+    tx.db.executemany(CLOSE_ATTEMPT, closed)
+    if priced:
+        _book(tx, priced)
+
+
+def _book(tx: Transaction, priced: Sequence[tuple[int, Line, float, float]]) -> None:
+    """What calls cost, in the books of their runs and days."""
+    ids = orjson.dumps([task_id for task_id, *_ in priced]).decode()
+    specs: dict[int, int] = dict(tx.db.execute(SPECS, (ids,)))
+    runs: dict[int, list[float]] = defaultdict(lambda: [0.0, 0.0])
+    for task_id, line, reserved, spent in priced:
+        sums = runs[line.run_id]
+        sums[0] += reserved
+        sums[1] += spent
+        tx.books.add(line.started_at, line.account, line.cell_id, specs[task_id], reserved=-reserved, spent=spent)
+    for run_id, (reserved, spent) in runs.items():
+        tx.db.execute(
+            "UPDATE run SET reserved = max(0, reserved - ?), spent = spent + ? WHERE id = ?",
+            (reserved, spent, run_id),
+        )
+
+
+def _result(db: apsw.Connection, seq: int, s: Settlement, now: float) -> tuple[Any, ...]:
+    return (seq, s.task_id, now, _task_cost(db, s), s.request_id, _error(s.failure), s.output)
+
+
+def _error(failure: Failure | None) -> str | None:
+    return orjson.dumps(failure.as_json()).decode() if failure else None
+
+
+def _task_cost(db: apsw.Connection, s: Settlement) -> float | None:
+    """What the task cost over all attempts; None when the deciding one's price is unknown."""
+    if s.cost is None and s.usage is not None:
+        return None
+    if s.fence == 1:
+        return s.cost
+    total = scalar(db, "SELECT total(cost) FROM attempt WHERE task_id = ? AND call = 0", (s.task_id,))
+    return float(total)
+
+
+def fail(tx: Transaction, task_id: int, failure: Failure, now: float) -> None:
+    """Write the result of a task that no worker could finish."""
+    seq = tx.next_seq()
+    tx.db.execute("UPDATE task SET result_seq = ? WHERE id = ?", (seq, task_id))
+    tx.db.execute(RESULT, (seq, task_id, now, None, None, _error(failure), None))
