@@ -14,30 +14,57 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from benchmarks import peers as others
 from benchmarks.common import command, workplace
+from benchmarks.peers.queues import PACKAGES, QUEUES
 
 APP = "benchmarks.queue_app"
 ROOT = Path(__file__).parent.parent
 TASKS, SINGLES, PROBES = 50_000, 2_000, 100
+PATIENCE_S = 300.0  # for one peer
 
 
 def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tasks", type=int, default=TASKS, help="of ours and of the floor (default: %(default)s)")
+    others.option(parser)
 
 
-def run(repeat: int, tasks: int = TASKS) -> dict[str, Any]:
+def run(repeat: int, tasks: int = TASKS, peers: str = "once") -> dict[str, Any]:
     """``tasks_per_s``: from the first submit to the last stored result, one process that submits in bulk and works.
     ``floor_ratio``: that over ``floor`` right beside it, the median of the pairs. Latencies: from before the submit to
-    the task's first line, on an idle worker in the same process or in another one (``laneway worker``)."""
-    turns = [_turn(tasks) for _ in range(repeat)]
+    the task's first line, on an idle worker in the same process or in another one (``laneway worker``).
+    ``best_peer_ratio``: over the quickest of the peers in the same repeat, the median where they ran in several."""
+    missing = "not asked for" if peers == "none" else others.missing()
+    turns: list[dict[str, float]] = []
+    theirs: dict[str, list[dict[str, Any]]] = {peer: [] for peer in QUEUES if missing is None}
+    for turn in range(repeat):
+        turns.append(_turn(tasks))
+        for peer, runs in theirs.items():
+            if turn == 0 or peers != "once":
+                runs.append(others.queue(peer, PATIENCE_S))
     told = {name: _median([turn[name] for turn in turns]) for name in turns[0]}
+    beside = {peer: _of_peer(runs) for peer, runs in theirs.items()}
+    best = max(beside, key=lambda peer: beside[peer].get("tasks_per_s", 0.0), default="")
+    pairs = zip(turns, theirs.get(best, []), strict=False)
+    ratios = [mine["tasks_per_s"] / one["tasks_per_s"] for mine, one in pairs if "skipped" not in one]
     return {
         **told,
+        "best_peer": best if ratios else None,
+        "best_peer_ratio": _median(ratios) if ratios else None,
         "tasks": tasks,
         "tasks_per_s_all": [turn["tasks_per_s"] for turn in turns],
         "floor_ratio_all": [turn["floor_ratio"] for turn in turns],
         "measured": "first submit to last stored result; latency from submit to the task's first line",
+        "peers": {**beside, "versions": others.versions(*PACKAGES) if beside else None, "missing": missing},
     }
+
+
+def _of_peer(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The run of the middle rate; one that was skipped only when all were."""
+    done = sorted((run for run in runs if "skipped" not in run), key=lambda run: run["tasks_per_s"])
+    if not done:
+        return runs[0]
+    return {**done[len(done) // 2], "tasks_per_s_all": [run["tasks_per_s"] for run in done]}
 
 
 def _turn(tasks: int) -> dict[str, float]:

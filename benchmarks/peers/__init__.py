@@ -92,6 +92,29 @@ def versions(*names: str) -> dict[str, str]:
     return {name: version for name, version in pinned.items() if not names or name in names}
 
 
+def queue(peer: str, patience: float) -> dict[str, Any]:
+    """One run of another queue (``queues``): its figures, or under ``skipped`` why there are none."""
+    keep = {name: value for name, value in os.environ.items() if not name.startswith(("PEER_", "PYTHON"))}
+    process = subprocess.Popen(
+        [python(), "-m", "benchmarks.peers.queues", peer],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**keep, "PYTHONPATH": str(HERE.parent.parent)},
+        cwd=HERE.parent.parent,
+    )
+    try:
+        out, words = process.communicate(timeout=patience)
+    except subprocess.TimeoutExpired:
+        process.terminate()  # it stops its servers and workers itself
+        out, words = process.communicate()
+        words += f"stopped after {patience:g} s"
+    if process.returncode or not out:
+        return {"skipped": (words.strip().splitlines() or [f"exit {process.returncode}"])[-1][-500:]}
+    said: dict[str, Any] = json.loads(out.splitlines()[-1])
+    return said
+
+
 def run(peer: str, job: Mapping[str, Any], patience: float) -> dict[str, Any]:
     """One run, stopped after ``patience`` seconds; what had no answer by then counts as failed."""
     began = time.perf_counter()
