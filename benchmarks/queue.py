@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmarks import peers as others
 from benchmarks.common import command, workplace
-from benchmarks.peers.queues import PACKAGES, QUEUES
+from benchmarks.peers.queues import PACKAGES, QUEUES, WITHOUT_RESULTS
 
 APP = "benchmarks.queue_app"
 ROOT = Path(__file__).parent.parent
@@ -33,7 +33,8 @@ def run(repeat: int, tasks: int = TASKS, peers: str = "once") -> dict[str, Any]:
     """``tasks_per_s``: from the first submit to the last stored result, one process that submits in bulk and works.
     ``floor_ratio``: that over ``floor`` right beside it, the median of the pairs. Latencies: from before the submit to
     the task's first line, on an idle worker in the same process or in another one (``laneway worker``).
-    ``best_peer_ratio``: over the quickest of the peers in the same repeat, the median where they ran in several."""
+    ``best_peer_ratio``: over the quickest of the peers that keep results, in the same repeat; where they ran in
+    several, the median."""
     missing = "not asked for" if peers == "none" else others.missing()
     turns: list[dict[str, float]] = []
     theirs: dict[str, list[dict[str, Any]]] = {peer: [] for peer in QUEUES if missing is None}
@@ -44,7 +45,8 @@ def run(repeat: int, tasks: int = TASKS, peers: str = "once") -> dict[str, Any]:
                 runs.append(others.queue(peer, PATIENCE_S))
     told = {name: _median([turn[name] for turn in turns]) for name in turns[0]}
     beside = {peer: _of_peer(runs) for peer, runs in theirs.items()}
-    best = max(beside, key=lambda peer: beside[peer].get("tasks_per_s", 0.0), default="")
+    alike = [peer for peer in beside if peer not in WITHOUT_RESULTS]
+    best = max(alike, key=lambda peer: beside[peer].get("tasks_per_s", 0.0), default="")
     pairs = zip(turns, theirs.get(best, []), strict=False)
     ratios = [mine["tasks_per_s"] / one["tasks_per_s"] for mine, one in pairs if "skipped" not in one]
     return {

@@ -13,5 +13,7 @@ QUEUES: Mapping[str, tuple[str, str]] = {
     "saq": ("on_saq", "OnSAQ"),
     "huey_sqlite": ("on_huey", "OnHuey"),
     "dbos_sqlite": ("on_dbos", "OnDBOS"),
+    "pgqueuer": ("on_pgqueuer", "OnPgQueuer"),
 }
-PACKAGES = ("rq", "celery", "dramatiq", "saq", "huey", "dbos", "redis", "hiredis")
+WITHOUT_RESULTS = ("pgqueuer",)  # told beside the others, but they do less
+PACKAGES = ("pgqueuer", "asyncpg", "rq", "celery", "dramatiq", "saq", "huey", "dbos", "redis", "hiredis")

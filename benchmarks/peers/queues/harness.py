@@ -20,6 +20,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from benchmarks.processes import tree_cpu_s
 
@@ -68,16 +69,19 @@ class Peer(ABC):
         """Let go of whatever the peer itself holds."""
         return
 
-    def child(self, *command: str | Path, cwd: Path | None = None) -> None:
+    def child(self, *command: str | Path, **options: Any) -> None:
         """A server or worker. Its words go to a file, and are told when it fails."""
         log = (self.folder / f"child-{len(self.children)}.log").open("wb")
-        self.children.append(
-            subprocess.Popen([str(part) for part in command], stdout=log, stderr=log, cwd=cwd, stdin=subprocess.DEVNULL)
-        )
+        words = [str(part) for part in command]
+        self.children.append(subprocess.Popen(words, stdout=log, stderr=log, stdin=subprocess.DEVNULL, **options))
 
     def python(self, *arguments: str) -> None:
         """A command of the peers' environment, in this folder of benchmarks."""
         self.child(sys.executable, *arguments)
+
+    def run(self, *arguments: str) -> None:
+        """The same, until it ends."""
+        subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)
 
     def redis(self) -> str:
         """A Redis server with its own defaults (snapshots, no append-only file). Its address."""
@@ -88,6 +92,23 @@ class Peer(ABC):
         self.child(server, "--port", str(port), "--bind", "127.0.0.1", "--dir", self.folder)
         _until(lambda: _listens(port), "redis-server did not start")
         return f"redis://127.0.0.1:{port}"
+
+    def postgres(self) -> dict[str, str]:
+        """A PostgreSQL server with its own defaults (each commit waits for the disk). The environment to reach it."""
+        binaries = _postgres_binaries()
+        port, data = free_port(), self.folder / "pg"
+        data.mkdir()
+        other: dict[str, Any] = {}
+        if os.geteuid() == 0:  # which it refuses to run as
+            other = {"user": "postgres"}
+            shutil.chown(data, "postgres")
+            self.folder.chmod(0o755)
+        made = [str(binaries / "initdb"), "-D", str(data), "-U", "peer", "-A", "trust"]
+        subprocess.run(made, check=True, stdout=subprocess.DEVNULL, cwd="/", **other)
+        settings = ("-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=")
+        self.child(binaries / "postgres", "-D", data, "-p", str(port), *settings, cwd=Path("/"), **other)
+        _until(lambda: _listens(port), "postgres did not start")
+        return {"PGHOST": "127.0.0.1", "PGPORT": str(port), "PGUSER": "peer", "PGDATABASE": "postgres"}
 
     def stop(self) -> None:
         self.close()
@@ -158,6 +179,18 @@ def _until(true: Callable[[], bool], words: str, children: Sequence[subprocess.P
             if child.poll() is not None:
                 raise CannotRun(f"{child.args!r} ended with {child.returncode}")
         time.sleep(POLL_S)
+
+
+def _postgres_binaries() -> Path:
+    for folder in (*sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True), _beside("initdb")):
+        if folder is not None and (folder / "initdb").exists() and (folder / "postgres").exists():
+            return folder
+    raise CannotRun("initdb was not found (Debian and Ubuntu: apt-get install postgresql)")
+
+
+def _beside(name: str) -> Path | None:
+    found = shutil.which(name)
+    return None if found is None else Path(found).resolve().parent
 
 
 def free_port() -> int:
