@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from laneway.errors import NotFoundError, NoWorker, TaskCancelled, TaskFailed, UsageError, WaitTimeout
@@ -53,6 +53,10 @@ class Job(Generic[R]):
         """The task as it stands."""
         return await self._board().look(self.id)
 
+    async def ended_beside(self, jobs: Iterable[Job[R]]) -> dict[int, Task]:
+        """Those of this one and of other jobs of the same app that have ended, by id, with one look at the store."""
+        return await self._board().ended_among([job.id for job in (self, *jobs)])
+
     def unwrap(self, task: Task) -> R:
         """The result of an ended task, or its error raised."""
         if task.pruned and task.state is State.SUCCEEDED:
@@ -93,6 +97,9 @@ class Board:
 
     async def look(self, task_id: int) -> Task:
         return (await self._store.get_tasks([task_id]))[0]
+
+    async def ended_among(self, task_ids: Sequence[int]) -> dict[int, Task]:
+        return {task.id: task for task in await self._store.get_tasks(task_ids) if task.state.ended}
 
     async def wait(self, task_id: int, limit: float | None) -> Task:
         task = await self.look(task_id)

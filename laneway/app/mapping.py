@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from itertools import islice
 from typing import Any
 
 from laneway.app.jobs import Job
 from laneway.errors import LanewayError, UsageError
+from laneway.task import Task
 
 WINDOW = 10_000  # tasks that are submitted ahead
 BATCH = 500
+MOST_LOOKED_AT = 128  # tasks at once: the loop stands still for so long
 
 
 async def in_order(
@@ -28,10 +31,26 @@ async def in_order(
             more = len(batch) == BATCH
             if batch:
                 jobs.extend(await submit(batch))
-        for _ in range(min(len(jobs), BATCH)):
+        async for job, task in _one_by_one(jobs, min(len(jobs), BATCH)):
             try:
-                yield await jobs.popleft().result()
+                yield await job.result() if task is None else job.unwrap(task)
             except LanewayError as error:
                 if on_error == "raise" or error.kind not in ("provider", "cancelled"):
                     raise
                 yield error
+
+
+async def _one_by_one(jobs: deque[Job[Any]], n: int) -> AsyncIterator[tuple[Job[Any], Task | None]]:
+    """Take the next ``n``, with their tasks where these have ended. Where many have, many are looked at at once."""
+    many = 1
+    while n:
+        ended = await jobs[0].ended_beside(islice(jobs, 1, min(many, n)))
+        found = 0
+        while found < min(many, n) and (task := ended.get(jobs[0].id)):
+            found += 1
+            yield jobs.popleft(), task
+        many = min(2 * many, MOST_LOOKED_AT) if found == many else max(1, found)
+        n -= found
+        if not found:
+            n -= 1
+            yield jobs.popleft(), None
