@@ -10,7 +10,6 @@ import json
 import os
 import random
 import shutil
-import signal
 import socket
 import statistics
 import subprocess
@@ -206,8 +205,7 @@ def _listens(port: int) -> bool:
 
 
 def main(make: type[Peer]) -> None:
-    """Run it in a folder of its own; one object: the figures, or why it could not run. What it started ends with it."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    """Run it in a folder of its own; one object: the figures, or why it could not run."""
     with tempfile.TemporaryDirectory(prefix="laneway-peer-") as folder:
         peer = make(Path(folder))
         try:
