@@ -28,6 +28,7 @@ NAMES = (
     "queue",
     "overhead",
     "startup",
+    "intake",
     "breakeven",
     "simulator",
     "structured",

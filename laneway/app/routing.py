@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 
 from laneway.app.budgets import Way, ways_of
 from laneway.app.due import due_at
 from laneway.intake.draft import Draft
-from laneway.task import NewTask, Route, Wire
+from laneway.task import NewTask, Route, Urgency, Wire
 from laneway.triage.attachments import Reader
 from laneway.triage.filters import inputs_of
 from laneway.triage.patient import Patient
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
     from laneway.providers.catalog import Catalog
 
 
-@dataclass(frozen=True, slots=True)
-class Routed:
+class Routed(NamedTuple):
     """A draft with its route: ready to be submitted."""
 
     draft: Draft
@@ -39,6 +37,8 @@ class Routing:
         self._anew = anew
         self.models: set[str] = set()
         self.ways: set[Way] = set()
+        self._taken: set[tuple[str, tuple[str, ...], str, str]] = set()  # whose ways are known
+        self._target_wait = {urgency: lw.config.target_wait(urgency) for urgency in Urgency}
 
     def route(self, draft: Draft, now: float) -> Routed:
         """The draft's route, and the draft as its model takes it: a PDF goes as text where the model takes none."""
@@ -53,7 +53,9 @@ class Routing:
         if "image" in draft.attachments:
             draft = dataclasses.replace(draft, input_tokens=self._seen_by(route.model, draft))
         task = self._task(draft, route, now)
-        self.ways.update(ways_of(task))
+        if (taken := (route.model, route.fallbacks, route.lane, draft.spec.type)) not in self._taken:
+            self._taken.add(taken)
+            self.ways.update(ways_of(task))
         return Routed(draft, task)
 
     def _seen_by(self, name: str, draft: Draft) -> int:
@@ -86,7 +88,7 @@ class Routing:
         return route
 
     def _task(self, draft: Draft, route: Route, now: float) -> NewTask:
-        target_wait = self._lw.config.target_wait(route.urgency)
+        target_wait = self._target_wait[route.urgency]
         return NewTask(
             body=draft.body,
             spec=draft.spec,

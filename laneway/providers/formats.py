@@ -40,12 +40,9 @@ class Abilities:
     def refuses(self, refused_by: Mapping[Wire, str]) -> str | None:
         """Why not all of the model's accounts can carry a body, None when they can. A task is claimed for a model, and
         whichever of its accounts admits first gets it: so every one of them has to be able to take it."""
-        if not refused_by:
-            return None
         for name, formats in self.accounts.items():
-            refusing = [wire for wire in FORMATS if wire in formats and wire in refused_by]
-            if len(refusing) == len(formats):
-                wire = refusing[0]
+            if all(wire in refused_by for wire in formats):
+                wire = next(wire for wire in FORMATS if wire in formats)
                 what = f"{refused_by[wire]} cannot be carried over into {FORMATS[wire]}"
                 return what if len(self.accounts) == 1 else f"{what} (account {name})"
         return None

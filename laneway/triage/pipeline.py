@@ -67,7 +67,7 @@ class Triage:
         self.filters = Filters(config, fits)
         self._rules = compile_rules(config, functions or {}, models)
         self._defaults: dict[str, dict[str, list[_Default]]] = {}
-        self._standing: dict[str, dict[str, Any]] = {}
+        self._standing: dict[tuple[str, bool], dict[str, Any]] = {}  # by type, and whether it needs a model
         self._routes: dict[tuple[Any, ...], Route] = {}
         self._assessed = 0
         # the fields that rules look at and that no record has had yet
@@ -217,9 +217,16 @@ class Triage:
         return self._defaults[type_name]
 
     def _standing_of(self, patient: Patient) -> dict[str, Any]:
-        defaults = self._defaults_of(patient.type)
-        needs = ("lane", "urgency", "model") if patient.needs_model else ("lane", "urgency")
-        return {name: defaults[name][0].value for name in needs if defaults[name]}
+        """What it would be if nobody said anything more. One object for all of a type."""
+        standing = self._standing.get((patient.type, patient.needs_model))
+        if standing is None:
+            if len(self._standing) >= MOST_ROUTES:
+                self._standing.clear()
+            defaults = self._defaults_of(patient.type)
+            needs = ("lane", "urgency", "model") if patient.needs_model else ("lane", "urgency")
+            standing = {name: defaults[name][0].value for name in needs if defaults[name]}
+            self._standing[patient.type, patient.needs_model] = standing
+        return standing
 
     def _no_model(self, patient: Patient, chart: _Chart) -> InputError:
         if not chart.refused:

@@ -8,6 +8,7 @@ tokens, a Cyrillic letter 0.6, an emoji 1.25. Code, JSON, digits and base64 make
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -53,7 +54,7 @@ def estimate_chat(messages: Sequence[Mapping[str, Any]], reader: Reader = ANYBOD
 def estimate_body(wire: Wire, body: Mapping[str, Any], reader: Reader | None = None) -> int:
     """Tokens of a whole request in the format of ``wire``, with its instructions and its tools. ``reader``: the model
     that will read it, else what the body says."""
-    reader = reader or Reader(str(body.get("model") or ""), wire is Wire.MESSAGES)
+    reader = reader or _reader(str(body.get("model") or ""), wire is Wire.MESSAGES)
     total = estimate(orjson.dumps(tools).decode()) if (tools := body.get("tools")) else 0
     match wire:
         case Wire.CHAT:
@@ -69,6 +70,9 @@ def estimate_body(wire: Wire, body: Mapping[str, Any], reader: Reader | None = N
             return _embedded(body.get("input"))
         case Wire.PYTHON:
             return 0
+
+
+_reader = lru_cache(maxsize=64)(Reader)  # a batch names few models
 
 
 def _items(items: Sequence[Any], reader: Reader) -> int:

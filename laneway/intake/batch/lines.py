@@ -15,11 +15,12 @@ from laneway.intake.batch.request import Bad, Request
 from laneway.intake.draft import BadLine, Draft
 from laneway.intake.options import ReadOptions
 from laneway.intake.records import LONGEST_KEY, tags_of
-from laneway.providers.translate import refusals
+from laneway.providers.translate import Refusals
 from laneway.task import Spec, Wire
 from laneway.triage.patient import Pins
 from laneway.triage.tokens import estimate_body
 
+MOST_PINS = 1_000  # remembered: a batch may name any number of models
 URLS = {
     "/v1/chat/completions": Wire.CHAT,
     "/v1/responses": Wire.RESPONSES,
@@ -49,6 +50,7 @@ class BatchLines:
         self._config = config
         self._options = options
         self._specs: dict[Wire, Spec] = {}
+        self._pins: dict[tuple[Wire, str | None], Pins] = {}
 
     def drafts(self, lines: Iterable[tuple[int, bytes | BadLine]]) -> Iterator[Draft | BadLine]:
         for number, raw in lines:
@@ -72,29 +74,39 @@ class BatchLines:
         model = body.get("model")
         if model is not None and not isinstance(model, str):
             raise Bad(f"{'params' if wire is Wire.MESSAGES else 'body'}.model is not a text")
-        options = self._options
-        named = model not in (None, "", "auto")
-        is_open = options.triage and wire is not Wire.EMBEDDINGS  # vectors of another model mean something else
+        stored = orjson.dumps(body)
         return Draft(
             line=number,
             key=key,
             spec=self._spec(wire),
-            body=orjson.dumps(body),
+            body=stored,
             text=request.text,
             input_tokens=estimate_body(wire, body),
             output_tokens=request.output_tokens,
-            pins=Pins(
+            pins=self._pins_of(wire, model),
+            tags=tags_of(request.fields.get("tags")),
+            fields=request.fields,
+            refused_by=Refusals(wire, stored),
+            attachments=request.attachments,
+        )
+
+    def _pins_of(self, wire: Wire, model: str | None) -> Pins:
+        """One object for all requests that name the same model."""
+        pins = self._pins.get((wire, model))
+        if pins is None:
+            if len(self._pins) >= MOST_PINS:
+                self._pins.clear()
+            options = self._options
+            named = model not in (None, "", "auto")
+            is_open = options.triage and wire is not Wire.EMBEDDINGS  # vectors of another model mean something else
+            pins = self._pins[wire, model] = Pins(
                 lane=options.lane,
                 urgency=options.urgency,
                 model=options.model or (model if named and not is_open else None),
                 by="--model" if options.model else "the request",
                 asked=model if named else None,
-            ),
-            tags=tags_of(request.fields.get("tags")),
-            fields=request.fields,
-            refused_by=refusals(wire, body),
-            attachments=request.attachments,
-        )
+            )
+        return pins
 
     def _spec(self, wire: Wire) -> Spec:
         """A type for each format unless the command names one, whose own limits then hold."""

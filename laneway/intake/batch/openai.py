@@ -22,16 +22,16 @@ def chat(body: dict[str, Any]) -> Request:
     texts: list[str] = []
     seen: set[str] = set()
     for at, message in enumerate(messages):
-        where = f"body.messages[{at}]"
         if not isinstance(message, dict):
-            raise Bad(f"{where} is not an object")
-        if message.get("role") not in CHAT_ROLES:
-            raise Bad(f"{where}.role is {message.get('role')!r}; one of {', '.join(CHAT_ROLES)}")
+            raise Bad(f"body.messages[{at}] is not an object")
+        role = message.get("role")
+        if role not in CHAT_ROLES:
+            raise Bad(f"body.messages[{at}].role is {role!r}; one of {', '.join(CHAT_ROLES)}")
         content = message.get("content")
         if isinstance(content, str):
             texts.append(content)
-        elif content is not None or message["role"] != "assistant":
-            texts += _chat_parts(content, f"{where}.content", seen)
+        elif content is not None or role != "assistant":
+            texts += _chat_parts(content, f"body.messages[{at}].content", seen)
     no_stream(body, "body")
     allowed = positive(body, "body", "max_completion_tokens", "max_tokens")
     return Request("\n".join(texts), answers(body, allowed), frozenset(seen), _metadata(body))

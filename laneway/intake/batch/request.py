@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from laneway.intake.prompts import DEFAULT_OUTPUT_TOKENS
 
@@ -13,14 +13,13 @@ class Bad(ValueError):
     """Why a request cannot be used, in words its author understands."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """What triage wants to know of a valid body."""
 
     text: str
     output_tokens: int
     attachments: frozenset[str] = frozenset()  # of "image", "pdf"
-    fields: Mapping[str, Any] = field(default_factory=dict)  # the body's metadata
+    fields: Mapping[str, Any] = MappingProxyType({})  # the body's metadata
 
 
 def no_stream(body: Mapping[str, Any], where: str) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+import orjson
 
 from laneway.errors import InputError
 from laneway.providers.translate import chat_to_messages, messages_to_chat, responses_to_chat
@@ -36,6 +38,9 @@ _WAYS: Mapping[tuple[Wire, Wire], tuple[_Step, ...]] = {
     (Wire.RESPONSES, Wire.CHAT): (_OUT_OF_RESPONSES,),
     (Wire.RESPONSES, Wire.MESSAGES): (_OUT_OF_RESPONSES, _TO_MESSAGES),
 }
+_CARRIERS: Mapping[Wire, tuple[Wire, ...]] = {
+    wire: (wire, *(to for source, to in _WAYS if source is wire)) for wire in Wire
+}
 _NO_WAY: Mapping[Wire, Mapping[Wire, str]] = {
     wire: {to: f"a request for {FORMATS[wire]}" for to in FORMATS if to is not wire and (wire, to) not in _WAYS}
     for wire in FORMATS
@@ -46,7 +51,7 @@ _UNSOUND = "a malformed body"
 
 def ways(wire: Wire) -> tuple[Wire, ...]:
     """The formats that bodies of this one can be sent in, its own first, then the nearest."""
-    return (wire, *(to for source, to in _WAYS if source is wire))
+    return _CARRIERS[wire]
 
 
 def refusals(wire: Wire, body: Mapping[str, Any]) -> Mapping[Wire, str]:
@@ -55,6 +60,34 @@ def refusals(wire: Wire, body: Mapping[str, Any]) -> Mapping[Wire, str]:
     never = _NO_WAY.get(wire, {})
     found = {to: what for to in ways(wire)[1:] if (what := _untranslatable(wire, to, body))}
     return {**never, **found} if found else never
+
+
+class Refusals(Mapping[Wire, str]):
+    """``refusals`` of a body as it is stored, worked out when they depend on it: most bodies are sent as they are."""
+
+    __slots__ = ("_body", "_found", "_wire")
+
+    def __init__(self, wire: Wire, body: bytes) -> None:
+        self._wire = wire
+        self._body = body
+        self._found: Mapping[Wire, str] | None = None
+
+    def __contains__(self, to: object) -> bool:
+        return to is not self._wire and (to in _NO_WAY.get(self._wire, {}) or to in self._all())
+
+    def __getitem__(self, to: Wire) -> str:
+        return self._all()[to]
+
+    def __iter__(self) -> Iterator[Wire]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    def _all(self) -> Mapping[Wire, str]:
+        if self._found is None:
+            self._found = refusals(self._wire, orjson.loads(self._body))
+        return self._found
 
 
 def _untranslatable(wire: Wire, to: Wire, body: Mapping[str, Any]) -> str | None:

@@ -40,6 +40,8 @@ _DEFAULTS: Mapping[str, tuple[Any, ...]] = {
     "verbosity": ("medium",),
 }
 _SYSTEM = ("system", "developer")
+_ROLES = (*_SYSTEM, "user", "assistant")
+_NOT_CARRIED = dict.fromkeys(("tool_calls", "function_call", "audio", "refusal", "name"))  # of a message
 _DOCUMENT_TYPES = ("application/pdf", "text/plain")
 _STOPPED = {
     "end_turn": "stop",
@@ -68,11 +70,12 @@ def _untranslatable_messages(messages: Iterable[Mapping[str, Any]]) -> str | Non
     roles = []
     for message in messages:
         role = message["role"]
-        if role not in (*_SYSTEM, "user", "assistant"):
+        if role not in _ROLES:
             return f"a message of role {named(role)}"
-        for name in ("tool_calls", "function_call", "audio", "refusal", "name"):
-            if message.get(name):
-                return f"{named(name)} in a message"
+        if not _NOT_CARRIED.keys().isdisjoint(message):
+            for name in _NOT_CARRIED:
+                if message.get(name):
+                    return f"{named(name)} in a message"
         content = message.get("content")
         for part in content if isinstance(content, list) else ():
             if what := _untranslatable_part(part, role):

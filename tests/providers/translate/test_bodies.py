@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 import pytest
 
 from laneway.errors import InputError
-from laneway.providers.translate import refusals, translate, ways
+from laneway.providers.translate import Refusals, refusals, translate, ways
 from laneway.task import Wire
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"], "additionalProperties": False}
@@ -270,3 +271,19 @@ def test_embeddings_go_nowhere_else_and_plain_bodies_share_one_object() -> None:
 def test_messages_without_content_are_left_out_for_anthropic() -> None:
     body = {"messages": [*SAID, {"role": "assistant", "content": None}, {"role": "user", "content": "more"}]}
     assert translate(Wire.CHAT, Wire.MESSAGES, body)["messages"] == [*SAID, {"role": "user", "content": "more"}]
+
+
+@pytest.mark.parametrize("body", [CHAT, {**CHAT, "logprobs": True}, {"messages": 1}])
+def test_refusals_of_a_stored_body_are_those_of_the_body(body: dict[str, Any]) -> None:
+    for wire in Wire:
+        late = Refusals(wire, orjson.dumps(body))
+        assert {to for to in Wire if to in late} == set(late) == set(refusals(wire, body))
+        assert dict(late) == refusals(wire, body)
+
+
+def test_a_stored_body_is_not_parsed_for_what_does_not_depend_on_it() -> None:
+    late = Refusals(Wire.CHAT, b"not JSON")
+    assert Wire.CHAT not in late
+    assert Wire.EMBEDDINGS in late
+    with pytest.raises(orjson.JSONDecodeError):
+        assert Wire.MESSAGES in late
