@@ -46,6 +46,7 @@ _SHAPES = (
     (re.compile(r"([?&](?:key|token|sig|signature)=)[^&\s\"\']+", re.IGNORECASE), rf"\1{HIDDEN}"),
     (re.compile(r"(\w://[^/\s:@\"\']*:)[^/\s@\"\']+(?=@)"), rf"\1{HIDDEN}"),  # ://user:password@host
 )
+_WORD = re.compile(r"[A-Za-z0-9_\-]*")  # the first two shapes look like words, all others have a sign in them
 _SECRET_FIELD = re.compile(_NAMED, re.IGNORECASE)
 _NO_SECRET_FIELD = re.compile(r"(?:_env|_file)$", re.IGNORECASE)
 # what a terminal would obey, or that would begin a new line or turn the text round
@@ -89,7 +90,7 @@ class Redactor:
     def clean(self, text: str) -> str:
         """Without the known secrets, and without what is shaped like one."""
         text = self.hide(text)
-        for shape, instead in _SHAPES:
+        for shape, instead in _SHAPES[:2] if _WORD.fullmatch(text) else _SHAPES:
             text = shape.sub(instead, text)
         return text
 

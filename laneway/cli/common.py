@@ -64,6 +64,7 @@ def run_async(work: Coroutine[Any, Any, T]) -> T:
     import asyncio
 
     gc.freeze()
+    gc.set_threshold(20_000, 20, 20)  # a run makes many objects, and hardly any in circles
     gc.enable()
     if importlib.util.find_spec("uvloop") is None:  # it has no Windows version
         return asyncio.run(work)

@@ -41,9 +41,11 @@ def classify(
     """The failure that a reply is, None when it is an answer. ``wire``: the format that was sent; ``now``: seconds
     since 1970."""
     said = _parse(body)
+    if status == 200 and isinstance(said, Mapping) and not _is_error(said):
+        return _IN_AN_ANSWER[wire](said)
     code, kind, message = _words(said, body, status)
     if status == 200:
-        return _in_a_200(wire, said, code, kind, message, headers, now, page=body.lstrip()[:1] == b"<")
+        return _in_a_200(said, code, kind, message, headers, now, page=body.lstrip()[:1] == b"<")
     wait = retry_after(headers, now)
 
     def failure(cls: FailureClass, name: str = "", *, refused: bool = False, outage: bool = False) -> Failure:
@@ -99,23 +101,25 @@ def _astray(wire: Wire, status: int, headers: Mapping[str, str], said: Any, mess
     return ""
 
 
+def _is_error(said: Mapping[str, Any]) -> bool:
+    return bool(said.get("error")) or said.get("type") == "error"
+
+
 def _in_a_200(
-    wire: Wire, said: Any, code: str, kind: str, message: str, headers: Mapping[str, str], now: float, *, page: bool
-) -> Failure | None:
-    """A 200 may still carry an error, or nothing that can be used."""
+    said: Any, code: str, kind: str, message: str, headers: Mapping[str, str], now: float, *, page: bool
+) -> Failure:
+    """A 200 that carries an error, or nothing that can be used."""
     if not isinstance(said, Mapping):
         if page:
             told = f"a web page comes instead of answers ({message}): base_url is wrong, or a proxy wants a login"
             return Failure(FailureClass.TRANSIENT, "web_page", told, 200, outage=True)
         return Failure(FailureClass.TRANSIENT, "bad_response", "the answer is not JSON", 200)
-    if said.get("error") or said.get("type") == "error":
-        wait = retry_after(headers, now)
-        if "overloaded" in f"{code} {kind}" or "rate_limit" in f"{code} {kind}":
-            return Failure(FailureClass.TRANSIENT, code or kind, message, 200, wait, outage="overloaded" in kind)
-        if _OF_THE_REQUEST.search(f"{code} {kind}"):
-            return Failure(FailureClass.REQUEST, code or kind, message, 200)
-        return Failure(FailureClass.TRANSIENT, code or kind or "error", message, 200, wait)
-    return _IN_AN_ANSWER[wire](said)
+    wait = retry_after(headers, now)
+    if "overloaded" in f"{code} {kind}" or "rate_limit" in f"{code} {kind}":
+        return Failure(FailureClass.TRANSIENT, code or kind, message, 200, wait, outage="overloaded" in kind)
+    if _OF_THE_REQUEST.search(f"{code} {kind}"):
+        return Failure(FailureClass.REQUEST, code or kind, message, 200)
+    return Failure(FailureClass.TRANSIENT, code or kind or "error", message, 200, wait)
 
 
 def _in_messages(said: Mapping[str, Any]) -> Failure | None:
