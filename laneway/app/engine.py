@@ -15,6 +15,7 @@ import orjson
 from laneway.app.budgets import limits_of
 from laneway.app.late_prices import LatePrices
 from laneway.app.python.inner_calls import InnerCalls
+from laneway.app.python.running import PythonCalls
 from laneway.dispatch.calls import ModelCalls
 from laneway.dispatch.desks import Desks
 from laneway.dispatch.dispatcher import MAX_IN_FLIGHT, Dispatcher, Execute
@@ -89,12 +90,13 @@ async def engine(
             limits=limits,
         )
         lw.python.inner = InnerCalls(lw.store, name, lw.clock, patience, desks, dispatcher, rng, prices)
-        executors[Wire.PYTHON] = lw.python
+        executors[Wire.PYTHON] = python_calls = PythonCalls(lw.python, lw.redactor.clean)
         async with Worker(lw.store, name, lw.clock, desks, dispatcher, keep=lw.config.keep):
             try:
                 yield Engine(name, desks, dispatcher, prices)
             finally:
                 lw.python.inner = None
+                python_calls.close()
 
 
 async def _record(store: Store, task: Claimed) -> Mapping[str, Any]:

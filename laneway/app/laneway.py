@@ -60,7 +60,7 @@ class Laneway:
         self.env = os.environ if env is None else env
         self.clock: Clock = clock or SystemClock()
         self.redactor = Redactor()
-        self.python = PythonTasks(self.redactor.clean)
+        self.python = PythonTasks()
         self.callbacks = Callbacks()
         self.rules: dict[str, Callable[..., Any]] = {}
         self._config: Config | None = None
@@ -431,7 +431,7 @@ class Laneway:
             self._store.forked()
         self._opening = threading.Lock()
         self._boards, self._run, self._poke, self.loop = {}, None, None, None
-        self.python.forked()
+        self.python.inner = None
         if self._sync is not None:
             self._sync.forked()
 
@@ -443,7 +443,6 @@ class Laneway:
             if not loop.is_closed():
                 call_soon(loop, board.close)
         self._boards = {}
-        self.python.close()
         if self._relay is not None:
             await self._relay.close()
             self._relay = None

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, assert_never
 
 from laneway.app.budgets import limits_of
-from laneway.dispatch.budgets import clock, usd
-from laneway.store.budgets import Budget, BudgetKind, Spending, end_of_day
+from laneway.store.budgets import Budget, BudgetKind, Spending, clock, end_of_day, usd
 from laneway.task import State, Task, WaitReason, Wire
 
 if TYPE_CHECKING:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping
 
 from laneway.dispatch.desk import Blocked
 from laneway.providers.model import Model
-from laneway.store.budgets import NO_LIMITS, PROJECT, Budget, BudgetKind, Limits, Spending, end_of_day
+from laneway.store.budgets import NO_LIMITS, PROJECT, Budget, BudgetKind, Limits, Spending, clock, end_of_day, usd
 
 NOTHING = Spending()
 PRICE_OF = "price of model "  # what is waited for where a budget is on a model whose price nobody knows
@@ -114,14 +113,3 @@ def priceless(names: Iterable[str]) -> str:
 def setting(budget: Budget) -> str:
     """Where it stands in the config."""
     return "budget_per_day" + (f" under [{budget.kind}s.{budget.name}]" if budget.name else "")
-
-
-def clock(midnight: float) -> str:
-    """``00:00 UTC``, with the time here where that is another."""
-    here = time.strftime("%H:%M", time.localtime(midnight))
-    return "00:00 UTC" if here == "00:00" else f"00:00 UTC ({here} here)"
-
-
-def usd(amount: float) -> str:
-    """With as many digits as matter."""
-    return f"${amount:,.2f}" if amount >= 1 or amount == 0 else f"${amount:.4f}" if amount >= 0.01 else f"${amount:.6f}"

@@ -3,6 +3,7 @@ so that workers anywhere agree on it; a call counts on the day on which it start
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -57,3 +58,14 @@ def day_of(time: float) -> int:
 
 def end_of_day(time: float) -> float:
     return float((day_of(time) + 1) * DAY_S)
+
+
+def clock(midnight: float) -> str:
+    """``00:00 UTC``, with the time here where that is another."""
+    here = time.strftime("%H:%M", time.localtime(midnight))
+    return "00:00 UTC" if here == "00:00" else f"00:00 UTC ({here} here)"
+
+
+def usd(amount: float) -> str:
+    """With as many digits as matter."""
+    return f"${amount:,.2f}" if amount >= 1 or amount == 0 else f"${amount:.4f}" if amount >= 0.01 else f"${amount:.6f}"

@@ -63,3 +63,10 @@ def test_a_run_imports_for_its_summary_and_prices_when_calls_are_on_their_way(
     again = desk.python(*command)  # all is there: nothing is called, so nothing needs a price
     assert again.code == 0, again.err
     assert "genai_prices" not in imported(again.err)
+
+
+def test_a_look_at_the_store_imports_nothing_that_works(desk: Desk) -> None:
+    done = desk.python("-X", "importtime", "-m", "laneway", "status")
+    assert done.code == 0, done.err
+    working = ("aiohttp", "rich", "genai_prices", "laneway.providers.client", "laneway.dispatch", *NEVER)
+    assert [name for name in working if name in imported(done.err)] == []

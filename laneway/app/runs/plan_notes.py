@@ -6,14 +6,13 @@ from collections.abc import Iterator
 
 from laneway.app.standing import Standing, accounts_of, is_on
 from laneway.config.models import Config
-from laneway.dispatch.budgets import clock, usd
 from laneway.dispatch.budgets import setting as place_of
 from laneway.planning.capacity import has_limits
 from laneway.planning.estimate import AT_ONCE_S, FULL_MINUTE_S, Estimate, Setting
 from laneway.planning.expect import RETRIED, RETRIED_ANSWER, UNBOUNDED_ANSWER, Expectation
 from laneway.planning.ranges import total
 from laneway.providers.model import Account
-from laneway.store.budgets import BudgetKind
+from laneway.store.budgets import BudgetKind, clock, usd
 
 
 def notes_of(found: Estimate, setting: Setting) -> Iterator[str]:
