@@ -106,10 +106,13 @@ class Bucket:
         low, high = remaining - slack - margin, remaining + slack
         least = low - (pending or 0.0) + self._flow_least - max(self._flow_least, self._peaks.after(number))
         most = high + self._flow_most - min(self._flow_most, self._troughs.after(number - 1))
-        worth = self._seen.level + (PLENTY * self.capacity if self._seen.level >= self.capacity else 0.0)
-        looked_back = bool(self._recent) and self._recent[0].number <= number
-        if trust and looked_back and least > worth and remaining > 0:  # 0 may be a debt
-            self._seen = Reckoning(least, now) if pending is not None else self._read(number, low, now, most=low)
+        if trust and remaining > 0 and self._recent and self._recent[0].number <= number:  # 0 may be a debt
+            plenty, late = PLENTY * self.capacity, pending is not None
+            if least > self._seen.level + (plenty if self._seen.level >= self.capacity else 0.0):
+                self._seen = self._holding(low, least, number, now, late=late)
+            own, rest = min(self.capacity, low - self.reserve), min(self.capacity, least - self.reserve)
+            if rest > self._paced.level + plenty:  # else a large call would wait until all that was lent is paid back
+                self._paced = self._holding(own, rest, number, now, late=late)
         if most < self._seen.level:
             self._seen = self._read(number, high, now, least=high)
         believed = max(self._seen.level, self._paced.level + self.reserve)
@@ -141,6 +144,10 @@ class Bucket:
         self._advance(now)
         level = min(level, self.capacity)
         self._paced, self._seen = Reckoning(level, now), Reckoning(level, now)
+
+    def _holding(self, read: float, least: float, number: int, now: float, *, late: bool) -> Reckoning:
+        """So much was there at least, by a reading; counted late, nothing more is known than what is left for now."""
+        return Reckoning(least, now) if late else self._read(number, read, now, most=read)
 
     def _read(self, number: int, level: float, now: float, *, least: float = -inf, most: float = inf) -> Reckoning:
         """From a reading that came with the reply to this call."""

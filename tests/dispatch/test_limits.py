@@ -152,6 +152,13 @@ class TestBucket:
                 theirs.level -= real
                 coming.append((now + part * latency, now + latency, passed, real))
 
+    def test_a_large_call_does_not_wait_until_all_that_headers_have_lent_is_paid_back(self) -> None:
+        ours = Bucket(20.0, NOW)
+        ours.shown(599.0, 0.0, ours.take(1.0, 1, NOW, known=True).number, NOW, margin=1.0, trust=True)
+        last = ours.take(590.0, 2, NOW, known=True)
+        ours.shown(9.0, 0.0, last.number, NOW, margin=1.0, trust=True)
+        assert ours.free_at(15.0, NOW) == pytest.approx(NOW + (20.0 - 8.0) / 20.0), "when a second's worth is there"
+
     def test_what_a_header_has_counted_is_not_given_back_again(self) -> None:
         """The provider's bucket holds 40, of which a header tells; 38 are used, and the next header tells that, too."""
         ours = Bucket(20.0, NOW)
