@@ -133,11 +133,15 @@ class Bucket:
             self.capacity = max(1.0, rate * BURST_S)
         elif capacity is not None:
             self.capacity = capacity
-        paced, seen = self._paced, self._seen
-        own = min(self.capacity, paced.level + (self.capacity - full if self._fixed else 0.0))
-        self._seen = Reckoning(own + max(0.0, seen.level - paced.level), now, seen.counted)
-        self._paced = Reckoning(own, now, paced.counted)
+        more = self.capacity - full
+        self._paced = self._changed(self._paced, more, now)
+        self._seen = self._changed(self._seen, more, now)
         self._bound = Reckoning(inf, now)
+
+    def _changed(self, one: Reckoning, more: float, now: float) -> Reckoning:
+        """With another rate. What was used of a fixed capacity stays used; else a smaller one is as full as it was."""
+        level = one.level + more if self._fixed else min(one.level, one.level * self.capacity / (self.capacity - more))
+        return Reckoning(level, now, one.counted)
 
     def go_on(self, level: float, now: float) -> None:
         """From a level that was kept."""

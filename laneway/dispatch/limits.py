@@ -90,6 +90,7 @@ class Limiter:
         self._recent: deque[Reservation] = deque(maxlen=LONGEST)  # for limits that are learnt later
         self._writing = 0.0  # output tokens of the calls in flight
         self._variance = {True: 0.0, False: 0.0}  # of what they write; by whether a bound is charged instead
+        self._told: dict[str, int] = {}  # by which call's headers each limit was told last
         self._distrust_until = 0.0
         self._distrust_s = DISTRUST_S
         for limit in KNOWN:
@@ -235,7 +236,11 @@ class Limiter:
             return
         trust = now >= self._distrust_until
         if observed.limit is not None and observed.limit > 0:
+            if reservation.number < self._told.get(limit.name, 0) and observed.limit != self._full[limit.name]:
+                return  # it was changed since, as the reply to a later call said
+            self._told[limit.name] = reservation.number
             self._learn(limit, observed.limit, now, trust=trust)
+            trust = trust and observed.limit <= self._full[limit.name]  # of a larger bucket than the one to be kept to
         if observed.remaining is None or limit.name not in self._buckets:
             return
         bucket = self._buckets[limit.name][1]

@@ -291,6 +291,26 @@ class TestLimiter:
         limiter.observe(Observed("requests", 30, None, None), limiter.take(ONE, NOW), NOW)
         assert limiter.limits() == {"requests_per_minute": 30}
 
+    def test_headers_of_a_larger_limit_than_the_configured_one_lend_nothing(self) -> None:
+        limiter = Limiter(Limits(requests_per_minute=60), NOW)
+        limiter.observe(Observed("requests", 6000, 5999, None), limiter.take(ONE, NOW), NOW)
+        assert limiter.state(NOW)["requests_per_minute"] <= 0.0
+
+    def test_a_limit_that_was_changed_is_not_changed_back_by_an_earlier_calls_reply(self) -> None:
+        limiter = Limiter(Limits(), NOW)
+        earlier, later = limiter.take(ONE, NOW), limiter.take(ONE, NOW)
+        limiter.observe(Observed("requests", 600, 5, None), later, NOW)
+        limiter.observe(Observed("requests", 1200, 1000, None), earlier, NOW)
+        assert limiter.limits() == {"requests_per_minute": 600}
+        assert limiter.state(NOW)["requests_per_minute"] <= 5.0
+
+    def test_a_lowered_limit_leaves_no_more_than_its_part_of_what_was_there(self) -> None:
+        limiter = Limiter(Limits(requests_per_minute=600), NOW)
+        first = limiter.take(ONE, NOW)
+        assert limiter.state(NOW)["requests_per_minute"] == 4.0
+        limiter.observe(Observed("requests", 300, None, None), first, NOW)
+        assert limiter.state(NOW)["requests_per_minute"] == 2.0
+
     def test_a_refused_call_counts_as_a_request_and_takes_no_tokens(self) -> None:
         limiter = Limiter(Limits(requests_per_minute=600, tokens_per_minute=6000), NOW)
         limiter.spare(limiter.take(Size(10, 10, 10), NOW), NOW)
