@@ -28,18 +28,33 @@ def worker(
     ] = None,
     config: ConfigOption = None,
     store: StoreOption = None,
+    processes: Annotated[
+        int, typer.Option(min=1, help="So many of them, where one core is not enough.", show_default=True)
+    ] = 1,
     verbose: VerboseOption = 0,
+    is_child: Annotated[bool, typer.Option("--child", hidden=True)] = False,
 ) -> None:
     """Work on this store's tasks until Ctrl-C or SIGTERM.
 
     What is in flight is finished first.
     """
+    if processes > 1:
+        raise typer.Exit(_several(processes, app, config, store, verbose))
     settings = application(config, store, max(verbose, 1))
     reference = app or settings.config.app
     lw = settings if reference is None else load_app(reference, settings.config.folder)
     if lw is not settings and store is not None:
         lw.use_store(store)
-    run_async(_work(lw))
+    run_async(_work(lw, is_child=is_child))
+
+
+def _several(n: int, app: str | None, config: list[Path] | None, store: str | None, verbose: int) -> int:
+    from laneway.cli.processes import Processes
+
+    application(config, store, max(verbose, 1))  # what is wrong with the config is said once
+    given = [("--app", app), ("--store", store), *(("--config", str(path)) for path in config or ())]
+    options = [part for name, value in given if value is not None for part in (name, value)]
+    return run_async(Processes(["worker", "--child", *options, *["-v"] * verbose], n).run())
 
 
 def load_app(reference: str, folder: Path) -> Laneway:
@@ -59,9 +74,11 @@ def load_app(reference: str, folder: Path) -> Laneway:
     return found
 
 
-async def _work(lw: Laneway) -> None:
+async def _work(lw: Laneway, *, is_child: bool) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    if is_child:
+        loop.add_reader(sys.stdin.fileno(), stop.set)  # nobody writes there: it is readable when the parent is gone
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     try:
