@@ -20,6 +20,7 @@ from laneway.dispatch.finding.slots import Slots
 
 PATIENCE_S = 0.25  # a call of this age was let in, unless refusals are known to take longer
 WAY_S = 0.1  # to the provider and back, until a refusal shows it
+LAG_S = 0.03  # that an answer waits before it is looked at, in a busy process
 LONGEST_PAUSE_S = 15.0
 SHUT = 3  # probes refused in a row: nothing is let in, whatever the rate
 FIRST_CALLS = 10  # before the first answer of an account of which nothing is known
@@ -177,6 +178,7 @@ class Finder:
         """A call was let in and has ended."""
         self._answered, self._failing = True, False
         self._latency = latency if self._latency is None else self._latency + 0.1 * (latency - self._latency)
+        self.slots.slack = int(LAG_S * len(self._calls) / max(self._latency, LAG_S))
         if call := self._calls.pop(number, None):
             self._let_in(call, now)
             for other in self._young:
@@ -248,10 +250,13 @@ class Finder:
         return True
 
     def _changed(self, call: _Call) -> bool:
-        """Whether what was found is refused: at the concurrency that was fine, before any rate was found; or at the
-        rate that was found, twice in a row."""
+        """Whether what was found is refused: at the concurrency that was fine, or with fewer at once after that, before
+        any rate was found; or at the rate that was found, twice in a row."""
         if self.pace.rate is None:
-            return self.slots.sure and not self.slots.cried_wolf and call.beside + 1 >= (self.slots.limit or 0)
+            full = call.beside + 1 >= (self.slots.limit or 0) or (
+                self._probe == call.number and not self.pace.searching
+            )
+            return self.slots.sure and not self.slots.cried_wolf and full
         return self.pace.holding and self.pace.so_soon
 
     def _rate_refused(self, ranges: list[Range], now: float) -> None:
@@ -311,7 +316,7 @@ class Finder:
         self.pace.let_in(now)
         if call.number == self._probe:
             self._probe, self._probing, self._pause = None, False, 0.0
-            if self._finds_rate and self._shut >= SHUT:
+            if self._finds_rate and self._shut >= (1 if self.pace.windowed else SHUT):
                 self._reopened(now)
             self._shut = 0
         if call.at <= self._lowered_at:

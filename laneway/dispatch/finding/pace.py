@@ -10,11 +10,12 @@ from laneway.dispatch.finding.evidence import Evidence, Range, Start, together
 START = 10.0  # a second, until the first answer
 UNPACED = math.inf  # where an account states any other limit, nothing is held back before a refusal
 FASTEST = 10_000.0  # a second, of those that are thought possible
-FAST = 50.0  # a second; above it the pace grows more slowly, since more is under way when a refusal arrives
+FAST = 150.0  # a second; above it the pace grows more slowly, since more is under way when a refusal arrives
 GROWTH, GROWTH_FAST = 0.7, 0.2  # a second, exponential: doubling in 1 s, in 3.5 s; up to
+GROWTH_FIRST = 1.0  # before any refusal
 MOST_GROWTH = 0.2  # with one start
 QUIET_S, QUIET_CALLS = 8.0, 30  # without a refusal: then a search is over
-QUICK, QUICK_FAST = 10.0, 3.0  # times as much, at most, where calls take less than a second
+QUICK, QUICK_FAST = 10.0, 6.0  # times as much, at most, where calls take less than a second
 MOST = 2000.0  # a second
 LOW, FAR_BELOW = 2.0, 40.0  # a search begins no lower than at so much a second, or such a part of the pace
 SLOW_DOWN = 2.5  # the pace is divided by this when what was fine is refused
@@ -66,7 +67,7 @@ class Pace:
         self._believed_calls = 0  # since what was found is believed
         self._by_chance = 0  # refusals without any reason, as it seems
         self._reweigh = False
-        self._windowed = False  # the limit is counted anew from time to time
+        self.windowed = False  # the limit is counted anew from time to time
         self._climb_from: float | None = None
 
     @property
@@ -132,7 +133,7 @@ class Pace:
         let in on average, from one such moment to the next."""
         self._evidence.begin_anew()
         self._searching, self._possible = False, []
-        self.blamed = self._windowed = True
+        self.blamed = self.windowed = True
         self.rate = self.pace = max(rate, SLOWEST)
         self.next_at = min(self.next_at, now + 1.0 / self.pace)
         self._believe(now, again=False)
@@ -234,7 +235,7 @@ class Pace:
         self.rate = math.sqrt(low * high)
         self._evidence.believe(self._possible)
         self.pace = max(low * UNDER, self.rate * UNDER_MIDDLE)
-        self._searching = self._windowed = False
+        self._searching = self.windowed = False
         self._believe(now, again=before is not None and abs(self.rate / before - 1.0) < 0.1)
         self._doubtful = quiet or self.rate < DOUBTFUL * self._usual
         return True
@@ -288,14 +289,14 @@ class Pace:
                 return GROWTH / 2
             return GROWTH if self._ramping else 0.0
         if self.rate is None:
-            growth, most = (GROWTH, QUICK) if self.pace < FAST else (GROWTH_FAST, QUICK_FAST)
+            growth, most = (GROWTH_FIRST, QUICK) if self.pace < FAST else (GROWTH_FAST, QUICK_FAST)
             return growth * (1.0 if self.blamed else min(most, quickly))
         if self._climb_from is None:
             if not self._may_climb(now):
                 return 0.0
             self._climb_from = self.pace
             self._usual = 0.0  # one try settles the doubt
-        if self._windowed:
+        if self.windowed:
             return CLIMB_IN_WINDOWS
         far = self.pace > 1.1 * self._climb_from or self._doubtful or self._by_chance >= CHANCY
         return CLIMB_ON if far else CLIMB

@@ -23,6 +23,7 @@ class Slots:
         self.limit: int | None = None
         self.sure = False
         self.seeking = False  # it was lowered, to nobody knows what
+        self.slack = 0  # so many of those in flight may have ended without our knowing
         self.refused: int | None = None  # others in flight, of the last call that this limit refused
         self._ok = 0  # most in flight of a call that was let in, since the limit was last changed
         self._believed_s = CLIMB_AFTER_S[0]
@@ -40,17 +41,17 @@ class Slots:
 
     def explains(self, beside: int) -> bool:
         """Whether a refusal with so many others in flight can be this limit's."""
-        return beside >= max(1, self._ok)
+        return beside >= max(1, self._ok - self.slack)
 
     def expected(self, beside: int) -> bool:
         """Whether so many in flight were refused before."""
-        return self.refused is not None and beside >= self.refused
+        return self.refused is not None and beside >= self.refused - self.slack
 
     def let_in(self, in_flight: int) -> bool:
         """Returns whether this shows that the limit is none, or not the one that was found."""
         self._ok = max(self._ok, in_flight)
         self._calls += 1
-        return self.refused is not None and in_flight > self.refused
+        return self.refused is not None and in_flight > self.refused + self.slack
 
     def one_more(self, now: float, pause: float) -> bool:
         """Whether the limit may be exceeded by one now, to see. ``pause``: seconds until an answer to that is here."""

@@ -38,6 +38,14 @@ def test_a_rate_is_not_concluded_while_a_concurrency_may_explain_the_refusal(see
     assert "requests_per_minute" not in trial.finder.found()
 
 
+@pytest.mark.parametrize(("concurrency", "latency"), [(200, 2.0), (100, 1.0), (50, 0.5), (25, 0.3), (10, 0.2)])
+def test_answers_that_a_busy_process_sees_late_refute_no_limit(concurrency: int, latency: float) -> None:
+    """What seemed to be one more than the limit was let in, because others had ended: 200 at once stayed at half."""
+    trial = Trial(65.0, latency, 0.3, {"concurrency": concurrency}, lag=0.02).run()
+    assert trial.rate(20.0) >= 0.9 * concurrency / (latency + 0.02) / 1.05
+    assert trial.share <= 0.01
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_a_concurrency_that_was_found_by_coincidence_is_not_lowered_on_and_on(seed: int) -> None:
     """With 5 calls a second of 1 s, a rate twice refused a call with 6 in flight."""
@@ -56,6 +64,11 @@ def test_where_nothing_is_refused_it_goes_up_to_the_most() -> None:
     trial = Trial(10.0, latency=0.3).run()
     assert trial.rate(8.0) > 200
     assert trial.finder.found() == {}
+
+
+@pytest.mark.parametrize(("calls", "latency", "most"), [(100, 0.2, 1.7), (5000, 0.2, 6.0), (100, 1.0, 4.5)])
+def test_where_nothing_is_refused_little_time_is_lost(calls: int, latency: float, most: float) -> None:
+    assert Trial(10.0, latency, 0.3).run().seconds_for(calls) <= most
 
 
 def test_a_known_concurrency_is_not_paced_before_the_first_refusal() -> None:

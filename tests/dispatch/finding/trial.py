@@ -34,6 +34,7 @@ class Trial:
     window: tuple[int, float] | None = None  # instead of buckets: so many in each so many seconds
     noise: float = 0.0  # share that is refused for no reason
     way: float = WAY_S
+    lag: float = 0.0  # s that an answer waits before it is looked at, on average: the process is busy
     seed: int = 1
     finder: Finder = field(default_factory=lambda: Finder(0.0))
     starts: list[float] = field(default_factory=list)
@@ -65,6 +66,10 @@ class Trial:
         """Answers a second in between."""
         until = self.seconds if until is None else until
         return sum(since <= at < until for at in self.done) / (until - since)
+
+    def seconds_for(self, calls: int) -> float:
+        """Until so many were answered."""
+        return self.done[calls - 1]
 
     @property
     def share(self) -> float:
@@ -119,7 +124,8 @@ class Trial:
 
     def _end(self, number: int, sent: float) -> None:
         self._limits.in_flight -= 1
-        self._at(self._now + self.way, "reply", number, sent)
+        lag = self._rng.expovariate(1.0 / self.lag) if self.lag else 0.0
+        self._at(self._now + self.way + lag, "reply", number, sent)
 
     def _reply(self, number: int, sent: float) -> None:
         self.done.append(self._now)
@@ -156,6 +162,9 @@ def main() -> None:
     ):
         for ratio, share, refused, latency, spread, options in shown:
             print(f"{title}: {ratio:.3f}, refused {share:.2%} ({refused}); latency {latency}, {spread}; {options}")
+    for calls, latency in ((100, 0.2), (1000, 0.2), (5000, 0.2), (100, 1.0), (1000, 1.0)):
+        trial = Trial(30.0, latency, 0.3).run()
+        print(f"no limits: {calls} calls of {latency} s take {trial.seconds_for(calls):.1f} s")
     slow, often = sum(one[0] < 0.9 for one in trials), sum(one[1] > 0.01 for one in trials)
     print(f"{len(trials)} trials, {slow} below 0.9, {often} with more than 1 % refused")
 
