@@ -26,7 +26,10 @@ class State(StrEnum):
 
     @property
     def ended(self) -> bool:
-        return self in (State.SUCCEEDED, State.FAILED, State.CANCELLED)
+        return self in _ENDED
+
+
+_ENDED = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED})
 
 
 class WaitReason(StrEnum):

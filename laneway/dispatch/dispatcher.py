@@ -301,7 +301,8 @@ class Dispatcher:
     def _start(self, task: Claimed, admission: Admission | None) -> None:
         flight = Flight(task, admission)
         self._flights.add(flight)
-        self.desks.calibration.began(task.model, task.spec.type)
+        if admission is not None:
+            self.desks.calibration.began(task.model, task.spec.type)
         flight.call = asyncio.get_running_loop().create_task(self._perform(flight))
 
     async def _perform(self, flight: Flight) -> None:
@@ -331,7 +332,8 @@ class Dispatcher:
                 admission.desk.abort(admission, self.clock.now())
         finally:
             self._flights.remove(flight)
-            self.desks.calibration.ended(task.model, task.spec.type)
+            if admission is not None:
+                self.desks.calibration.ended(task.model, task.spec.type)
             self._wake.set()
 
     def _conclude(self, cases: list[Case]) -> None:
@@ -344,15 +346,17 @@ class Dispatcher:
     def _settle(
         self, task: Claimed, reply: Reply, now: float, *, down: bool = False, back_at: float | None = None
     ) -> None:
-        model, seen = self.desks.model(task.model), self.to_be_kept(reply)
+        model, failure = self.desks.model(task.model), reply.failure
         settlement = decide(task, reply, model, now=now, rng=self._rng, down=down, back_at=back_at)
-        away = down or (reply.failure is not None and reply.failure.cls is FailureClass.ACCOUNT)
-        home = self._detours.home(task.id, away=away)
+        home = self._detours.home(task.id, away=down or (failure is not None and failure.cls is FailureClass.ACCOUNT))
+        if failure is None:
+            self._settler.add(task, settlement)
+            return
         if home and not settlement.state.ended:
             settlement = replace(settlement, model=home)
         if back_at is not None and self._detours.elsewhere(task, now):
             settlement = replace(settlement, state=State.READY, wake_at=None)
-        settlement = settlement if seen is reply else replace(settlement, failure=seen.failure)
+        settlement = replace(settlement, failure=self.to_be_kept(reply).failure)
         self._settler.add(task, within_limit(task, settlement, now))
 
     def _learn(self, admission: Admission, reply: Reply, now: float, task: Claimed) -> Doubt | None:

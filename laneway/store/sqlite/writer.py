@@ -7,7 +7,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -173,8 +173,9 @@ class _LoopFuture(Future[Any]):
         self._waiter = waiter
 
     def set_exception(self, exception: BaseException | None) -> None:
-        if exception is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(_set_exception, self._waiter, exception)
+        if exception is not None:
+            with suppress(RuntimeError):  # as below
+                self._loop.call_soon_threadsafe(_set_exception, self._waiter, exception)
 
     @staticmethod
     def deliver(pairs: list[tuple[Future[Any], Any]]) -> None:
@@ -185,7 +186,7 @@ class _LoopFuture(Future[Any]):
             else:
                 future.set_result(result)
         for loop, waiting in by_loop.items():
-            if not loop.is_closed():
+            with suppress(RuntimeError):  # it was closed, and nobody waits there any more
                 loop.call_soon_threadsafe(_set_all, waiting)
 
 
