@@ -22,7 +22,7 @@ PATIENCE_S = 0.25  # a call of this age was let in, unless refusals are known to
 WAY_S = 0.1  # to the provider and back, until a refusal shows it
 LAG_S = 0.03  # that an answer waits before it is looked at, in a busy process
 LONGEST_PAUSE_S = 15.0
-SHUT = 3  # probes refused in a row: nothing is let in, whatever the rate
+SHUT, SHUT_S = 3, 1.0  # probes refused in a row, for so long: nothing is let in, whatever the rate
 FIRST_CALLS = 10  # before the first answer of an account of which nothing is known
 MAXIMUM = 1000  # in flight, where nobody refuses anything
 HISTORY = 50
@@ -68,7 +68,7 @@ class Finder:
         self._young: deque[_Call] = deque()
         self._held_by = ""
         self._doubted: list[Start] = []  # refused by the concurrency, or by the rate
-        self._shut = 0  # probes refused in a row
+        self._shut, self._shut_at = 0, now  # probes refused in a row, and since when
         self._opened_at, self._let_in_count = now, 0
         self._answered = False
         self._failing = False  # the last call ended in a way that tells nothing: no reason to go faster
@@ -205,6 +205,7 @@ class Finder:
             return
         again = self._probing and self._probe == number
         self._shut = self._shut + 1 if again else 0
+        self._shut_at = self._shut_at if again else now
         self._reacted_at = now
         judged = self._judge(call, now)
         self.pace.refused()
@@ -236,7 +237,8 @@ class Finder:
             self._rate_refused(ranges, now)
         elif by_slots and (self.slots.expected(call.beside) or (self._finds_rate and not ranges)):
             self._doubted.append(call.start)
-            self._slots_found(call.least, "refused with more, let in with so many", now)
+            most = max(call.least, min(call.beside, self.slots.refused or 0))  # what was found, if that can be
+            self._slots_found(most, "refused with more, let in with so many", now)
         elif by_slots:
             self.slots.doubt(call.least, max(0.5, self._latency or 1.0), now)
             self._note("concurrency", self.slots.limit, "refused with so many in flight: by this, or by a rate", now)
@@ -316,7 +318,8 @@ class Finder:
         self.pace.let_in(now)
         if call.number == self._probe:
             self._probe, self._probing, self._pause = None, False, 0.0
-            if self._finds_rate and self._shut >= (1 if self.pace.windowed else SHUT):
+            shut = self._shut >= SHUT and now - self._shut_at >= SHUT_S
+            if self._finds_rate and (shut or (self._shut and self.pace.windowed)):
                 self._reopened(now)
             self._shut = 0
         if call.at <= self._lowered_at:

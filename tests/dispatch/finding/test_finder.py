@@ -103,9 +103,12 @@ def test_a_rate_that_is_halved_is_followed(hidden: dict[str, Any]) -> None:
     assert trial.share <= 0.015
 
 
-def test_a_concurrency_that_is_halved_is_followed() -> None:
-    trial = Trial(150.0, 1.0, 0.3, {"concurrency": 50}, changes={90.0: {"concurrency": 25}}).run()
-    assert trial.rate(105.0) >= 0.9 * trial.bound(concurrency=25)
+@pytest.mark.parametrize(("latency", "seed"), [(1.0, 1), (0.3, 2)])
+def test_a_concurrency_that_is_halved_is_followed(latency: float, seed: int) -> None:
+    """With short calls four refusals in a row are soon over: that is no limit that is counted anew each minute."""
+    change = {65.0: {"concurrency": 25}}
+    trial = Trial(110.0, latency, 0.3, {"concurrency": 50}, changes=change, seed=seed).run()
+    assert trial.rate(80.0) >= 0.9 * trial.bound(concurrency=25)
     assert trial.share <= 0.01
 
 
