@@ -119,7 +119,9 @@ class ResultsWriter:
         taken = 0
         assert self._run is not None, "pump comes after begin"
         async with self._pumping:
-            while results := await self._store.results_after(self._run, self._cursor, BATCH):
+            more = True
+            while more and (results := await self._store.results_after(self._run, self._cursor, BATCH)):
+                more = len(results) == BATCH  # what comes while these are written is for the next time
                 rows = [self._shape.row(result) for result in results if result.state is State.SUCCEEDED]
                 if rows:
                     await asyncio.to_thread(self._append, b"".join(rows))

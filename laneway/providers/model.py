@@ -85,7 +85,7 @@ class Observed:
     slack: float = 0.0  # by which ``remaining`` may be off, rounded as it is
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Reply:
     """The end of one call: an ``output`` in the task's own wire format, or a ``failure``; both never."""
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 import apsw
@@ -78,8 +79,8 @@ class Writer:
         self._path = path
         self._turn = FileLock(path.with_name(path.name + "-turn"))
         self._inline = inline
-        self._waiting: deque[tuple[Operation, Future[Any]]] = deque()
-        self._signal = threading.Condition()
+        self._waiting: SimpleQueue[tuple[Operation, Future[Any]] | None] = SimpleQueue()  # None: close
+        self._lock = threading.Lock()
         self._closing = False
         self._thread: threading.Thread | None = None
         self.commits = 0
@@ -111,28 +112,28 @@ class Writer:
 
     def close(self) -> None:
         if self._thread is not None:
-            with self._signal:
+            with self._lock:
                 self._closing = True
-                self._signal.notify()
+                self._waiting.put(None)
             self._thread.join()
         self._turn.close()
 
     def _enqueue(self, operation: Operation, future: Future[Any]) -> None:
-        with self._signal:
+        with self._lock:  # nothing comes after the None
             if self._closing:
                 raise StoreError("the store is closed")
-            self._waiting.append((operation, future))
-            self._signal.notify()
+            self._waiting.put((operation, future))
 
     def _run(self) -> None:
-        while True:
-            with self._signal:
-                while not self._waiting and not self._closing:
-                    self._signal.wait()
-                if not self._waiting:
-                    return
-                group = [self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_GROUP))]
+        last: tuple[Operation, Future[Any]] | None
+        while last := self._waiting.get():
+            group = [last]
+            with suppress(Empty):
+                while len(group) < MAX_GROUP and (last := self._waiting.get_nowait()):
+                    group.append(last)
             self._commit(group)
+            if last is None:
+                return
 
     def _commit(self, group: list[tuple[Operation, Future[Any]]]) -> None:
         """All in one transaction; if that fails, each in its own, so that one's fault is not its neighbours'."""
