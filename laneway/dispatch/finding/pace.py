@@ -203,7 +203,7 @@ class Pace:
 
     def exonerated(self) -> None:
         """It was not the rate, or never: go on where the search began."""
-        self._searching = False
+        self._searching = self.windowed = False
         self._possible = []
         self.pace = self._before
 
