@@ -161,6 +161,31 @@ class Board:
             self._poller.cancel()
 
 
+class Boards:
+    """One for each event loop."""
+
+    def __init__(self) -> None:
+        self._boards: dict[asyncio.AbstractEventLoop, Board] = {}
+
+    def here(self, store: Store, clock: Clock) -> Board:
+        """Of the running loop."""
+        loop = asyncio.get_running_loop()
+        if loop not in self._boards:
+            self._boards = {known: board for known, board in self._boards.items() if not known.is_closed()}
+            self._boards[loop] = Board(store, clock)
+        return self._boards[loop]
+
+    def ended(self, loop: asyncio.AbstractEventLoop, task_id: int) -> None:
+        if board := self._boards.get(loop):
+            board.ended(task_id)
+
+    def close(self) -> None:
+        for loop, board in self._boards.items():
+            if not loop.is_closed():
+                call_soon(loop, board.close)
+        self._boards = {}
+
+
 def plain(output: bytes) -> Any:
     import orjson
 

@@ -9,12 +9,13 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 
 from laneway.app.forks import forked, watch_forks
 from laneway.app.hidden_store import hidden_store
-from laneway.app.jobs import API_RUN, Board, Job, call_soon
+from laneway.app.jobs import API_RUN, Board, Boards, Job, call_soon
 from laneway.app.options import Options, of_each, seconds
 from laneway.app.preparing import Preparing
 from laneway.app.python.callbacks import CallbackFunction, Callbacks
@@ -68,7 +69,7 @@ class Laneway:
         self._trusted: TrustBook | None = None
         self._triage: Triage | None = None
         self._store: Store | None = None
-        self._boards: dict[asyncio.AbstractEventLoop, Board] = {}
+        self._boards = Boards()
         self._relay: Relay | None = None
         self._run: Run | None = None
         self._preparing: Preparing | None = None
@@ -235,11 +236,7 @@ class Laneway:
     @property
     def board(self) -> Board:
         """Of the running event loop: each has one of its own."""
-        loop = asyncio.get_running_loop()
-        if loop not in self._boards:
-            self._boards = {known: board for known, board in self._boards.items() if not known.is_closed()}
-            self._boards[loop] = Board(self.store, self.clock)
-        return self._boards[loop]
+        return self._boards.here(self.store, self.clock)
 
     @property
     def relay(self) -> Relay:
@@ -318,13 +315,10 @@ class Laneway:
             prepared = self.preparing.prepare_many(task, [*items], of_each(options))
             return [*await self.within.submit(connection, prepared)]
         jobs: list[Job[Any]] = []
-        batch: list[Any] = []
-        for item in items:
-            batch.append(item)
-            if len(batch) == SUBMIT_BATCH:
-                jobs += await self._submit_batch(task, batch, options)
-                batch = []
-        return jobs + (await self._submit_batch(task, batch, options) if batch else [])
+        source = iter(items)
+        while batch := list(islice(source, SUBMIT_BATCH)):
+            jobs += await self._submit_batch(task, batch, options)
+        return jobs
 
     async def _submit_batch(
         self, task: TaskFunction[..., Any] | str, items: Sequence[Any], options: Mapping[str, Any]
@@ -385,8 +379,7 @@ class Laneway:
         loop = asyncio.get_running_loop()
 
         def announce(task_id: int) -> None:
-            if board := self._boards.get(loop):
-                board.ended(task_id)
+            self._boards.ended(loop, task_id)
             self.callbacks.poke()
 
         async with engine(self, ended=announce) as running, side_work(self, running.worker):
@@ -430,7 +423,7 @@ class Laneway:
             self._forked = True
             self._store.forked()
         self._opening = threading.Lock()
-        self._boards, self._run, self._poke, self.loop = {}, None, None, None
+        self._boards, self._run, self._poke, self.loop = Boards(), None, None, None
         self.python.inner = None
         if self._sync is not None:
             self._sync.forked()
@@ -439,10 +432,7 @@ class Laneway:
         """Close the store. Safe to call twice."""
         if self._forked:
             return
-        for loop, board in self._boards.items():
-            if not loop.is_closed():
-                call_soon(loop, board.close)
-        self._boards = {}
+        self._boards.close()
         if self._relay is not None:
             await self._relay.close()
             self._relay = None
