@@ -125,9 +125,9 @@ def has_limits(limits: Limits) -> bool:
     return limits.concurrency is not None or any(getattr(limits, known.name) is not None for known in KNOWN)
 
 
-def unknown_slots(call_s: float, most: float = MAXIMUM) -> Slots:
+def unknown_slots(doubling_s: float, most: float = MAXIMUM, start: float = FIRST_CALLS) -> Slots:
     """A concurrency that is found on the way: it doubles about once in a call's time."""
-    return Slots(min(FIRST_CALLS, most), most, call_s)
+    return Slots(min(start, most), most, doubling_s)
 
 
 def needed(loads: Sequence[Load], place: Place, *, calls_take_time: bool = True) -> Needed:

@@ -25,6 +25,7 @@ from laneway.providers.model import Account, Model
 # Seconds of a limit that a provider lets go at once. Remaining headers of OpenAI and Anthropic begin at a full minute;
 # Azure judges over 1 to 10 s, Together per second. A server on this machine is taken at its word.
 FULL_MINUTE_S = 60.0
+QUICKEST = math.log(2)  # of a call's time, in which an unknown concurrency doubles while nobody refuses (finding.md)
 AT_ONCE_S = {"azure": 10.0, "together": 1.0}
 UNEVEN = 1.07  # how much longer a limit takes in practice than by its rate
 CALLS_A_SECOND = Range(250.0, 2000.0)  # what one process of Laneway can do, on a slow and on a fast machine
@@ -208,7 +209,7 @@ def _found_slots(
     seen = float(history.at_once.get(account.name, 0))
     match pace:
         case "fast":
-            return unknown_slots(min(one.low for one in call_s))
+            return unknown_slots(QUICKEST * min(one.low for one in call_s), start=max(float(FIRST_CALLS), seen))
         case "slow":
             return unknown_slots(3 * max(one.high for one in call_s), max(float(FIRST_CALLS), seen))
         case _:
