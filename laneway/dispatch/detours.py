@@ -80,6 +80,8 @@ class Detours:
         self._ways.clear()
         self.again_at = None
         self.hides = False
+        if not away and not slow:
+            return list(heads)
         shown, ways = [], []
         looks = self._looks(heads, slow, now)
         for head in heads:
@@ -197,8 +199,7 @@ class Detours:
         offered = list(islice(cell.strays.values(), kept, OFFERED))
         routes = {stray.models for stray in offered}
         await self._desks.prepare({(model, head.lane) for models in routes for model in models}, now)
-        find = self._faster if is_slow else self._first
-        target = {models: find(models, head.model, now) for models in routes}
+        target = {models: self._target(models, head.model if is_slow else None, now) for models in routes}
         by_target: defaultdict[tuple[str, bool], list[Stray]] = defaultdict(list)
         for stray in offered:
             if (found := target[stray.models]) is not None:
@@ -213,17 +214,14 @@ class Detours:
             self._ways[number] = _Way(head, [stray.task_id for stray in strays], model, reason, both_away, is_slow)
         return shown
 
-    def _first(self, models: Sequence[str], home: str, now: float) -> tuple[str, bool] | None:
-        """The first model that is there; where none is, the first, to see whether it is back. None: none is known."""
+    def _target(self, models: Sequence[str], slow: str | None, now: float) -> tuple[str, bool] | None:
+        """The first model that is there, and much faster than the ``slow`` one that would be left for it. Where all are
+        away, the first, to see whether it is back."""
         known = [model for model in models if self._desks.model(model) is not None]
-        there = next((model for model in known if not self._desks.away(model, now)), None)
-        return (there, False) if there else (known[0], True) if known else None
-
-    def _faster(self, models: Sequence[str], home: str, now: float) -> tuple[str, bool] | None:
-        """The first model that is there, and much faster than the slow one."""
-        known = [model for model in models if self._desks.model(model) is not None]
-        there = [model for model in known if not self._desks.away(model, now) and self._desks.faster(model, home)]
-        return (there[0], False) if there else None
+        for model in known:
+            if not self._desks.away(model, now) and (slow is None or self._desks.faster(model, slow)):
+                return model, False
+        return (known[0], True) if known and slow is None else None
 
     def _forget(self, heads: Sequence[Head], left: Collection[str]) -> None:
         """All that is not of models which are away or slow."""

@@ -166,8 +166,10 @@ class Dispatcher:
         wake_at = await self.store.wake(now) if free > 0 else None
         heads = await self._heads(now) if free > 0 else []
         await self.desks.prepare({(head.model, head.lane) for head in heads} | self._callers.places(), now)
-        held = [head for head in heads if self._pauses.of(head) is not None]
-        going = [head for head in heads if self._pauses.of(head) is None]
+        held: list[Head] = []
+        going: list[Head] = []
+        for head in heads:
+            (held if self._pauses.of(head) else going).append(head)
         shown = [*held, *await self._detours.shown(going, self.clock.now())] if free > 0 else []
         now = self.clock.now()
         plan = self._plan(shown, free, now)

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 from laneway.dispatch.latency import FLOOR_S, Group, Latencies, Usual
-from laneway.dispatch.tempo import Tempo, Tempos, far_s, said
+from laneway.dispatch.tempo import Tempo, Tempos, far_s
+from laneway.dispatch.time_limit import duration
 from laneway.providers.answers.complaints import Complaint
 from laneway.providers.failures import timed_out
 from laneway.providers.model import Account, Model, Reply
@@ -186,6 +187,6 @@ class Patience:
             if not wait.is_silent and (usual is None or reply.latency >= usual.slow):  # else the task's own time was up
                 self._latencies.broken_off(group, *tokens, reply.latency, line.tempo.weight)
             if usual is not None:
-                words = f"{failure.message} (usual {said(usual.median)})"
+                words = f"{failure.message} (usual {duration(usual.median)})"
                 return dataclasses.replace(reply, failure=dataclasses.replace(failure, message=words))
         return reply

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 
+from laneway.dispatch.time_limit import duration
+
 FAR = 4.0  # times the usual median: a call that takes longer is far slower …
 LEAST_S = 1.0  # … unless it takes no longer than this
 STEP = 0.07  # how much the latest call counts against all before it: ten in a row make a model slow
@@ -72,7 +74,9 @@ class Tempos:
         tempo = self._tempos.get(model)
         if tempo is None or not tempo.is_slow:
             return ""
-        return f"far slower than usual (answers take over {said(far_s(tempo.usual))}, usually {said(tempo.usual)})"
+        return (
+            f"far slower than usual (answers take over {duration(far_s(tempo.usual))}, usually {duration(tempo.usual)})"
+        )
 
     def faster(self, model: str, than: str, known: float | None) -> bool:
         """Whether it is worth while to leave the model ``than`` for this one. ``known``: the seconds that its answers
@@ -86,8 +90,3 @@ class Tempos:
         takes. By Little's law: calls in flight / seconds for each = calls a second."""
         tempo = self._tempos[model]
         return waiting * tempo.seconds > tempo.in_flight * self._tempos[than].seconds
-
-
-def said(seconds: float) -> str:
-    """``0.3 s``, ``2 s``, ``14 s``."""
-    return f"{seconds:.1g} s" if seconds < 1 else f"{seconds:.0f} s"
