@@ -27,7 +27,7 @@ from laneway.store.sqlite import (
     workers,
 )
 from laneway.store.sqlite.runs import _KNOWN
-from laneway.store.sqlite.writer import Transaction
+from laneway.store.sqlite.transaction import Transaction
 from laneway.store.steering import Change, Selector
 from laneway.task import State
 from tests.store.helpers import LEASE, NOW, claim, counts, finish, new, open_run, run_with, settlement, sound

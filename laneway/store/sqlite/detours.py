@@ -10,7 +10,7 @@ import orjson
 from laneway.store.detours import Detour, Stray, Strays
 from laneway.store.sqlite.reading import Documents
 from laneway.store.sqlite.runs import cell_id
-from laneway.store.sqlite.writer import Transaction
+from laneway.store.sqlite.transaction import Transaction
 from laneway.task import State
 
 LOOK = """

@@ -14,7 +14,7 @@ import orjson
 from laneway.store.keeping import PRUNED, Pruned
 from laneway.store.sqlite.connection import connect, scalar
 from laneway.store.sqlite.locks import FileLock
-from laneway.store.sqlite.writer import Transaction
+from laneway.store.sqlite.transaction import Transaction
 
 CHECKPOINT_PATIENCE_MS = 300  # for readers, while writers wait
 SHELVED = 5000  # of the tasks that left their run unanswered, in one batch

@@ -17,7 +17,7 @@ from laneway.store.sqlite.pruning import is_pruned
 from laneway.store.sqlite.runs import requeue
 from laneway.store.sqlite.settling import fail
 from laneway.store.sqlite.spending import Left, Place
-from laneway.store.sqlite.writer import Transaction
+from laneway.store.sqlite.transaction import Transaction
 from laneway.task import Attempt, Failure, FailureClass, Outcome, State, Urgency
 
 DUE = "SELECT id, cell_id, twin_id FROM task WHERE state = 'waiting' AND wake_at <= ? ORDER BY wake_at LIMIT 1000"

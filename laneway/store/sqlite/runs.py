@@ -15,7 +15,7 @@ from laneway.store.keeping import answers_pruned
 from laneway.store.sqlite.connection import scalar
 from laneway.store.sqlite.earlier import Earlier, over
 from laneway.store.sqlite.pruning import pruned
-from laneway.store.sqlite.writer import Transaction
+from laneway.store.sqlite.transaction import Transaction
 from laneway.task import BY_HAND, NewTask, Route, State
 
 _RUN = """

@@ -12,7 +12,7 @@ import orjson
 from laneway.store.sqlite import sharing
 from laneway.store.sqlite.connection import scalar
 from laneway.store.sqlite.runs import to_model
-from laneway.store.sqlite.writer import Transaction
+from laneway.store.sqlite.transaction import Transaction
 from laneway.task import Failure, Outcome, Settlement, State
 
 RUNNING = """

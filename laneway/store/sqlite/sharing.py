@@ -14,7 +14,7 @@ import orjson
 
 from laneway.store.sqlite.connection import scalar
 from laneway.store.sqlite.runs import to_model
-from laneway.store.sqlite.writer import Transaction
+from laneway.store.sqlite.transaction import Transaction
 from laneway.task import State
 
 LOOK_AGAIN_S = 5.0  # how often a waiting row looks after its twin; a twin that ends wakes it at once

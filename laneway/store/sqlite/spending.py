@@ -13,7 +13,7 @@ from laneway.store.sqlite.connection import scalar
 from laneway.task import State
 
 if TYPE_CHECKING:
-    from laneway.store.sqlite.writer import Transaction
+    from laneway.store.sqlite.transaction import Transaction
 
 ADD = """
     INSERT INTO spending (day, kind, name, spent, reserved) VALUES (?, ?, ?, ?, ?)

@@ -11,7 +11,7 @@ import orjson
 
 from laneway.store.sqlite.connection import scalar
 from laneway.store.sqlite.runs import Places
-from laneway.store.sqlite.writer import Transaction
+from laneway.store.sqlite.transaction import Transaction
 from laneway.store.steering import Change, Extent, Pause, PauseKind, Selector, Waiting
 from laneway.task import BY_HAND, Route, State, Urgency, WaitReason, Wire
 

@@ -34,8 +34,9 @@ from laneway.store.sqlite import detours, past, pruning, queue, reading, runs, s
 from laneway.store.sqlite.connection import connect, connect_first, is_same_file, scalar, sqlite_errors, warn_if_shared
 from laneway.store.sqlite.heads import Heads
 from laneway.store.sqlite.locks import LifeSigns
-from laneway.store.sqlite.writer import Transaction, Writer
+from laneway.store.sqlite.transaction import Transaction, Transactions
 from laneway.store.steering import Change, Extent, Pause, PauseKind, Selector, Waiting
+from laneway.store.writer import Writer
 from laneway.task import Attempt, Claimed, NewTask, Settlement, State, Task
 
 T = TypeVar("T")
@@ -58,7 +59,8 @@ class SQLiteStore:
         self._writing = writing
         self._documents = reading.Documents(self._short)
         self._long_documents = reading.Documents(self._long)
-        self._writer = Writer(writing, path, inline=inline)
+        self._transactions = Transactions(writing, path)
+        self._writer = Writer(self._transactions.run_all, inline=inline)
         self._life = LifeSigns(path.with_name(path.name + "-workers"))
         self._reader = None if inline else ThreadPoolExecutor(1, thread_name_prefix="laneway-reader")
         self._data_version = -1
@@ -348,11 +350,12 @@ class SQLiteStore:
         return await self._read_long(reading.check)
 
     def forked(self) -> None:
-        self._writer.forked()
+        self._transactions.close()
         self._life.forked()
 
     async def close(self) -> None:
         self._writer.close()
+        self._transactions.close()
         self._life.close()
         if self._reader is not None:
             self._reader.shutdown()

@@ -12,7 +12,7 @@ from laneway.store.interface import POISON_AFTER, Capacity, Grant, Reaped
 from laneway.store.sqlite.connection import scalar
 from laneway.store.sqlite.runs import to_model
 from laneway.store.sqlite.settling import fail
-from laneway.store.sqlite.writer import Transaction
+from laneway.store.sqlite.transaction import Transaction
 from laneway.task import Failure, FailureClass, State
 
 HELD = """
