@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 BY_HAND = "set by hand"  # the reason of what somebody changed with `laneway set`
 
@@ -99,8 +99,7 @@ class Failure:
         return {"class": self.cls.value, "code": self.code, "message": self.message, "status": self.status}
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(NamedTuple):
     """Tokens of one call. Of ``input_tokens``, ``cached_tokens`` were read from the provider's prompt cache and
     ``written_tokens`` written to it."""
 
@@ -110,8 +109,7 @@ class Usage:
     written_tokens: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(NamedTuple):
     """What triage decided, and why. ``reasons`` maps each field to the step that filled it."""
 
     lane: str
@@ -121,7 +119,7 @@ class Route:
     category: str | None = None
     complexity: str | None = None
     confidence: float | None = None
-    reasons: Mapping[str, str] = field(default_factory=dict)
+    reasons: Mapping[str, str] = {}
 
     def place(self, model: str) -> tuple[int, int]:
         """The model's place in the route, from 0, and how many models the route has."""
@@ -163,8 +161,7 @@ class Route:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Spec:
+class Spec(NamedTuple):
     """What a worker must know of a task type, as it stood when the task was submitted. Shared by many tasks."""
 
     type: str
@@ -301,8 +298,7 @@ class Settlement:
     complaint: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(NamedTuple):
     """One line of the ledger."""
 
     task_id: int
@@ -321,8 +317,7 @@ class Attempt:
     error: Mapping[str, Any] | None
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(NamedTuple):
     """A task as the store shows it to people."""
 
     id: int

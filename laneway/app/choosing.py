@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -50,10 +49,10 @@ async def choose(lw: Laneway, words: Sequence[str], run: int | None, where: Iter
         raise UsageError("one run at a time", hint="give the command once for each")
     if runs:
         await lw.store.get_run(runs[0])
-        selector = dataclasses.replace(selector, run_id=runs[0])
+        selector = selector._replace(run_id=runs[0])
     if refs:
         ids = [(await lw.store.find_task(ref, selector.run_id)).id for ref in refs]
-        selector = dataclasses.replace(selector, ids=tuple(ids))
+        selector = selector._replace(ids=tuple(ids))
     if selector == Selector():
         raise UsageError("which tasks?", hint=f"give their ids or keys, a run (run 3), or {SYNTAX}")
     return selector

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -48,8 +47,8 @@ class _HiddenStore:
         hidden = []
         for group in figures.failures:
             error = error_without_words({"code": group.code, "message": group.message})
-            hidden.append(dataclasses.replace(group, code=error["code"], message=error["message"]))
-        return dataclasses.replace(figures, failures=tuple(hidden))
+            hidden.append(group._replace(code=error["code"], message=error["message"]))
+        return figures._replace(failures=tuple(hidden))
 
     async def load_state(self, name: str) -> tuple[Mapping[str, Any], float] | None:
         found = await self._store.load_state(name)
@@ -60,7 +59,7 @@ class _HiddenStore:
 
 
 def _hidden(one: T) -> T:
-    return dataclasses.replace(one, error=error_without_words(one.error)) if one.error else one
+    return one._replace(error=error_without_words(one.error)) if one.error else one
 
 
 def _state(state: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 
 from laneway.app.forks import forked, watch_forks
-from laneway.app.hidden_store import hidden_store
 from laneway.app.jobs import API_RUN, Board, Boards, Job, call_soon
 from laneway.app.options import Options, of_each, seconds
 from laneway.app.preparing import Preparing
 from laneway.app.python.callbacks import CallbackFunction, Callbacks
 from laneway.app.python.tasks import CURRENT, PythonTasks, TaskFunction
-from laneway.app.settings import open_store, store_exists, store_url
+from laneway.app.settings import configured_store, store_exists, store_url
 from laneway.clock import Clock, SystemClock
 from laneway.errors import ConflictError, UsageError
 from laneway.logs import Redactor, learn_secrets
@@ -215,11 +214,10 @@ class Laneway:
         if self._forked:
             raise forked()
         if self._store is None:
-            url = store_url(self._store_option, self.config, self.env)
+            config = self.config
             with self._opening:
                 if self._store is None:
-                    store = open_store(url)
-                    self._store = hidden_store(store) if self.config.hide_content else store
+                    self._store = configured_store(self._store_option, config, self.env)
         return self._store
 
     def existing_store(self) -> Store | None:

@@ -49,7 +49,7 @@ class Routing:
                 route = self._assess(draft)
             else:
                 able = tuple(name for name in route.fallbacks if "pdf" in inputs_of(name, self._lw.config))
-                route = route if able == route.fallbacks else dataclasses.replace(route, fallbacks=able)
+                route = route if able == route.fallbacks else route._replace(fallbacks=able)
         if "image" in draft.attachments:
             draft = dataclasses.replace(draft, input_tokens=self._seen_by(route.model, draft))
         task = self._task(draft, route, now)

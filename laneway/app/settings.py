@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from laneway.config.models import Config
 from laneway.errors import ConfigError
-from laneway.store.interface import Store
+
+if TYPE_CHECKING:
+    from laneway.config.models import Config
+    from laneway.store.interface import Store
 
 DEFAULT_STORE = Path(".laneway") / "laneway.db"
 
@@ -17,6 +20,16 @@ def store_url(option: str | None, config: Config, env: Mapping[str, str]) -> str
     """``--store``, else ``LANEWAY_STORE``, else ``.laneway/laneway.db`` beside the config (or in the current
     folder)."""
     return option or env.get("LANEWAY_STORE") or f"sqlite:///{(config.folder / DEFAULT_STORE).resolve()}"
+
+
+def configured_store(option: str | None, config: Config, env: Mapping[str, str]) -> Store:
+    """Open the store of this process, as its config wants it to be seen. Raises as ``open_store`` does."""
+    store = open_store(store_url(option, config, env))
+    if not config.hide_content:
+        return store
+    from laneway.app.hidden_store import hidden_store
+
+    return hidden_store(store)
 
 
 def open_store(url: str) -> Store:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import TYPE_CHECKING, Any, NamedTuple, assert_never
 
 from laneway.app.budgets import limits_of
 from laneway.store.budgets import Budget, BudgetKind, Spending, clock, end_of_day, usd
@@ -15,8 +14,7 @@ if TYPE_CHECKING:
     from laneway.store.interface import CellTally, Store
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(NamedTuple):
     """One budget today. USD; ``waiting``: tasks that it holds back."""
 
     budget: Budget

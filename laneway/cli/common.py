@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib.util
 import os
@@ -19,6 +20,8 @@ from laneway.errors import LanewayError
 
 if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
+    from laneway.config.models import Config
+    from laneway.logs import Redactor
 
 T = TypeVar("T")
 
@@ -41,6 +44,13 @@ VerboseOption = Annotated[
 def application(config: list[Path] | None, store: str | None, verbose: int) -> Laneway:
     """The application of this command, with logging set up."""
     from laneway.app.laneway import Laneway
+
+    loaded, redactor = settings(config, verbose)
+    return Laneway(loaded, store=store, secrets=redactor.add)
+
+
+def settings(config: list[Path] | None, verbose: int) -> tuple[Config, Redactor]:
+    """The config of this command, with logging set up: enough for one that only looks at the store."""
     from laneway.config.load import load
     from laneway.logs import configure, hide_content
     from laneway.providers.secrets import known_secrets
@@ -50,7 +60,7 @@ def application(config: list[Path] | None, store: str | None, verbose: int) -> L
     redactor.add(known_secrets(os.environ, loaded))
     if loaded.hide_content:
         hide_content()
-    return Laneway(loaded, store=store, secrets=redactor.add)
+    return loaded, redactor
 
 
 def import_aside(module: str) -> None:
@@ -58,19 +68,21 @@ def import_aside(module: str) -> None:
     threading.Thread(target=importlib.import_module, args=(module,), daemon=True).start()
 
 
-def run_async(work: Coroutine[Any, Any, T]) -> T:
-    """Run a command's coroutine on the fastest loop there is. Raises KeyboardInterrupt for Ctrl-C and SIGTERM, once the
-    coroutine has closed what it opened; commands that finish their work first handle both themselves."""
+def run_async(work: Coroutine[Any, Any, T], *, brief: bool = False) -> T:
+    """Run a command's coroutine on the fastest loop there is, or ``brief``, on the one that is there soonest. Raises
+    KeyboardInterrupt for Ctrl-C and SIGTERM, once the coroutine has closed what it opened; commands that finish their
+    work first handle both themselves."""
     import asyncio
 
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)  # a run makes many objects, and hardly any in circles
     gc.enable()
-    if importlib.util.find_spec("uvloop") is None:  # it has no Windows version
-        return asyncio.run(work)
-    import uvloop
+    loop_factory = None
+    if not brief and importlib.util.find_spec("uvloop") is not None:  # it has no Windows version
+        import uvloop
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        loop_factory = uvloop.new_event_loop
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
         try:
             return runner.run(_until_terminated(work))
         except asyncio.CancelledError:
@@ -83,7 +95,8 @@ async def _until_terminated(work: Coroutine[Any, Any, T]) -> T:
 
     task = asyncio.current_task()
     assert task is not None, "this is one"
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    with contextlib.suppress(NotImplementedError):  # Windows
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     return await work
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from laneway.cli.ago import ago, ahead
-from laneway.cli.common import ConfigOption, JsonOption, StoreOption, VerboseOption, application, print_json, run_async
+from laneway.cli.common import ConfigOption, JsonOption, StoreOption, VerboseOption, print_json, run_async, settings
 from laneway.cli.status_accounts import account_data, account_lines
 
 if TYPE_CHECKING:
-    from laneway.app.laneway import Laneway
+    from laneway.config.models import Config
     from laneway.store.interface import CellTally, Run
 
 RUNS = 10  # of the newest that are shown
@@ -40,20 +41,22 @@ def status(
     verbose: VerboseOption = 0,
 ) -> None:
     """What runs, what waits, what is paused, what has failed: runs, lanes, accounts, workers."""
-    lw = application(config, store, verbose)
-    data = run_async(_status(lw, run))
+    loaded, _ = settings(config, verbose)
+    data = run_async(_status(loaded, store, run), brief=True)
     if as_json:
         print_json(data)
     else:
         sys.stdout.write(status_text(data, time.time()))
 
 
-async def _status(lw: Laneway, run_id: int | None) -> dict[str, Any]:
+async def _status(config: Config, place: str | None, run_id: int | None) -> dict[str, Any]:
+    """Without a ``Laneway``: what works is not even imported."""
+    from laneway.app.settings import configured_store
     from laneway.app.standing import standings
 
-    store, now = lw.store, lw.clock.now()
+    store, now = configured_store(place, config, os.environ), time.time()
     try:
-        budgets = await standings(lw.config, store, now)
+        budgets = await standings(config, store, now)
         runs = [await store.get_run(run_id)] if run_id is not None else await store.runs(RUNS)
         tally = await store.tally(run_id)
         return {
@@ -84,7 +87,7 @@ async def _status(lw: Laneway, run_id: int | None) -> dict[str, Any]:
             ],
         }
     finally:
-        await lw.close()
+        await store.close()
 
 
 def _run(run: Run, cells: Sequence[CellTally]) -> dict[str, Any]:

@@ -232,14 +232,13 @@ def _steer(
 
 def _narrowed(selector: Selector, verb: Verb) -> Selector:
     """Only tasks in a state in which there is something to do."""
-    import dataclasses
 
     asked = selector.states or verb.states
     states = tuple(state for state in asked if state in verb.states)
     if not states:
         names = ", ".join(verb.states)
         raise UsageError(f"there is nothing to {verb} about {', '.join(asked)} tasks", hint=f"it is for: {names}")
-    return dataclasses.replace(selector, states=states)
+    return selector._replace(states=states)
 
 
 def _meant(verb: Verb, extent: Extent) -> bool:

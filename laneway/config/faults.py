@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
@@ -42,8 +41,7 @@ _PLAIN = {
 _BOUNDS = {"greater_than": ("gt", "more than"), "greater_than_equal": ("ge", "at least")}
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(NamedTuple):
     """``place`` as pydantic has it; () where the fault is none of a single setting."""
 
     place: Place

@@ -11,16 +11,15 @@ import logging
 import os
 import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from laneway.errors import ConfigError
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Pairing:
+class Pairing(NamedTuple):
     """``config``: the file's real path. ``sends``: ``variable NAME`` or ``file /real/path``. ``to``: scheme, host and
     port."""
 
@@ -74,7 +73,7 @@ class TrustBook:
             ) from None
 
     def _write(self, since: Mapping[Pairing, float]) -> None:
-        rows = [{**asdict(pairing), "since": at} for pairing, at in since.items()]
+        rows = [{**pairing._asdict(), "since": at} for pairing, at in since.items()]
         text = json.dumps({"version": 1, "trusted": rows}, indent=1, ensure_ascii=False) + "\n"
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

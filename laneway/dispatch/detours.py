@@ -15,7 +15,7 @@ import logging
 import math
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 
 from laneway.dispatch.desks import Desks
@@ -95,7 +95,7 @@ class Detours:
                 ways += offered
                 if offered and not self._cells[head.cell_id].full:
                     self.hides = True
-                    head = replace(head, ready=min(kept, head.ready), sizes=head.sizes[:kept])
+                    head = head._replace(ready=min(kept, head.ready), sizes=head.sizes[:kept])
             if head.ready:
                 shown.append(head)
         return shown + ways

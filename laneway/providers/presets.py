@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from laneway.task import Wire
 
@@ -16,8 +16,7 @@ class Dialect(StrEnum):
     GROQ = "groq"  # OpenAI's names, but -requests is per day
 
 
-@dataclass(frozen=True, slots=True)
-class Preset:
+class Preset(NamedTuple):
     """``hosts``: where the well-known key belongs. ``prices``: the provider's id in genai-prices ("" : none)."""
 
     name: str
@@ -37,6 +36,21 @@ class Preset:
     inputs: tuple[str, ...] = ("text", "image")  # that its models take, unless the config says otherwise of a model
 
 
+# Keys of providers that have no preset, and where they belong.
+KEYS_OF_OTHERS: dict[str, tuple[str, ...]] = {
+    "OPENAI_ADMIN_KEY": ("api.openai.com",),
+    "AZURE_API_KEY": ("openai.azure.com", "cognitiveservices.azure.com", "services.ai.azure.com"),
+    "GOOGLE_API_KEY": ("generativelanguage.googleapis.com",),
+    "GITHUB_TOKEN": ("models.github.ai",),
+    "GH_TOKEN": ("models.github.ai",),
+    "HF_TOKEN": ("router.huggingface.co", "api-inference.huggingface.co"),
+    "COHERE_API_KEY": ("api.cohere.ai", "api.cohere.com"),
+    "CEREBRAS_API_KEY": ("api.cerebras.ai",),
+    "FIREWORKS_API_KEY": ("api.fireworks.ai",),
+    "NVIDIA_API_KEY": ("integrate.api.nvidia.com",),
+    "PERPLEXITY_API_KEY": ("api.perplexity.ai",),
+    "VOYAGE_API_KEY": ("api.voyageai.com",),
+}
 EVERYTHING = ("text", "image", "pdf")
 
 _PRESETS = (

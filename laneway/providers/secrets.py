@@ -8,8 +8,7 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from laneway.logs import HIDDEN, Redactor, is_secret_name
-from laneway.providers.presets import well_known_keys
-from laneway.providers.trust import KEYS_OF_OTHERS
+from laneway.providers.presets import KEYS_OF_OTHERS, well_known_keys
 from laneway.task import Failure
 
 if TYPE_CHECKING:

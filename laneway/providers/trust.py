@@ -17,23 +17,8 @@ from urllib.parse import urlsplit
 from laneway.config.models import AccountConfig, Config
 from laneway.config.places import dotted, own_file
 from laneway.config.trusted import Pairing
-from laneway.providers.presets import presets, well_known_keys
+from laneway.providers.presets import KEYS_OF_OTHERS, presets, well_known_keys
 
-# Keys of providers that have no preset, and where they belong.
-KEYS_OF_OTHERS: dict[str, tuple[str, ...]] = {
-    "OPENAI_ADMIN_KEY": ("api.openai.com",),
-    "AZURE_API_KEY": ("openai.azure.com", "cognitiveservices.azure.com", "services.ai.azure.com"),
-    "GOOGLE_API_KEY": ("generativelanguage.googleapis.com",),
-    "GITHUB_TOKEN": ("models.github.ai",),
-    "GH_TOKEN": ("models.github.ai",),
-    "HF_TOKEN": ("router.huggingface.co", "api-inference.huggingface.co"),
-    "COHERE_API_KEY": ("api.cohere.ai", "api.cohere.com"),
-    "CEREBRAS_API_KEY": ("api.cerebras.ai",),
-    "FIREWORKS_API_KEY": ("api.fireworks.ai",),
-    "NVIDIA_API_KEY": ("integrate.api.nvidia.com",),
-    "PERPLEXITY_API_KEY": ("api.perplexity.ai",),
-    "VOYAGE_API_KEY": ("api.voyageai.com",),
-}
 # Variables that other services' tools read, by the beginning of their names: secrets that are no model's key.
 _SERVICES = (
     *("AWS_", "AZURE_", "GOOGLE_", "GCP_", "CLOUDFLARE_", "CF_", "DIGITALOCEAN_", "HEROKU_", "VERCEL_", "NETLIFY_"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -35,8 +34,7 @@ Limits = Mapping[Budget, float]  # USD a day
 NO_LIMITS: Limits = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Spending:
+class Spending(NamedTuple):
     """Of one day, in USD. ``reserved``: by calls in flight, as estimated."""
 
     spent: float = 0.0

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
-@dataclass(frozen=True, slots=True)
-class Stray:
+class Stray(NamedTuple):
     """A ready task that could be done elsewhere."""
 
     task_id: int
@@ -18,8 +16,7 @@ class Stray:
     models: tuple[str, ...]  # the further ones of its route, in order
 
 
-@dataclass(frozen=True, slots=True)
-class Strays:
+class Strays(NamedTuple):
     """Those of a cell's next tasks that can be done elsewhere. ``others``: how many cannot. ``cursor``: where to go on
     looking; None: that were all."""
 
@@ -28,8 +25,7 @@ class Strays:
     cursor: tuple[float, int] | None
 
 
-@dataclass(frozen=True, slots=True)
-class Detour:
+class Detour(NamedTuple):
     """That a task went to another model, and why: ``reason`` goes on after "the model was"."""
 
     at: float

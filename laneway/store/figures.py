@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from laneway.task import FailureClass, Outcome, Usage
 
 
-@dataclass(frozen=True, slots=True)
-class GroupFigures:
+class GroupFigures(NamedTuple):
     """One line of a run's summary: a task type, model or lane."""
 
     name: str
@@ -20,8 +19,7 @@ class GroupFigures:
     cost_usd: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class FailureGroup:
+class FailureGroup(NamedTuple):
     cls: FailureClass
     code: str
     tasks: int
@@ -30,8 +28,7 @@ class FailureGroup:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class RunFigures:
+class RunFigures(NamedTuple):
     """A run's books, computed from the ledger."""
 
     calls: int
@@ -51,12 +48,11 @@ class RunFigures:
     by_model: tuple[GroupFigures, ...] = ()
     by_lane: tuple[GroupFigures, ...] = ()
     failures: tuple[FailureGroup, ...] = ()
-    outcomes: Mapping[str, int] = field(default_factory=dict)
-    outcome_costs: Mapping[str, float | None] = field(default_factory=dict)  # USD; None: a price is unknown
+    outcomes: Mapping[str, int] = {}
+    outcome_costs: Mapping[str, float | None] = {}  # USD; None: a price is unknown
 
 
-@dataclass(frozen=True, slots=True)
-class PastCall:
+class PastCall(NamedTuple):
     """One ended call of a task, as far as it says something about the next one."""
 
     model: str

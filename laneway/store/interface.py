@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from laneway.store.budgets import NO_LIMITS, Budget, Limits, Spending
 from laneway.store.detours import Diverting
@@ -21,8 +21,7 @@ from laneway.task import Attempt, Claimed, NewTask, Settlement, State, Task, Urg
 POISON_AFTER = 3  # workers that may die holding one task before it is given up
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(NamedTuple):
     """Tasks submitted together. ``identity`` is what a later submission of the same work is recognised by."""
 
     id: int
@@ -35,7 +34,7 @@ class Run:
     max_cost: float | None  # USD
     spent: float  # USD, all submissions, lost attempts at their reserved cost
     budget_spent: float  # USD, of the present budget (since the last stop that was caused by the budget)
-    info: Mapping[str, Any] = field(default_factory=dict)
+    info: Mapping[str, Any] = {}
 
 
 @dataclass(slots=True)
@@ -51,15 +50,13 @@ class Submitted:
     conflicts: list[int] = field(default_factory=list)  # positions whose key came with another body before
 
 
-@dataclass(frozen=True, slots=True)
-class Sealed:
+class Sealed(NamedTuple):
     opened: int  # tasks that may now run
     dropped: int  # tasks of earlier submissions that this one no longer names
     rewrite: bool  # the results file must be written anew
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(NamedTuple):
     """The next tasks of a queue cell that has some ready."""
 
     cell_id: int
@@ -71,8 +68,7 @@ class Head:
     sizes: tuple[tuple[float, int, int], ...]  # (due_at, input tokens, output tokens), earliest due first
 
 
-@dataclass(frozen=True, slots=True)
-class Pick:
+class Pick(NamedTuple):
     """Claim ``n`` tasks of a cell for one account. Prices (USD per million tokens) make the reserved cost."""
 
     cell_id: int
@@ -82,22 +78,19 @@ class Pick:
     output_price: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Reaped:
+class Reaped(NamedTuple):
     workers: tuple[str, ...] = ()
     returned: int = 0  # tasks made ready again
     poisoned: int = 0  # tasks failed because workers kept dying of them
 
 
-@dataclass(frozen=True, slots=True)
-class Capacity:
+class Capacity(NamedTuple):
     """What there is to share of one resource. None: unbounded."""
 
     slots: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(NamedTuple):
     """A worker's part of an account's or lane's limits until ``valid_until``."""
 
     share: float  # of every rate, 0 to 1
@@ -105,8 +98,7 @@ class Grant:
     valid_until: float
 
 
-@dataclass(frozen=True, slots=True)
-class CellTally:
+class CellTally(NamedTuple):
     """Maintained counters of one queue cell."""
 
     cell_id: int
@@ -117,8 +109,7 @@ class CellTally:
     counts: Mapping[State, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """An ended task as the results writer needs it."""
 
     seq: int
@@ -138,8 +129,7 @@ class Result:
     pruned: bool = False  # its content was taken away
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerInfo:
+class WorkerInfo(NamedTuple):
     id: str
     host: str
     pid: int

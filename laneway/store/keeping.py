@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from laneway.errors import ConflictError
 
 PRUNED = "[pruned]"  # where an error's words were
 
 
-@dataclass(frozen=True, slots=True)
-class Pruned:
+class Pruned(NamedTuple):
     """What one batch took away, or would."""
 
     tasks: int

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from laneway.task import State, Urgency, WaitReason, Wire
 
@@ -15,8 +15,7 @@ class PauseKind(StrEnum):
     RUN = "run"
 
 
-@dataclass(frozen=True, slots=True)
-class Pause:
+class Pause(NamedTuple):
     """A lane, account or run that somebody paused or has paused before."""
 
     kind: PauseKind
@@ -28,8 +27,7 @@ class Pause:
         return f"{self.kind} {self.name}"
 
 
-@dataclass(frozen=True, slots=True)
-class Selector:
+class Selector(NamedTuple):
     """Which tasks: every condition that is given must hold; of several values for one, any."""
 
     ids: tuple[int, ...] | None = None
@@ -45,12 +43,11 @@ class Selector:
     keys: tuple[str, ...] = ()  # with * and ? as in file names
 
 
-@dataclass(frozen=True, slots=True)
-class Extent:
+class Extent(NamedTuple):
     """What a selector finds, before anything is changed."""
 
-    states: Mapping[State, int] = field(default_factory=dict)
-    wires: Mapping[Wire, int] = field(default_factory=dict)
+    states: Mapping[State, int] = {}
+    wires: Mapping[Wire, int] = {}
     longest: int = 0  # tokens of the longest request with its answer, estimated
 
     @property
@@ -58,19 +55,17 @@ class Extent:
         return sum(self.states.values())
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """What is set by hand about tasks that have not ended. None: left as it is."""
 
     urgency: Urgency | None = None
     lane: str | None = None
     model: str | None = None
     deadline: float | None = None  # seconds since 1970
-    target_waits: Mapping[Urgency, float] = field(default_factory=dict)  # seconds, as configured
+    target_waits: Mapping[Urgency, float] = {}  # seconds, as configured
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(NamedTuple):
     """Tasks that wait for one reason."""
 
     reason: WaitReason

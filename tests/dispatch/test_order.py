@@ -6,7 +6,6 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -289,7 +288,7 @@ class TestCallsOfRunningTasks:
 
     def test_they_stand_where_their_task_stood(self) -> None:
         urgent, relaxed = head(1, URGENT, n=5), head(2, RELAXED, n=5)
-        call = replace(head(0, STANDARD, n=3), run_id=0)
+        call = head(0, STANDARD, n=3)._replace(run_id=0)
         made = self.planned([urgent, relaxed], [call], account=10)
         assert picked(made) == {1: 5, 2: 2}
         assert {key: len(found) for key, found in made.calls.items()} == {("small", "general", STANDARD): 3}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 
 from laneway.store.budgets import DAY_S, PROJECT, Budget, BudgetKind, Limits, end_of_day
@@ -42,7 +40,7 @@ async def test_what_is_reserved_and_spent_is_booked_by_account_lane_and_type(sto
     await finish(store, tasks[:1], cost=0.04)
     books = await store.spending(NOW)
     assert set(books) == {PROJECT, ACCOUNT, LANE, TYPE}
-    assert all(dataclasses.astuple(one) == pytest.approx((0.04, 0.15)) for one in books.values())
+    assert all(tuple(one) == pytest.approx((0.04, 0.15)) for one in books.values())
     assert await store.check() == []
 
 
@@ -207,7 +205,7 @@ async def test_a_task_that_moved_is_booked_where_it_was_claimed(store: Store) ->
     await store.adjust([task.id], Change(lane="legal"), NOW)
     await finish(store, [task], cost=0.04)
     books = await store.spending(NOW)
-    assert dataclasses.astuple(books[LANE]) == pytest.approx((0.04, 0.0))
+    assert tuple(books[LANE]) == pytest.approx((0.04, 0.0))
     assert Budget(BudgetKind.LANE, "legal") not in books
     assert await store.check() == []
 
@@ -234,7 +232,7 @@ async def test_calls_of_python_tasks_count_for_their_lane_and_type(store: Store)
     await store.record_call("w", done, run.id)
     books = await store.spending(NOW)
     assert books[work] == books[LANE] == books[ACCOUNT]
-    assert dataclasses.astuple(books[work]) == pytest.approx((0.02, 0.15))
+    assert tuple(books[work]) == pytest.approx((0.02, 0.15))
     assert await store.check() == []
 
 

@@ -190,7 +190,7 @@ class InnerCalls:
 
     async def _close(self, task: Claimed, opened: Attempt, outcome: Outcome, cost: float | None = None) -> None:
         latency = self._clock.now() - opened.started_at
-        broken = dataclasses.replace(opened, outcome=outcome, latency=latency, cost=cost)
+        broken = opened._replace(outcome=outcome, latency=latency, cost=cost)
         await self._store.record_call(self._worker, broken, task.run_id)
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import apsw
 import orjson
@@ -54,8 +53,7 @@ OF_CALL = """
 PLACE_OF_CALL = f"SELECT a.cell_id, p.spec_id {OF_CALL.replace('call = ?', 'call = 0')}"
 
 
-@dataclass(slots=True)
-class Taken:
+class Taken(NamedTuple):
     """A claimed row before its documents are read."""
 
     pick: Pick
@@ -64,8 +62,7 @@ class Taken:
     payload: tuple[Any, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
+class Cell(NamedTuple):
     id: int
     run_id: int
     model: str

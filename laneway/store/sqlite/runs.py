@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import apsw
@@ -290,7 +289,7 @@ def _merged(stored: Route, new: Route) -> Route:
         if reason == BY_HAND and not new.reasons.get(name, "").startswith(("pinned by the command", "pinned by --"))
     }
     fallbacks = tuple(name for name in new.fallbacks if name != kept.get("model"))
-    return replace(new, **kept, fallbacks=fallbacks, reasons={**new.reasons, **dict.fromkeys(kept, BY_HAND)})
+    return new._replace(**kept, fallbacks=fallbacks, reasons={**new.reasons, **dict.fromkeys(kept, BY_HAND)})
 
 
 def cell_id(db: apsw.Connection, run_id: int, model: str, lane: str, urgency: int, shelf: int = 0) -> int:

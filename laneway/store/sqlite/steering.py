@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -149,8 +148,7 @@ def adjust(tx: Transaction, task_ids: Sequence[int], change: Change) -> int:
         route, new_route_id = routes.changed(route_id)
         wanted = change.model if change.model is not None and model else None
         later = wanted is not None and state is State.RUNNING
-        here = dataclasses.replace(
-            route,
+        here = route._replace(
             model=model if wanted is None or later else wanted,
             lane=lane if change.lane is None else change.lane,
             urgency=Urgency(urgency) if change.urgency is None else change.urgency,
@@ -204,4 +202,4 @@ def by_hand(route: Route, change: Change) -> Route:
     reasons = {**route.reasons, **dict.fromkeys(fields, BY_HAND)}
     if "model" in fields:
         fields["fallbacks"] = tuple(name for name in route.fallbacks if name != change.model)
-    return dataclasses.replace(route, **fields, reasons=reasons)
+    return route._replace(**fields, reasons=reasons)
