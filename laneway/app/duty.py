@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from laneway.clock import Clock
-from laneway.store.interface import Capacity, Store
+from laneway.store.grants import Capacity, Demand
+from laneway.store.interface import Store
 
 LEASE_S = 5.0
 RENEW_S = 1.0
+STAYS = 1e6  # so much more than anybody else does its holder ask for it: no turns are taken
 
 
 class Duty:
@@ -25,7 +27,10 @@ class Duty:
         """Whether this worker has the duty now. Asks the store at most once a second."""
         now = self._clock.now()
         if now >= self._ask_at:
-            grant = await self._store.renew_grant(self._name, self._worker, Capacity(slots=1), 1, now, LEASE_S)
+            held = now < self._holds_until
+            demand = Demand((0.0, 0.0, STAYS if held else 1.0, 0.0), slots=int(held))
+            grants = await self._store.renew_grants(self._worker, {self._name: (Capacity(1), demand)}, now, LEASE_S)
+            grant = grants[self._name]
             self._holds_until = grant.valid_until if grant.slots else 0.0
             self._ask_at = now + RENEW_S
         return now < self._holds_until

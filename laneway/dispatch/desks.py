@@ -16,11 +16,13 @@ from laneway.dispatch.latency import Latencies
 from laneway.dispatch.limits import Size
 from laneway.dispatch.order import Place
 from laneway.dispatch.pauses import held_by
+from laneway.dispatch.shares import Shares, Want
 from laneway.dispatch.tempo import Tempos
 from laneway.errors import LanewayError
 from laneway.providers.bounds import bounded
 from laneway.providers.model import Model, Reply
-from laneway.store.interface import Capacity, Store
+from laneway.store.grants import Capacity, Grant
+from laneway.store.interface import Store
 from laneway.store.steering import PauseKind
 from laneway.task import Spec
 
@@ -50,8 +52,8 @@ class Desks:
         self.tempos = Tempos()
         self._choice = Choice()
         self.calibration = Calibration()
+        self._shares = Shares(store, worker, clock, LEASE_S, self._apply)
         self._lane_grants: dict[str, int | None] = {}
-        self._lane_demand: dict[str, int] = {}
         self._unknown: dict[str, str] = {}
         self.held: Callable[[str], bool] = lambda account: False  # somebody paused the account by hand
         self.over: Callable[[str, Model], Blocked | None] = lambda account, model: None  # its budget is used up
@@ -69,7 +71,7 @@ class Desks:
         """Open the desks of these (model, lane) pairs, with this worker's part of their limits."""
         for model_name, lane in places:
             if lane not in self._lane_grants:
-                await self._renew_lane(lane, now)
+                await self._open_lane(lane)
             if not model_name or model_name in self._ready or model_name in self._unknown:
                 continue
             try:
@@ -84,7 +86,7 @@ class Desks:
                     if saved := await self._store.load_state(f"account:{account.name}"):
                         desk.restore(saved[0], now - saved[1], now)
                     self._desks[account.name] = desk
-                    await self._renew_desk(desk, now)
+                    await self._shares.renew({f"account:{account.name}": self._want(desk)})
             if known := await self._store.load_state(f"latency:{model_name}"):
                 self.latencies.restore(model_name, known[0])
             if kept := await self._store.load_state(f"calibration:{model_name}"):
@@ -92,11 +94,20 @@ class Desks:
             self._ready.add(model_name)
             self._places.clear()
 
+    async def _open_lane(self, lane: str) -> None:
+        self._lane_grants[lane] = None
+        if self._lanes.get(lane) is not None:
+            await self._shares.renew({f"lane:{lane}": self._want_lane(lane)})
+
     async def renew(self, now: float) -> None:
         """Renew all parts, keep what was learnt, and hear what others learnt. Call every few seconds, well within a
         lease."""
+        wants = {f"account:{name}": self._want(desk) for name, desk in self._desks.items()}
+        wants |= {
+            f"lane:{lane}": self._want_lane(lane) for lane, slots in self._lane_grants.items() if slots is not None
+        }
+        await self._shares.renew(wants)
         for desk in self._desks.values():
-            await self._renew_desk(desk, now)
             name = f"account:{desk.name}"
             saved = await self._store.load_state(name)
             if saved and saved[0].get("by") != self._worker and now - saved[1] < LEASE_S:
@@ -106,22 +117,20 @@ class Desks:
         sizes = {f"calibration:{model}": self.calibration.state(model) for model in self.calibration.changed()}
         learnt = {**latencies, **sizes}
         await asyncio.gather(*(self._store.save_state(name, state, now) for name, state in learnt.items()))
-        for lane in self._lane_grants:
-            await self._renew_lane(lane, now)
 
-    async def _renew_desk(self, desk: Desk, now: float) -> None:
-        capacity = Capacity(desk.account.limits.concurrency)
-        demand = max(1, desk.in_flight)
-        grant = await self._store.renew_grant(f"account:{desk.name}", self._worker, capacity, demand, now, LEASE_S)
-        desk.set_grant(grant.share, grant.slots, now)
+    def _want(self, desk: Desk) -> Want:
+        calls = (0.0, 0.0, float(max(1, desk.in_flight)), 0.0)
+        return Want(Capacity(desk.account.limits.concurrency), calls, desk.in_flight)
 
-    async def _renew_lane(self, lane: str, now: float) -> None:
-        concurrency = self._lanes.get(lane)
-        if concurrency is None:
-            self._lane_grants[lane] = None
-            return
-        grant = await self._store.renew_grant(f"lane:{lane}", self._worker, Capacity(concurrency), 1, now, LEASE_S)
-        self._lane_grants[lane] = grant.slots
+    def _want_lane(self, lane: str) -> Want:
+        return Want(Capacity(self._lanes.get(lane)), (0.0, 0.0, 1.0, 0.0))
+
+    def _apply(self, resource: str, grant: Grant) -> None:
+        kind, _, name = resource.partition(":")
+        if kind == "lane":
+            self._lane_grants[name] = grant.slots
+        else:
+            self._desks[name].set_grant(grant.share, grant.slots, self._clock.now())
 
     def lane_slots(self, lane: str) -> int | None:
         return self._lane_grants.get(lane)

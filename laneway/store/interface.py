@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 from laneway.store.budgets import NO_LIMITS, Budget, Limits, Spending
 from laneway.store.detours import Diverting
 from laneway.store.figures import PastCall, RunFigures
+from laneway.store.grants import Capacity, Demand, Grant
 from laneway.store.keeping import Pruned
 from laneway.store.steering import Change, Extent, Pause, PauseKind, Selector, Waiting
 from laneway.task import Attempt, Claimed, NewTask, Settlement, State, Task, Urgency, Wire
@@ -82,20 +83,6 @@ class Reaped(NamedTuple):
     workers: tuple[str, ...] = ()
     returned: int = 0  # tasks made ready again
     poisoned: int = 0  # tasks failed because workers kept dying of them
-
-
-class Capacity(NamedTuple):
-    """What there is to share of one resource. None: unbounded."""
-
-    slots: int | None = None
-
-
-class Grant(NamedTuple):
-    """A worker's part of an account's or lane's limits until ``valid_until``."""
-
-    share: float  # of every rate, 0 to 1
-    slots: int | None  # of the concurrency; None: unbounded
-    valid_until: float
 
 
 class CellTally(NamedTuple):
@@ -297,10 +284,11 @@ class Store(Diverting, Protocol):
 
     async def workers(self, now: float) -> list[WorkerInfo]: ...
 
-    async def renew_grant(
-        self, resource: str, worker: str, capacity: Capacity, demand: int, now: float, lease: float
-    ) -> Grant:
-        """This worker's part of ``account:NAME`` or ``lane:NAME``. Parts never add up to more than the whole."""
+    async def renew_grants(
+        self, worker: str, asks: Mapping[str, tuple[Capacity, Demand]], now: float, lease: float
+    ) -> dict[str, Grant]:
+        """This worker's parts of ``account:NAME``, ``lane:NAME``, ``duty:NAME`` by what ``grants.divide`` says. Parts
+        never add up to more than the whole, also while they change hands."""
         ...
 
     async def save_state(self, name: str, state: Mapping[str, Any], now: float) -> None:

@@ -16,10 +16,9 @@ from laneway.errors import UsageError
 from laneway.store.budgets import NO_LIMITS, Budget, Limits, Spending
 from laneway.store.detours import Detour, Strays
 from laneway.store.figures import PastCall, RunFigures
+from laneway.store.grants import Capacity, Demand, Grant
 from laneway.store.interface import (
-    Capacity,
     CellTally,
-    Grant,
     Head,
     Pick,
     Reaped,
@@ -268,12 +267,10 @@ class SQLiteStore:
     async def workers(self, now: float) -> list[WorkerInfo]:
         return self._read(reading.workers)
 
-    async def renew_grant(
-        self, resource: str, worker: str, capacity: Capacity, demand: int, now: float, lease: float
-    ) -> Grant:
-        return await self._writer.write(
-            lambda tx: workers.renew_grant(tx, resource, worker, capacity, demand, now, lease)
-        )
+    async def renew_grants(
+        self, worker: str, asks: Mapping[str, tuple[Capacity, Demand]], now: float, lease: float
+    ) -> dict[str, Grant]:
+        return await self._writer.write(lambda tx: workers.renew_grants(tx, worker, asks, now, lease))
 
     async def save_state(self, name: str, state: Mapping[str, Any], now: float) -> None:
         await self._writer.write(lambda tx: workers.save_state(tx, name, state, now))

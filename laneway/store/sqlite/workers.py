@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from math import ceil
 
 import orjson
 
-from laneway.store.interface import POISON_AFTER, Capacity, Grant, Reaped
+from laneway.store.grants import Capacity, Demand, Grant, Others, divide
+from laneway.store.interface import POISON_AFTER, Reaped
 from laneway.store.sqlite.connection import scalar
 from laneway.store.sqlite.runs import to_model
 from laneway.store.sqlite.settling import fail
@@ -19,6 +21,19 @@ HELD = """
     SELECT t.id, t.run_id, t.cell_id, t.fence, t.losses, t.next_model, c.model
     FROM task t JOIN cell c ON c.id = t.cell_id
     WHERE t.worker_id = ? AND t.state = 'running'
+"""
+OTHERS = """
+    SELECT count(*), coalesce(sum(immediate), 0.0), coalesce(sum(urgent), 0.0),
+           coalesce(sum(coalesce(standard, demand)), 0.0), coalesce(sum(relaxed), 0.0),
+           coalesce(sum(share), 0.0), coalesce(sum(slots), 0), coalesce(sum(lacks_share), 0.0),
+           coalesce(sum(lacks_slots), 0)
+    FROM grant_share WHERE resource = ? AND worker_id <> ?
+"""
+KEEP = """
+    INSERT OR REPLACE INTO grant_share (
+        resource, worker_id, demand, immediate, urgent, standard, relaxed,
+        share, slots, lacks_share, lacks_slots, valid_until
+    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 LOSE_ATTEMPTS = """
     UPDATE attempt SET outcome = 'lost' WHERE task_id = ? AND fence = ? AND outcome IS NULL
@@ -52,14 +67,15 @@ def reap(tx: Transaction, worker: str, now: float, certainly_dead: Callable[[str
     ]
     returned = poisoned = 0
     for other in dead:
-        back, bad = bury(tx, other, now)
+        back, bad = bury(tx, other, now, gone=certainly_dead(other))
         returned += back
         poisoned += bad
     return Reaped(tuple(dead), returned, poisoned)
 
 
-def bury(tx: Transaction, worker: str, now: float, *, death: bool = True) -> tuple[int, int]:
-    """Give back what the worker held, mark its open attempts lost, free its shares. (returned, poisoned)"""
+def bury(tx: Transaction, worker: str, now: float, *, death: bool = True, gone: bool = True) -> tuple[int, int]:
+    """Give back what the worker held, and mark its open attempts lost. ``gone``: it certainly makes no more calls, so
+    its parts are free; else they are when its grants have ended. (returned, poisoned)"""
     returned = poisoned = 0
     for id_, run, cell, fence, losses, next_model, model in list(tx.db.execute(HELD, (worker,))):
         for run_id, reserved, started_at, *where in list(tx.db.execute(LOSE_ATTEMPTS, (id_, fence))):
@@ -85,43 +101,29 @@ def bury(tx: Transaction, worker: str, now: float, *, death: bool = True) -> tup
             if next_model is not None:
                 to_model(tx, id_, run, cell, new, next_model, by_hand=True)
             returned += 1
-    tx.db.execute("DELETE FROM grant_share WHERE worker_id = ?", (worker,))
+    if gone:
+        tx.db.execute("DELETE FROM grant_share WHERE worker_id = ?", (worker,))
     tx.db.execute("DELETE FROM worker WHERE id = ?", (worker,))
     return returned, poisoned
 
 
-def renew_grant(
-    tx: Transaction, resource: str, worker: str, capacity: Capacity, demand: int, now: float, lease: float
-) -> Grant:
-    """Parts in proportion to demand, out of what the others' valid grants leave free."""
-    others = list(
-        tx.db.execute(
-            "SELECT demand, share, coalesce(slots, 0) FROM grant_share"
-            " WHERE resource = ? AND worker_id <> ? AND valid_until > ?",
-            (resource, worker, now),
-        )
-    )
-    wanted = max(demand, 0)
-    all_demand = wanted + sum(d for d, _, _ in others)
-    if not others:
-        fraction = 1.0
-    elif all_demand == 0:
-        fraction = 1.0 / (len(others) + 1)
-    else:
-        fraction = wanted / all_demand
-    share = max(0.0, min(fraction, 1.0 - sum(s for _, s, _ in others)))
-    slots = None
-    if capacity.slots is not None:
-        free = capacity.slots - sum(n for _, _, n in others)
-        fair = round(capacity.slots * fraction)
-        slots = max(0, min(max(fair, 1 if wanted else 0), free))
-    grant = Grant(share, slots, now + lease)
-    tx.db.execute(
-        "INSERT OR REPLACE INTO grant_share (resource, worker_id, demand, share, slots, valid_until)"
-        " VALUES (?, ?, ?, ?, ?, ?)",
-        (resource, worker, wanted, share, slots, grant.valid_until),
-    )
-    return grant
+def renew_grants(
+    tx: Transaction, worker: str, asks: Mapping[str, tuple[Capacity, Demand]], now: float, lease: float
+) -> dict[str, Grant]:
+    grants = {}
+    for resource, (capacity, demand) in sorted(asks.items()):
+        tx.db.execute("DELETE FROM grant_share WHERE resource = ? AND valid_until <= ?", (resource, now))
+        workers, *calls, share, slots, lacks_share, lacks_slots = next(tx.db.execute(OTHERS, (resource, worker)))
+        others = Others(workers, (calls[0], calls[1], calls[2], calls[3]), share, slots, lacks_share, lacks_slots)
+        part = divide(capacity, demand, others, worker, now)
+        held = (part.reserved_share, part.reserved_slots, part.lacks_share, part.lacks_slots)
+        tx.db.execute(KEEP, (resource, worker, ceil(sum(demand.calls)), *demand.calls, *held, now + lease))
+        made = scalar(tx.db, "SELECT calls FROM calls_made WHERE resource = ?", (resource,)) or 0
+        if demand.made:
+            made += demand.made
+            tx.db.execute("INSERT OR REPLACE INTO calls_made (resource, calls) VALUES (?, ?)", (resource, made))
+        grants[resource] = Grant(part.share, part.slots, now + lease, part.lacks, made)
+    return grants
 
 
 def save_state(tx: Transaction, name: str, content: object, now: float) -> None:

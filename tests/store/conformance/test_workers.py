@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from laneway.store.interface import Capacity, Store
+from laneway.store.grants import Capacity, Demand, Grant
+from laneway.store.interface import Store
 from laneway.task import Outcome, State
 from tests.store.conftest import OpenStore
 from tests.store.helpers import (
@@ -21,6 +22,8 @@ from tests.store.helpers import (
     settlement,
     sound,
 )
+
+TWENTY = Capacity(20)
 
 
 class TestWorkers:
@@ -100,28 +103,103 @@ class TestWorkers:
         await sound(reaper)
 
 
+async def renew(
+    store: Store,
+    worker: str,
+    calls: float = 0.0,
+    *,
+    of: Capacity = TWENTY,
+    at: float = 0.0,
+    urgent: float = 0.0,
+    holds: Grant | None = None,
+    resource: str = "account:main",
+) -> Grant:
+    """Ask for a part, ``at`` seconds after the start. ``holds``: the grant that is gone by until then."""
+    held = (holds.share, holds.slots or 0) if holds else (0.0, 0)
+    demand = Demand((0.0, urgent, calls, 0.0), *held)
+    return (await store.renew_grants(worker, {resource: (of, demand)}, NOW + at, LEASE))[resource]
+
+
 class TestShares:
     async def test_a_lone_worker_gets_all(self, store: Store) -> None:
-        grant = await store.renew_grant("account:main", "a", Capacity(20), 5, NOW, LEASE)
+        grant = await renew(store, "a", 5)
         assert (grant.share, grant.slots, grant.valid_until) == (1.0, 20, NOW + LEASE)
 
     async def test_parts_follow_demand_and_never_exceed_the_whole(self, store: Store) -> None:
-        shares: dict[str, tuple[float, int]] = {}
+        grants: dict[str, Grant] = {}
         demands = {"a": 10, "b": 30, "c": 0}
         for turn in range(6):
             for worker, demand in demands.items():
-                now = NOW + turn * 2
-                grant = await store.renew_grant("account:main", worker, Capacity(20), demand, now, LEASE)
-                shares[worker] = (grant.share, grant.slots or 0)
-                assert sum(share for share, _ in shares.values()) <= 1.0 + 1e-9
-                assert sum(slots for _, slots in shares.values()) <= 20
-        assert shares["a"][0] == pytest.approx(0.25)
-        assert shares["b"][0] == pytest.approx(0.75)
+                grants[worker] = await renew(store, worker, demand, at=turn * 2, holds=grants.get(worker))
+                assert sum(grant.share for grant in grants.values()) <= 1.0 + 1e-9
+                assert sum(grant.slots or 0 for grant in grants.values()) <= 20
+        assert grants["a"].share == pytest.approx(0.25)
+        assert grants["b"].share == pytest.approx(0.75)
+
+    async def test_a_smaller_part_is_free_when_its_worker_goes_by_it(self, store: Store) -> None:
+        before = await renew(store, "a", 20)
+        assert (await renew(store, "b", 20)).share == 0.0
+        smaller = await renew(store, "a", 20, at=2, holds=before)
+        assert smaller.share == pytest.approx(0.5)
+        nothing = await renew(store, "b", 20, at=2)
+        assert (nothing.share, nothing.slots, nothing.lacks) == (0.0, 0, True)
+        await renew(store, "a", 20, at=2, holds=smaller)
+        assert (await renew(store, "b", 20, at=2)).share == pytest.approx(0.5)
+
+    async def test_slots_in_use_are_given_to_nobody_else(self, store: Store) -> None:
+        await renew(store, "a", 20)
+        grant = await renew(store, "a", 5, at=2, urgent=0, holds=Grant(0.1, 16, 0.0))
+        await renew(store, "b", 20, urgent=20, at=2)
+        grant = await renew(store, "a", 5, at=3, holds=Grant(0.1, 16, 0.0))
+        assert grant.slots in range(5)
+        assert (await renew(store, "b", 20, urgent=20, at=3)).slots == 4
+
+    async def test_urgent_work_of_one_takes_from_less_urgent_work_of_all_others(self, store: Store) -> None:
+        holds = await renew(store, "bulk", 1000)
+        for at in (2, 4):
+            urgent = await renew(store, "urgent", urgent=8, at=at)
+            holds = await renew(store, "bulk", 1000, at=at, holds=holds)
+            holds = await renew(store, "bulk", 1000, at=at, holds=holds)
+        assert urgent.slots == 8
+        assert holds.slots == 12
 
     async def test_a_dead_workers_part_is_free_after_its_grant(self, store: Store) -> None:
-        await store.renew_grant("lane:legal", "a", Capacity(4), 1, NOW, LEASE)
-        assert (await store.renew_grant("lane:legal", "b", Capacity(4), 1, NOW + 1, LEASE)).slots == 0
-        assert (await store.renew_grant("lane:legal", "b", Capacity(4), 1, NOW + LEASE + 1, LEASE)).slots == 4
+        four = Capacity(4)
+        await renew(store, "a", 1, of=four, resource="lane:legal")
+        assert (await renew(store, "b", 1, of=four, at=1, resource="lane:legal")).slots == 0
+        assert (await renew(store, "b", 1, of=four, at=LEASE + 1, resource="lane:legal")).slots == 4
+
+    async def test_who_leaves_frees_its_parts_at_once(self, store: Store) -> None:
+        await store.join("a", LEASE, NOW)
+        await renew(store, "a", 20)
+        await store.leave("a", NOW + 1)
+        assert (await renew(store, "b", 20, at=1)).share == 1.0
+
+    async def test_who_only_lost_its_lease_may_use_its_part_until_the_grant_ends(self, open_store: OpenStore) -> None:
+        a, b = await open_store(), await open_store()
+        await b.join("b", LEASE, NOW)
+        await a.join("a", LEASE, NOW)
+        await renew(a, "a", 20, at=5)
+        assert (await b.reap("b", NOW + LEASE + 1)).workers == ("a",)
+        assert (await renew(b, "b", 20, at=LEASE + 1)).share == 0.0
+        assert (await renew(b, "b", 20, at=LEASE + 6)).share == 1.0
+
+    async def test_several_resources_are_asked_for_together(self, store: Store) -> None:
+        one, none = Demand((0.0, 0.0, 1.0, 0.0)), Demand()
+        asks = {"account:main": (TWENTY, one), "account:other": (Capacity(), none), "lane:legal": (Capacity(3), one)}
+        grants = await store.renew_grants("a", asks, NOW, LEASE)
+        assert {name: (grant.share, grant.slots) for name, grant in grants.items()} == {
+            "account:main": (1.0, 20),
+            "account:other": (1.0, None),
+            "lane:legal": (1.0, 3),
+        }
+
+    async def test_calls_are_counted_over_all_workers(self, store: Store) -> None:
+        async def told(worker: str, made: int) -> int:
+            ask = (TWENTY, Demand((0.0, 0.0, 1.0, 0.0), made=made))
+            return (await store.renew_grants(worker, {"account:main": ask}, NOW, LEASE))["account:main"].made
+
+        assert [await told("a", 3), await told("b", 4), await told("a", 0)] == [3, 7, 7]
 
     async def test_small_objects_are_kept(self, store: Store) -> None:
         assert await store.load_state("account:main") is None
