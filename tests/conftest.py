@@ -1,4 +1,4 @@
-"""What all tests share: the real command as a process, and the simulator as another."""
+"""What all tests share: the real command as a process, the simulator as another, and a real PostgreSQL."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from typing import Any
 import hypothesis
 import pytest
 
+from benchmarks.postgres import PostgresServer
 from laneway.simulator.process import SimulatorProcess
+from tests.postgres import Databases, databases
 
 MANY = int(os.environ.get("LANEWAY_EXAMPLES") or 0)  # tries of what `tests/dispatch/test_invariants.py` draws, by hand
 hypothesis.settings.register_profile("same every time", derandomize=True, deadline=None, database=None)
@@ -120,3 +122,25 @@ def simulate(desk: Desk) -> Iterator[Callable[..., SimulatorProcess]]:
     yield start
     for simulator in started:
         simulator.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres_databases() -> Iterator[Databases]:
+    """The PostgreSQL of this session of tests, started for the first that asks."""
+    with databases() as made:
+        yield made
+
+
+@pytest.fixture
+def postgres_url(postgres_databases: Databases) -> Iterator[str]:
+    """An empty database."""
+    url = postgres_databases.create()
+    yield url
+    postgres_databases.drop(url)
+
+
+@pytest.fixture
+def postgres_server() -> Iterator[PostgresServer]:
+    """A server of this test's own, to stop, kill and start again; with a disk that keeps what was committed."""
+    with PostgresServer() as server:
+        yield server

@@ -21,6 +21,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.postgres import NoPostgres, PostgresServer
 from benchmarks.processes import tree_cpu_s
 
 SINGLES, WARM, PROBES = 200, 300, 60
@@ -38,6 +39,7 @@ class Peer(ABC):
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.children: list[subprocess.Popen[bytes]] = []
+        self.server: PostgresServer | None = None
 
     @abstractmethod
     def connect(self) -> None:
@@ -94,20 +96,11 @@ class Peer(ABC):
 
     def postgres(self) -> dict[str, str]:
         """A PostgreSQL server with its own defaults (each commit waits for the disk). The environment to reach it."""
-        binaries = _postgres_binaries()
-        port, data = free_port(), self.folder / "pg"
-        data.mkdir()
-        other: dict[str, Any] = {}
-        if os.geteuid() == 0:  # which it refuses to run as
-            other = {"user": "postgres"}
-            shutil.chown(data, "postgres")
-            self.folder.chmod(0o755)
-        made = [str(binaries / "initdb"), "-D", str(data), "-U", "peer", "-A", "trust"]
-        subprocess.run(made, check=True, stdout=subprocess.DEVNULL, cwd="/", **other)
-        settings = ("-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=")
-        self.child(binaries / "postgres", "-D", data, "-p", str(port), *settings, cwd=Path("/"), **other)
-        _until(lambda: _listens(port), "postgres did not start")
-        return {"PGHOST": "127.0.0.1", "PGPORT": str(port), "PGUSER": "peer", "PGDATABASE": "postgres"}
+        try:
+            self.server = PostgresServer().__enter__()
+        except NoPostgres as error:
+            raise CannotRun(str(error)) from error
+        return dict(self.server.environment)
 
     def stop(self) -> None:
         self.close()
@@ -118,6 +111,8 @@ class Peer(ABC):
             except subprocess.TimeoutExpired:
                 child.kill()
                 child.wait()
+        if self.server is not None:
+            self.server.close()
 
 
 def measure(peer: Peer) -> dict[str, float]:
@@ -178,18 +173,6 @@ def _until(true: Callable[[], bool], words: str, children: Sequence[subprocess.P
             if child.poll() is not None:
                 raise CannotRun(f"{child.args!r} ended with {child.returncode}")
         time.sleep(POLL_S)
-
-
-def _postgres_binaries() -> Path:
-    for folder in (*sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True), _beside("initdb")):
-        if folder is not None and (folder / "initdb").exists() and (folder / "postgres").exists():
-            return folder
-    raise CannotRun("initdb was not found (Debian and Ubuntu: apt-get install postgresql)")
-
-
-def _beside(name: str) -> Path | None:
-    found = shutil.which(name)
-    return None if found is None else Path(found).resolve().parent
 
 
 def free_port() -> int:
