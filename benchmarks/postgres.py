@@ -194,11 +194,14 @@ class PostgresServer:
         home keeps its modes."""
         if not self._as or _open_to_all(folder / "postgres"):
             return folder
-        copy = self.folder / "installed"
-        shutil.copytree(folder.parent, copy)
-        for path in (copy, *copy.rglob("*")):
+        package, made = folder.parent.parent, self.folder / "installed"
+        libraries = package.name + ".libs"  # which those of the wheel look for beside it
+        shutil.copytree(folder.parent, made / package.name / folder.parent.name)
+        if package.with_name(libraries).exists():
+            shutil.copytree(package.with_name(libraries), made / libraries)
+        for path in (made, *made.rglob("*")):
             os.chown(path, self._as["user"], self._as["group"], follow_symlinks=False)
-        return copy / folder.name
+        return made / package.name / folder.parent.name / folder.name
 
 
 def binaries() -> Path:
