@@ -126,6 +126,12 @@ class Bucket:
         counted = self._recent[-1].number if self._recent else -1
         self._paced, self._seen = Reckoning(level, now, counted), Reckoning(level, now, counted)
 
+    def drain(self, now: float) -> None:
+        """What may be sent goes to somebody else; a debt stays."""
+        self._advance(now)
+        self._paced = Reckoning(min(self._paced.level, 0.0), now, self._paced.counted)
+        self._seen = Reckoning(min(self._seen.level, 0.0), now, self._seen.counted)
+
     def set_rate(self, rate: float, now: float, *, capacity: float | None = None) -> None:
         self._advance(now)
         full, self.rate = self.capacity, rate

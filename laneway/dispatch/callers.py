@@ -30,6 +30,7 @@ class Callers:
         self._desks = desks
         self._arrived = arrived
         self._waiting: list[_Caller] = []
+        self.seen: list[Head] = []  # who waited in the last round
         self._over: list[_Caller] = []  # those of them whose budget is used up
 
     def places(self) -> set[tuple[str, str]]:
@@ -64,7 +65,8 @@ class Callers:
         sizes: dict[Key, list[tuple[float, int, int]]] = {}
         for caller in self._going():
             sizes.setdefault(caller.key, []).append(caller.size)
-        return [Head(0, 0, *key, len(found), tuple(found)) for key, found in sizes.items()]
+        self.seen = [Head(0, 0, *key, len(found), tuple(found)) for key, found in sizes.items()]
+        return self.seen
 
     def _look_at(self, budgets: Budgets) -> None:
         """Who has to wait for a budget does; who could never be counted is told so."""

@@ -9,15 +9,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from laneway.dispatch.breaker import Breaker, Doubt
+from laneway.dispatch.bucket import BURST_S
 from laneway.dispatch.choice import Health
 from laneway.dispatch.finding.finder import FIRST_CALLS, Finder
 from laneway.dispatch.limits import Limiter, Reservation, Size
 from laneway.providers.model import Account, Reply
 from laneway.store.budgets import Budget
+from laneway.store.grants import Capacity, Grant
 from laneway.task import FailureClass
 
 LOOK_AFTER_S = 300.0  # a wrong key may be put right, credit be bought: one call sees, which costs nothing
 AWAY_AFTER_S = 2.0  # down for longer than a moment; at once where it never answered
+GRANT_S = 0.5  # how soon it is asked again, where all of the account is other workers' now
 RAMP_STEP_S = 0.02  # how soon a start is tried again while calls come back after an outage
 
 
@@ -54,6 +57,11 @@ class Desk:
         self.breaker = Breaker(rng)
         self.health = Health()
         self.finder = Finder(now, rate=not self.limiter.known, slots=limits.concurrency is None, share=share)
+        self.valid_until = math.inf  # until then this worker's part of the account is its own
+        self._granted = False
+        self._share = share
+        self._pays_back = False
+        self._made_before: int | None = None  # by other workers, of what is counted here
         self._slots = slots if slots is not None else limits.concurrency
         self._open: dict[int, Admission] = {}  # in the order of admission
         self._count = 0
@@ -77,16 +85,49 @@ class Desk:
         """The bound that holds now: configured or granted, else found."""
         return self._slots if self._slots is not None else self.finder.concurrency
 
-    def set_grant(self, share: float, slots: int | None, now: float) -> None:
-        """This worker's part of the account."""
-        self.limiter.set_share(share, now)
-        self.finder.set_share(share)
+    def set_grant(self, grant: Grant, now: float) -> float:
+        """This worker's part of the account. Returns the share that it goes by: still the former one, and nothing
+        starts, while that pays back what a large call took beyond it. Else the debt would be nobody's."""
+        if not self._granted and grant.share < 1.0:
+            self.limiter.set_share(0.0, now)  # what its buckets held when it came is what others use
+            self._share = 0.0
+        self._granted, self.valid_until = True, grant.valid_until
+        self._pays_back = grant.share < self._share and self.limiter.in_debt(now)
+        if not self._pays_back:
+            self._share = grant.share
+            self.limiter.set_share(grant.share, now)
+            self.finder.set_share(grant.share)
         if self.account.limits.concurrency is not None:
-            self._slots = slots
+            self._slots = grant.slots
+        elsewhere = grant.made - self._count
+        before = elsewhere if self._made_before is None else self._made_before
+        self.limiter.made_elsewhere(max(0, elsewhere - before), now)
+        self._made_before = max(before, elsewhere)
+        return self._share
+
+    @property
+    def made(self) -> int:
+        """Calls that this worker admitted."""
+        return self._count
+
+    def whole(self, seconds: float, size: Size) -> Capacity:
+        """What there is of the account for all workers together: ``seconds`` until they ask again, calls of this
+        size."""
+        calls, parts = self.limiter.whole(seconds, size)
+        if calls is None:
+            calls = self.finder.whole(seconds)
+            parts = None if calls is None else max(1, int(calls / seconds * BURST_S))
+        at_once = self.account.limits.concurrency or self.finder.found().get("concurrency")
+        if at_once is not None:
+            turnover = max(1.0, seconds / (self.health.latency or seconds))
+            calls = min(at_once * turnover, calls if calls is not None else math.inf)
+        return Capacity(self.account.limits.concurrency, calls, parts or Capacity().parts)
 
     def admit(self, size: Size, now: float) -> Admission | Blocked:
         if self.paused is not None and (self._look is not None or now < self.look_at):
             return Blocked(None if self._look is not None else self.look_at, "paused")
+        if not self._share or self._pays_back or now >= self.valid_until:
+            return Blocked(now + GRANT_S, "share")
         free_at = self.breaker.free_at(now)
         if free_at > now:
             return Blocked(free_at, "outage")
@@ -226,6 +267,7 @@ class Desk:
             "limits": self.limiter.limits(),
             "learnt": self.limiter.learnt(),
             "met": self._met,
+            "made": self._count + (self._made_before or 0),
             "origins": self._origins(),
             **self.finder.state(),
         }
@@ -241,6 +283,7 @@ class Desk:
 
     def restore(self, state: Mapping[str, Any], age: float, now: float) -> None:
         self._met = bool(state.get("met"))
+        self._made_before = state.get("made")
         self.limiter.restore(state.get("learnt") or {}, state.get("levels") or {}, age, now)
         self.finder.restore(state, age, now)
         if self.limiter.known:

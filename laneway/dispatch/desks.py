@@ -6,18 +6,20 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from math import inf
 
 from laneway.clock import Clock
 from laneway.dispatch.calibration import Calibration
 from laneway.dispatch.choice import Choice
 from laneway.dispatch.desk import Admission, Blocked, Desk
-from laneway.dispatch.heart import LEASE_S
+from laneway.dispatch.heart import INTERVAL_S, LEASE_S
 from laneway.dispatch.latency import Latencies
 from laneway.dispatch.limits import Size
 from laneway.dispatch.order import Place
 from laneway.dispatch.pauses import held_by
 from laneway.dispatch.shares import Shares, Want
 from laneway.dispatch.tempo import Tempos
+from laneway.dispatch.work import Work
 from laneway.errors import LanewayError
 from laneway.providers.bounds import bounded
 from laneway.providers.model import Model, Reply
@@ -57,6 +59,11 @@ class Desks:
         self._unknown: dict[str, str] = {}
         self.held: Callable[[str], bool] = lambda account: False  # somebody paused the account by hand
         self.over: Callable[[str, Model], Blocked | None] = lambda account, model: None  # its budget is used up
+        self.work = Work()
+        self.hurry = asyncio.Event()  # ask for this worker's parts again, soon
+        self.lease_until: Callable[[], float] = lambda: inf  # when others may take this worker for dead
+        self._idle: set[str] = set()  # what nothing was asked for last
+        self._served: dict[str, frozenset[str]] = {}  # by model: its accounts
         self._ready: set[str] = set()  # models whose accounts' desks are open
         self._places: dict[str, Place] = {}
         self._awaited: dict[str, Blocked] = {}  # by account: what somebody waits for who goes before all asked later
@@ -80,13 +87,14 @@ class Desks:
                 self._unknown[model_name] = error.message
                 log.warning("tasks for model %s wait: %s (%s)", model_name, error.message, error.hint)
                 continue
-            for account in model.accounts:
-                if account.name not in self._desks:
-                    desk = Desk(account, now, self._rng)
-                    if saved := await self._store.load_state(f"account:{account.name}"):
-                        desk.restore(saved[0], now - saved[1], now)
-                    self._desks[account.name] = desk
-                    await self._shares.renew({f"account:{account.name}": self._want(desk)})
+            new = {account.name: account for account in model.accounts if account.name not in self._desks}
+            for account in new.values():
+                desk = Desk(account, now, self._rng)
+                if saved := await self._store.load_state(f"account:{account.name}"):
+                    desk.restore(saved[0], now - saved[1], now)
+                self._desks[account.name] = desk
+            self._served[model_name] = frozenset(account.name for account in model.accounts)
+            await self._renew({f"account:{name}": self._want(self._desks[name]) for name in new})
             if known := await self._store.load_state(f"latency:{model_name}"):
                 self.latencies.restore(model_name, known[0])
             if kept := await self._store.load_state(f"calibration:{model_name}"):
@@ -97,7 +105,7 @@ class Desks:
     async def _open_lane(self, lane: str) -> None:
         self._lane_grants[lane] = None
         if self._lanes.get(lane) is not None:
-            await self._shares.renew({f"lane:{lane}": self._want_lane(lane)})
+            await self._renew({f"lane:{lane}": self._want_lane(lane)})
 
     async def renew(self, now: float) -> None:
         """Renew all parts, keep what was learnt, and hear what others learnt. Call every few seconds, well within a
@@ -106,7 +114,7 @@ class Desks:
         wants |= {
             f"lane:{lane}": self._want_lane(lane) for lane, slots in self._lane_grants.items() if slots is not None
         }
-        await self._shares.renew(wants)
+        await self._renew(wants)
         for desk in self._desks.values():
             name = f"account:{desk.name}"
             saved = await self._store.load_state(name)
@@ -119,21 +127,34 @@ class Desks:
         await asyncio.gather(*(self._store.save_state(name, state, now) for name, state in learnt.items()))
 
     def _want(self, desk: Desk) -> Want:
-        calls = (0.0, 0.0, float(max(1, desk.in_flight)), 0.0)
-        return Want(Capacity(desk.account.limits.concurrency), calls, desk.in_flight)
+        models = {name for name, accounts in self._served.items() if desk.name in accounts}
+        capacity = desk.whole(INTERVAL_S, self.work.usual_size(models, self.calibration.size))
+        most = capacity.calls if capacity.calls is not None else inf
+        return Want(capacity, self.work.of_models(models, desk.name, most), desk.in_flight, desk.made)
 
     def _want_lane(self, lane: str) -> Want:
-        return Want(Capacity(self._lanes.get(lane)), (0.0, 0.0, 1.0, 0.0))
+        slots = self._lanes[lane] or 0
+        in_flight = sum(n for (_, own, _), n in self.work.in_flight.items() if own == lane)
+        return Want(Capacity(slots), self.work.of_lane(lane, slots), in_flight)
 
-    def _apply(self, resource: str, grant: Grant) -> None:
+    async def _renew(self, wants: Mapping[str, Want]) -> None:
+        self._idle = {name for name, want in wants.items() if not any(want.calls)}
+        self.hurry.clear()
+        await self._shares.renew(wants)
+
+    def _apply(self, resource: str, grant: Grant) -> float:
         kind, _, name = resource.partition(":")
         if kind == "lane":
             self._lane_grants[name] = grant.slots
+            share = grant.share
         else:
-            self._desks[name].set_grant(grant.share, grant.slots, self._clock.now())
+            share = self._desks[name].set_grant(grant, self._clock.now())
+        if grant.lacks or share > grant.share:
+            self.hurry.set()
+        return share
 
     def lane_slots(self, lane: str) -> int | None:
-        return self._lane_grants.get(lane)
+        return 0 if self._shares.over(f"lane:{lane}") else self._lane_grants.get(lane)
 
     def model(self, name: str) -> Model | None:
         """A prepared model, with its prices as known by now."""
@@ -156,6 +177,8 @@ class Desks:
         model = self.model(model_name)
         if model is None:
             return Blocked(None, f"model {model_name}")
+        if now >= self.lease_until():
+            return Blocked(None, "lease")
         blocked: Blocked | None = None
         account = ""
         desks = [self._desks[account.name] for account in model.accounts]
@@ -181,7 +204,10 @@ class Desks:
         awaited = self._awaited.get(desk.name)
         if awaited is not None and desk.limiter.takes(awaited.by, size):
             return awaited
-        return desk.admit(size, now)
+        answer = desk.admit(size, now)
+        if isinstance(answer, Blocked) and answer.by == "share" and f"account:{desk.name}" in self._idle:
+            self.hurry.set()  # there was nothing to do here until now
+        return answer
 
     def fit(
         self, admission: Admission, model_name: str, spec: Spec, body: bytes, tokens: tuple[int, int], now: float

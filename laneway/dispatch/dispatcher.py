@@ -94,6 +94,7 @@ class Dispatcher:
         desks.over = self._budgets.of_account
         self._settler = Settler(store, worker, clock, self._settled)
         self._flights = Flights()
+        desks.work.in_flight = self._flights.flown
         self._docket = Docket()
         self._detours = Detours(store, desks)
         self._wake = asyncio.Event()
@@ -165,6 +166,8 @@ class Dispatcher:
         free = self._max_in_flight - len(self._flights) if self._stop is None else 0
         wake_at = await self.store.wake(now) if free > 0 else None
         heads = await self._heads(now) if free > 0 else []
+        if free > 0:
+            self.desks.work.heads = [head for head in heads if not self._pauses.of(head)] + self._callers.seen
         await self.desks.prepare({(head.model, head.lane) for head in heads} | self._callers.places(), now)
         held: list[Head] = []
         going: list[Head] = []

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from laneway.dispatch.desk import Admission
+from laneway.dispatch.work import Flown
 from laneway.task import Claimed
 
 
@@ -24,6 +25,7 @@ class Flights:
     def __init__(self) -> None:
         self._by_id: dict[int, Flight] = {}
         self._by_lane: Counter[str] = Counter()
+        self.flown: Counter[Flown] = Counter()
         self.python = 0
 
     def __len__(self) -> int:
@@ -39,9 +41,11 @@ class Flights:
     def add(self, flight: Flight) -> None:
         self._by_id[flight.task.id] = flight
         self._by_lane[flight.task.lane] += 1
+        self.flown[flight.task.account, flight.task.lane, flight.task.urgency] += 1
         self.python += not flight.task.model
 
     def remove(self, flight: Flight) -> None:
         del self._by_id[flight.task.id]
         self._by_lane[flight.task.lane] -= 1
+        self.flown[flight.task.account, flight.task.lane, flight.task.urgency] -= 1
         self.python -= not flight.task.model

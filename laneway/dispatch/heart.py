@@ -31,11 +31,13 @@ def new_worker_id() -> str:
 class Heart:
     """Beats every ``INTERVAL_S``. ``lost`` is called on the loop when the store has declared the worker dead."""
 
-    def __init__(self, store: Store, worker: str, clock: Clock, lost: Callable[[], None]) -> None:
+    def __init__(self, store: Store, worker: str, clock: Clock, lost: Callable[[], None], held_until: float) -> None:
+        """``held_until``: when the lease of joining ends."""
         self._store = store
         self._worker = worker
         self._clock = clock
         self._lost = lost
+        self.held_until = held_until  # by our clock: a lease begins at the latest when its renewal was sent
         self._loop = asyncio.get_running_loop()
         self._stop = threading.Event()
         self._ticked = time.monotonic()
@@ -57,10 +59,13 @@ class Heart:
             if time.monotonic() - self._ticked > STUCK_AFTER_S:
                 log.error("the event loop has not moved for %.0f s: the lease is left to end", STUCK_AFTER_S)
                 continue
+            now = self._clock.now()
             try:
-                alive = self._store.heartbeat(self._worker, LEASE_S, self._clock.now())
+                alive = self._store.heartbeat(self._worker, LEASE_S, now)
             except StoreError as error:
                 log.warning("heartbeat failed: %s", error.message)
                 continue
-            if not alive and not self._stop.is_set():
+            if alive:
+                self.held_until = now + LEASE_S
+            elif not self._stop.is_set():
                 self._loop.call_soon_threadsafe(self._lost)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from laneway.dispatch.bucket import Bucket
+from laneway.dispatch.bucket import BURST_S, Bucket
 from laneway.dispatch.reckoning import LONGEST, Passed
 from laneway.providers.model import LimitKind, Limits, Observed
 
@@ -20,6 +20,7 @@ DAY = 86_400.0
 MARGIN_S = 0.05  # seconds of a rate that are left of what headers show: calls overtake each other on their way
 DISTRUST_S = 10.0  # for which headers that promise more are not believed after a refusal; twice that after the next
 LONGEST_DISTRUST_S = 640.0
+DAY_PART_S = 1.0  # after which a worker whose part of a day is used up asks again
 CERTAINTY = 3.0  # standard deviations of what the calls in flight may use beyond their estimates …
 ALONE = 10.0  # … and of what one may: a few answers are many times as long as the others
 
@@ -90,6 +91,7 @@ class Limiter:
         self._recent: deque[Reservation] = deque(maxlen=LONGEST)  # for limits that are learnt later
         self._writing = 0.0  # output tokens of the calls in flight
         self._variance = {True: 0.0, False: 0.0}  # of what they write; by whether a bound is charged instead
+        self._day: dict[str, float] = {}  # of what is left of a day, this worker's part until its next grant
         self._told: dict[str, int] = {}  # by which call's headers each limit was told last
         self._distrust_until = 0.0
         self._distrust_s = DISTRUST_S
@@ -108,10 +110,15 @@ class Limiter:
             self._pass(limit, bucket, reservation, reservation.at)
 
     def _rate(self, limit: Limit, amount: float) -> float:
-        return max(amount * self._share / limit.window, 1e-9)
+        return max(amount * self._part(limit) / limit.window, 1e-9)
 
-    def _capacity(self, limit: Limit, amount: float) -> float | None:
-        return max(1.0, amount * self._share) if limit.window == DAY else None
+    def _part(self, limit: Limit) -> float:
+        """A day's calls are counted over all workers, so each keeps the books of the whole."""
+        return 1.0 if limit.window == DAY else self._share
+
+    @staticmethod
+    def _capacity(limit: Limit, amount: float) -> float | None:
+        return max(1.0, amount) if limit.window == DAY else None
 
     def _pass(self, limit: Limit, bucket: Bucket, reservation: Reservation, at: float) -> None:
         amount = reservation.size.of(limit.kind, self._charges_max)
@@ -132,6 +139,9 @@ class Limiter:
         """When a call of this size may start, and which limit says so ("" when now)."""
         latest, by = now, ""
         for name, (limit, bucket) in self._buckets.items():
+            if limit.window == DAY and self._share < 1.0 and self._day.get(name, 1.0) < 1.0:
+                at = now + DAY_PART_S
+                latest, by = (at, name) if at > latest else (latest, by)
             at = bucket.free_at(size.of(limit.kind, self._charges_max), now, self._doubt(limit.kind, size))
             if at > latest:
                 latest, by = at, name
@@ -160,8 +170,10 @@ class Limiter:
     def take(self, size: Size, now: float) -> Reservation:
         self._count += 1
         reservation = Reservation(self._count, now, size)
-        for limit, bucket in self._buckets.values():
+        for name, (limit, bucket) in self._buckets.items():
             self._pass(limit, bucket, reservation, now)
+            if name in self._day:
+                self._day[name] -= 1.0
         self._recent.append(reservation)
         self._count_in(size, 1)
         return reservation
@@ -241,13 +253,14 @@ class Limiter:
             self._told[limit.name] = reservation.number
             self._learn(limit, observed.limit, now, trust=trust)
             trust = trust and observed.limit <= self._full[limit.name]  # of a larger bucket than the one to be kept to
+        trust = trust and self._share >= 1.0  # what is left may be what others are about to use
         if observed.remaining is None or limit.name not in self._buckets:
             return
         bucket = self._buckets[limit.name][1]
         margin = 0.0 if limit.window == DAY else bucket.rate * MARGIN_S + (1.0 if limit.kind == "requests" else 0.0)
         bucket.shown(
-            observed.remaining * self._share,
-            observed.slack * self._share,
+            observed.remaining * self._part(limit),
+            observed.slack * self._part(limit),
             reservation.number,
             now,
             margin=margin,
@@ -270,12 +283,40 @@ class Limiter:
         bucket.set_rate(self._rate(limit, amount), now, capacity=self._capacity(limit, amount))
 
     def set_share(self, share: float, now: float) -> None:
-        """This worker's part of every rate."""
+        """This worker's part of every rate. Without any, what its buckets held is gone: others have it."""
         if share == self._share:
             return
         self._share = share
-        for name in self._buckets:
-            self._set_rate(name, now)
+        for name, (limit, bucket) in self._buckets.items():
+            if limit.window < DAY:
+                self._set_rate(name, now)
+                if not share:
+                    bucket.drain(now)
+
+    def in_debt(self, now: float) -> bool:
+        """Whether calls took more of a rate than there was."""
+        return any(bucket.level(now) < 0 for limit, bucket in self._buckets.values() if limit.window < DAY)
+
+    def made_elsewhere(self, calls: int, now: float) -> None:
+        """So many more calls were made by other workers. Of what is left of a day each uses half its share until it
+        asks again: by then others may have used theirs, and not have told yet."""
+        for name, (limit, bucket) in self._buckets.items():
+            if limit.window == DAY:
+                if calls:
+                    bucket.go_on(bucket.level(now) - calls, now)
+                self._day[name] = bucket.level(now) * self._share / 2
+
+    def whole(self, seconds: float, size: Size) -> tuple[float | None, int | None]:
+        """How many calls of this size the rates of the whole account permit in so many seconds, and how many the
+        buckets of all workers may hold together. None: no rate says."""
+        a_second = [
+            self._full[name] / limit.window / max(size.of(limit.kind, self._charges_max), 1.0)
+            for name, (limit, _) in self._buckets.items()
+            if limit.window < DAY
+        ]
+        if not a_second:
+            return None, None
+        return min(a_second) * seconds, max(1, int(min(a_second) * BURST_S))
 
     # for people, and for the next run -----------------------------------------------------------------------------
     def use(self, now: float) -> dict[str, float]:

@@ -20,10 +20,11 @@ class Want(NamedTuple):
 
 
 class Shares:
-    """``apply``: put a grant into force; when it returns, the worker goes by it."""
+    """``apply``: put a grant into force. When it returns, the worker goes by it, and by the share that it returns:
+    still the larger one where calls that took more than there was have to be paid back by it."""
 
     def __init__(
-        self, store: Store, worker: str, clock: Clock, lease: float, apply: Callable[[str, Grant], None]
+        self, store: Store, worker: str, clock: Clock, lease: float, apply: Callable[[str, Grant], float]
     ) -> None:
         self._store = store
         self._worker = worker
@@ -43,13 +44,17 @@ class Shares:
         if any(_is_less(self._grants[name], grant) for name, grant in before.items()):
             await self._ask(wants)
 
+    def over(self, name: str) -> bool:
+        """Whether it had a part of it whose time is over: others may have it by now."""
+        grant = self._grants.get(name)
+        return grant is not None and self._clock.now() >= grant.valid_until
+
     async def _ask(self, wants: Mapping[str, Want]) -> None:
         asks = {name: (want.capacity, self._demand(name, want)) for name, want in wants.items()}
         grants = await self._store.renew_grants(self._worker, asks, self._clock.now(), self._lease)
         for name, grant in grants.items():
-            self._grants[name] = grant
             self._told[name] = wants[name].made
-            self._apply(name, grant)
+            self._grants[name] = grant._replace(share=self._apply(name, grant))
 
     def _demand(self, name: str, want: Want) -> Demand:
         held = self._held(name)

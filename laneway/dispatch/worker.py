@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from types import TracebackType
 
 from laneway.clock import Clock
@@ -13,6 +14,8 @@ from laneway.dispatch.heart import INTERVAL_S, LEASE_S, Heart
 from laneway.dispatch.pruning import keep_pruned
 from laneway.errors import StoreError
 from laneway.store.interface import Store
+
+SOON_S = 0.5  # at least between two renewals of this worker's parts
 
 log = logging.getLogger(__name__)
 
@@ -43,9 +46,11 @@ class Worker:
         self._rejoining: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Worker:
+        held_until = self._clock.now() + LEASE_S
         await self._store.join(self.name, LEASE_S, self._clock.now())
         await self._reap()
-        self._heart = Heart(self._store, self.name, self._clock, self._lost)
+        self._heart = heart = Heart(self._store, self.name, self._clock, self._lost, held_until)
+        self._desks.lease_until = lambda: heart.held_until
         self._housekeeping = asyncio.get_running_loop().create_task(self._keep_house())
         if self._keep is not None:
             pruning = keep_pruned(self._store, self._clock, self._keep)
@@ -69,7 +74,9 @@ class Worker:
 
     async def _keep_house(self) -> None:
         while True:
-            await asyncio.sleep(INTERVAL_S)
+            await asyncio.sleep(SOON_S)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._desks.hurry.wait(), INTERVAL_S - SOON_S)
             try:
                 await self._desks.renew(self._clock.now())
                 await self._reap()
@@ -94,6 +101,9 @@ class Worker:
 
     async def _join_again(self) -> None:
         try:
+            held_until = self._clock.now() + LEASE_S
             await self._store.join(self.name, LEASE_S, self._clock.now())
+            if self._heart is not None:
+                self._heart.held_until = held_until
         except StoreError as error:
             log.warning("could not join again: %s", error.message)

@@ -39,7 +39,6 @@ from laneway.clock import Clock
 from laneway.dispatch.desk import Admission
 from laneway.dispatch.dispatcher import Execute
 from laneway.dispatch.ending import Stop
-from laneway.dispatch.heart import INTERVAL_S
 from laneway.dispatch.limits import Size
 from laneway.providers.answers.structured import Asked
 from laneway.providers.client import Client
@@ -317,7 +316,7 @@ def practise(
             world = Practice(**vars(stage), sides=sides, submitted={task.key or "": 0.0 for task in tasks}, calls=calls)
             if before:
                 await before(world)
-            events = [*_events(world, changes or {}, outages), _keep_house(world)]
+            events = [*_events(world, changes or {}, outages)]
             if meanwhile:
                 events.append(meanwhile(world))
             others = [asyncio.ensure_future(event) for event in events]
@@ -393,14 +392,6 @@ def _events(
 
 def _each(sides: Mapping[str, Side]) -> list[Side]:
     return list(dict.fromkeys(sides.values()))
-
-
-async def _keep_house(world: Practice) -> None:
-    """As a worker does."""
-    while True:
-        await asyncio.sleep(INTERVAL_S)
-        await world.desks.renew(world.clock.now())
-        world.dispatcher.poke()
 
 
 async def _arrive(world: Practice, arrivals: Sequence[tuple[float, NewTask]]) -> None:

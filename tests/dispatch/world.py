@@ -6,7 +6,7 @@ import asyncio
 import random
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +16,9 @@ from laneway.dispatch.desk import Desk
 from laneway.dispatch.desks import Desks
 from laneway.dispatch.dispatcher import Dispatcher, Execute
 from laneway.dispatch.ending import Scope, Stop
+from laneway.dispatch.heart import INTERVAL_S
 from laneway.dispatch.patience import Caller, Patience
+from laneway.dispatch.worker import SOON_S
 from laneway.errors import ConfigError
 from laneway.providers.answers.complaints import Complaint
 from laneway.providers.answers.validate import OutputCheck
@@ -184,8 +186,22 @@ async def staged(
             limits=budgets,
         )
         await store.join("w", 1e9, clock.now())
+        housekeeping = asyncio.ensure_future(keep_house(clock, desks, dispatcher))
         yield Stage(clock, store, run, desks, dispatcher)
+        housekeeping.cancel()
+        with suppress(asyncio.CancelledError):
+            await housekeeping
         await store.close()
+
+
+async def keep_house(clock: Clock, desks: Desks, dispatcher: Dispatcher) -> None:
+    """As a worker does."""
+    while True:
+        await asyncio.sleep(SOON_S)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(desks.hurry.wait(), INTERVAL_S - SOON_S)
+        await desks.renew(clock.now())
+        dispatcher.poke()
 
 
 def in_world(
