@@ -146,6 +146,7 @@ class Dispatcher:
             except StoreError as error:
                 self.drain(Stop(StopReason.STORE, error.message))
                 wait_until = None
+                self._settler.begin()  # answers are paid: none of them waits for those that are in flight
             if self._settler.failed is not None:
                 self.drain(Stop(StopReason.STORE, self._settler.failed.message))
             if self._stop is not None and not self._flights:
@@ -176,6 +177,7 @@ class Dispatcher:
         shown = [*held, *await self._detours.shown(going, self.clock.now())] if free > 0 else []
         now = self.clock.now()
         plan = self._plan(shown, free, now)
+        self._settler.begin()
         if free <= 0:
             if self._stop is None:
                 self.watch.blocked("concurrency", now)
@@ -279,13 +281,14 @@ class Dispatcher:
         except BaseException:
             self._release(waiting)
             raise
+        loop = asyncio.get_running_loop()  # asking is a system call
         for task in claimed:
             queue = waiting.get((task.cell_id, task.account))
             admission = queue.pop(0) if queue else None
             if admission and self.desks.fit(admission, task.model, task.spec, task.body, task.tokens, now):
                 self._wake.set()  # less than was reserved: the next one may go at once
             self._detours.claimed(task)
-            self._start(task, admission)
+            self._start(task, admission, loop)
         self._release(waiting)
         if self._scope.run_id is None or self._flights:  # else a run's empty claim may be its end
             gave = {task.cell_id for task in claimed}
@@ -303,12 +306,12 @@ class Dispatcher:
                 if admission is not None:
                     admission.desk.release(admission, self.clock.now())
 
-    def _start(self, task: Claimed, admission: Admission | None) -> None:
+    def _start(self, task: Claimed, admission: Admission | None, loop: asyncio.AbstractEventLoop) -> None:
         flight = Flight(task, admission)
         self._flights.add(flight)
         if admission is not None:
             self.desks.calibration.began(task.model, task.spec.type)
-        flight.call = asyncio.get_running_loop().create_task(self._perform(flight))
+        flight.call = loop.create_task(self._perform(flight))
 
     async def _perform(self, flight: Flight) -> None:
         task, admission = flight.task, flight.admission

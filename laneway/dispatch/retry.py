@@ -35,7 +35,7 @@ def decide(
     certain that it is down: the task waits for its return, however long that takes, and not for a try of its own."""
     failure = reply.failure
     if failure is None:
-        return _settlement(task, reply, model, State.SUCCEEDED, Outcome.OK)
+        return _succeeded(task, reply, model)
     match failure.cls:
         case FailureClass.TRANSIENT:
             outcome = Outcome.RATE_LIMITED if failure.refused else Outcome.TRANSIENT
@@ -59,6 +59,16 @@ def decide(
             return _settlement(task, reply, model, State.FAILED, Outcome.LOST)
         case _:
             assert_never(failure.cls)
+
+
+def _succeeded(task: Claimed, reply: Reply, model: Model | None) -> Settlement:
+    """As ``_settlement`` would say it, in a third of the time: most calls end so."""
+    done = Settlement(task.id, task.fence, State.SUCCEEDED, Outcome.OK, task.claimed_at, reply.latency)
+    done.usage, done.output, done.request_id = reply.usage, reply.output, reply.request_id
+    if model is not None:
+        done.input_price, done.output_price = model.input_price, model.output_price
+        done.cost = model.cost(reply.usage) if reply.usage else None
+    return done
 
 
 def _again(

@@ -1,10 +1,14 @@
-"""Writes outcomes, whatever has gathered while the last write ran together. Nothing is announced before its commit."""
+"""Writes outcomes, whatever has gathered when it is told to, together. Nothing is announced before its commit.
+
+The dispatcher tells it, once a round and just before it claims: so both reach the store's writer at the same moment and
+share a commit. Written as soon as something is there, each batch of tasks would have two.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from laneway.clock import Clock
 from laneway.errors import StoreError
@@ -15,6 +19,7 @@ PATIENCE_S = 30.0  # how long a store that refuses to write is asked again, with
 
 log = logging.getLogger(__name__)
 Settled = Callable[[Claimed, Settlement, bool], None]  # (task, settlement, accepted)
+Batch = list[tuple[Claimed, Settlement]]
 
 
 class Settler:
@@ -23,44 +28,57 @@ class Settler:
         self._worker = worker
         self._clock = clock
         self._announce = announce
-        self._gathered: list[tuple[Claimed, Settlement]] = []
-        self._writing: asyncio.Task[None] | None = None
+        self._gathered: Batch = []
+        self._writing: set[asyncio.Task[None]] = set()
+        self._refused = False  # the store does not write: what comes meanwhile gathers
         self.failed: StoreError | None = None  # the store is lost; what is unwritten will be paid again
 
     @property
     def pending(self) -> bool:
-        return bool(self._gathered) or (self._writing is not None and not self._writing.done())
+        return bool(self._gathered) or not all(one.done() for one in self._writing)
 
     def add(self, task: Claimed, settlement: Settlement) -> None:
         self._gathered.append((task, settlement))
-        if self._writing is None or self._writing.done():
-            self._writing = asyncio.get_running_loop().create_task(self._write())
+
+    def begin(self) -> None:
+        """Hand what has gathered to the store."""
+        if self._gathered and not self._refused:
+            batch, self._gathered = self._gathered, []
+            writing = asyncio.get_running_loop().create_task(self._finish(batch, self._settle(batch)))
+            self._writing.add(writing)
+            writing.add_done_callback(self._writing.discard)
 
     async def drained(self) -> None:
         """Return when everything that was added is written, or the store is lost."""
-        while self._writing is not None and not self._writing.done():
-            await asyncio.wait([self._writing])
+        while self.pending and self.failed is None:
+            self.begin()
+            if self._writing:
+                await asyncio.wait(self._writing)
 
-    async def _write(self) -> None:
-        while self._gathered:
-            batch, self._gathered = self._gathered, []
-            accepted = await self._insist(batch)
-            if accepted is None:
-                return
+    def _settle(self, batch: Batch) -> Awaitable[list[bool]]:
+        return self._store.settle(self._worker, [settlement for _, settlement in batch], self._clock.now())
+
+    async def _finish(self, batch: Batch, writing: Awaitable[list[bool]]) -> None:
+        accepted = await self._insist(batch, writing)
+        if accepted is not None:
             for (task, settlement), ok in zip(batch, accepted, strict=True):
                 self._announce(task, settlement, ok)
 
-    async def _insist(self, batch: list[tuple[Claimed, Settlement]]) -> list[bool] | None:
-        settlements = [settlement for _, settlement in batch]
+    async def _insist(self, batch: Batch, writing: Awaitable[list[bool]]) -> list[bool] | None:
         give_up = self._clock.now() + PATIENCE_S
         pause = 0.1
         while True:
             try:
-                return await self._store.settle(self._worker, settlements, self._clock.now())
+                accepted = await writing
             except StoreError as error:
+                self._refused = True
                 if self._clock.now() + pause > give_up:
                     self.failed = error
                     return None
                 log.warning("%s; %d answers wait to be written", error.message, len(batch))
+            else:
+                self._refused = False
+                return accepted
             await asyncio.sleep(pause)
             pause = min(2.0, pause * 2)
+            writing = self._settle(batch)

@@ -7,7 +7,7 @@ damaged or gone; the verb then had no effect.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -208,8 +208,9 @@ class Store(Diverting, Protocol):
         (``limits``) is used up; tasks of a type whose budget is wait for the day's end (wait reason ``budget``)."""
         ...
 
-    async def settle(self, worker: str, settlements: Sequence[Settlement], now: float) -> list[bool]:
-        """Write outcomes. False where the fence was refused: the task belongs to somebody else by now."""
+    def settle(self, worker: str, settlements: Sequence[Settlement], now: float) -> Awaitable[list[bool]]:
+        """Write outcomes. False where the fence was refused: the task belongs to somebody else by now. Begun when it is
+        called, where the store can: so that it shares a commit with the claim that follows."""
         ...
 
     async def record_call(self, worker: str, attempt: Attempt, run_id: int, limits: Limits = NO_LIMITS) -> bool:

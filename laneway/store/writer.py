@@ -33,14 +33,18 @@ class Writer(Generic[Tx]):
             self._thread = threading.Thread(target=self._run, name="laneway-writer", daemon=True)
             self._thread.start()
 
-    async def write(self, operation: Callable[[Tx], T]) -> T:
-        """Run the operation and return after its commit."""
-        if self._inline:
-            return self.write_now(operation)
+    def write(self, operation: Callable[[Tx], T]) -> asyncio.Future[T]:
+        """Have the operation run, from now on; await its result, which is there after its commit."""
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[T] = loop.create_future()
-        self._enqueue(operation, _LoopFuture(loop, waiter))
-        return await waiter
+        if self._inline:
+            try:
+                waiter.set_result(self.write_now(operation))
+            except Exception as error:  # noqa: BLE001 - it is handed to whoever waits for the operation
+                waiter.set_exception(error)
+        else:
+            self._enqueue(operation, _LoopFuture(loop, waiter))
+        return waiter
 
     def write_now(self, operation: Callable[[Tx], T]) -> T:
         """The same, blocking; safe from any thread."""

@@ -88,6 +88,17 @@ def test_the_results_cursor_reads_on_from_where_it_was(large: Path) -> None:
     assert not any("TEMP B-TREE" in step for step in plan), plan
 
 
+async def test_a_settlement_is_begun_when_it_is_called(tmp_path: Path) -> None:
+    store = SQLiteStore(tmp_path / "s.db")
+    run = await run_with(store, [new("a"), new("b")])
+    tasks = await claim(store, n=1)
+    writing = store.settle("w", [settlement(task) for task in tasks], NOW)
+    await claim(store, n=1)
+    assert await counts(store, run) == {State.SUCCEEDED: 1, State.RUNNING: 1}
+    assert await writing == [True]
+    await store.close()
+
+
 async def test_verbs_that_come_together_share_commits(tmp_path: Path) -> None:
     store = SQLiteStore(tmp_path / "s.db")
     run = await open_run(store)

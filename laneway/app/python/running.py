@@ -35,13 +35,6 @@ class PythonCalls:
         self._threads: ThreadPoolExecutor | None = None
 
     async def __call__(self, task: Claimed, admission: Admission | None) -> Reply:
-        reply = await self._run(task)
-        if reply.failure is None:
-            return reply
-        failure = dataclasses.replace(reply.failure, message=self._clean(reply.failure.message))
-        return dataclasses.replace(reply, failure=failure)
-
-    async def _run(self, task: Claimed) -> Reply:
         started = time.perf_counter()
         token = CURRENT.set(Context(task))
         try:
@@ -49,7 +42,7 @@ class PythonCalls:
             call = function.bind(task.body)
             left = left_s(task, task.claimed_at)
             if left <= 0:
-                return out_of_time(task, task.claimed_at, called=False)
+                return self._cleaned(out_of_time(task, task.claimed_at, called=False))
             timeout = min(task.spec.timeout or math.inf, left)
             work = call() if function.is_async else self._in_thread(call)
             if timeout == math.inf:
@@ -60,19 +53,28 @@ class PythonCalls:
             output = b"null" if value is None else to_json(value, function.name)
             return Reply(output, None, None, time.perf_counter() - started)
         except NotFoundError as error:
-            return _failed(FailureClass.REQUEST, "unknown_task", f"{error.message}; {error.hint}", started)
+            return self._failed(FailureClass.REQUEST, "unknown_task", f"{error.message}; {error.hint}", started)
         except TimeoutError:
             if timeout == left < math.inf and scope.expired():
-                return out_of_time(task, task.claimed_at + time.perf_counter() - started, called=True)
-            return _failed(FailureClass.CODE, "timeout", "the task did not end within its timeout", started)
+                return self._cleaned(out_of_time(task, task.claimed_at + time.perf_counter() - started, called=True))
+            return self._failed(FailureClass.CODE, "timeout", "the task did not end within its timeout", started)
         except ProviderError as error:
             cls = FailureClass.REQUEST if error.failure is None else error.failure.cls
-            return _failed(cls, "call_failed", error.message, started)
+            return self._failed(cls, "call_failed", error.message, started)
         except Exception as error:
             log.info("task %d (%s) raised", task.id, task.spec.type, exc_info=True)
-            return code_failure(error)
+            return self._cleaned(code_failure(error))
         finally:
             CURRENT.reset(token)
+
+    def _failed(self, cls: FailureClass, code: str, message: str, started: float) -> Reply:
+        failure = Failure(cls, code, message[:2000])
+        return self._cleaned(Reply(None, Usage(), failure, time.perf_counter() - started))
+
+    def _cleaned(self, reply: Reply) -> Reply:
+        assert reply.failure is not None, "of those that failed"
+        failure = dataclasses.replace(reply.failure, message=self._clean(reply.failure.message))
+        return dataclasses.replace(reply, failure=failure)
 
     async def _in_thread(self, call: Callable[[], Any]) -> Any:
         if self._threads is None:
@@ -84,7 +86,3 @@ class PythonCalls:
         if self._threads is not None:
             self._threads.shutdown(wait=False, cancel_futures=True)
             self._threads = None
-
-
-def _failed(cls: FailureClass, code: str, message: str, started: float) -> Reply:
-    return Reply(None, Usage(), Failure(cls, code, message[:2000]), time.perf_counter() - started)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import apsw
@@ -54,12 +54,12 @@ PLACE_OF_CALL = f"SELECT a.cell_id, p.spec_id {OF_CALL.replace('call = ?', 'call
 
 
 class Taken(NamedTuple):
-    """A claimed row before its documents are read."""
+    """What a pick gave, before the documents are read: rows of ``TAKE``, and those of ``PAYLOADS`` by task."""
 
     pick: Pick
     cell: Cell
-    task: tuple[Any, ...]
-    payload: tuple[Any, ...]
+    tasks: Sequence[tuple[Any, ...]]
+    payloads: Mapping[int, tuple[Any, ...]]
 
 
 class Cell(NamedTuple):
@@ -98,16 +98,14 @@ def claim(tx: Transaction, worker: str, picks: Sequence[Pick], now: float, limit
         if not rows:
             continue
         payloads = {p[0]: p for p in tx.db.execute(PAYLOADS, (orjson.dumps([row[1] for row in rows]).decode(),))}
-        for row in rows:
-            _, id_, fence, _, _, _, _, input_tokens, output_tokens, _ = row
-            payload = payloads[id_]
+        place = (cell.run_id, worker, cell.model, pick.account, now)
+        for _, id_, fence, _, _, _, _, input_tokens, output_tokens, _ in rows:
             cost = _price(pick, input_tokens, output_tokens)
             if cost:
                 reserved[cell.run_id] += cost
-                tx.books.add(now, pick.account, cell.id, payload[3], reserved=cost)
-            place = (cell.run_id, worker, cell.model, pick.account, now)
+                tx.books.add(now, pick.account, cell.id, payloads[id_][3], reserved=cost)
             attempts.append((id_, fence, *place, input_tokens, output_tokens, cost, cell.id))
-            taken.append(Taken(pick, cell, row, payload))
+        taken.append(Taken(pick, cell, rows, payloads))
         tx.move(cell.id, State.READY, State.RUNNING, len(rows))
     tx.db.executemany(OPEN_ATTEMPT, attempts)
     for run_id, cost in reserved.items():

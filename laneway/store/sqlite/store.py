@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -161,39 +161,40 @@ class SQLiteStore:
 
     async def claim(self, worker: str, picks: Sequence[Pick], now: float, limits: Limits = NO_LIMITS) -> list[Claimed]:
         taken = await self._writer.write(lambda tx: queue.claim(tx, worker, picks, now, limits))
-        return [self._claimed(one, now) for one in taken]
+        return [claimed for one in taken for claimed in self._claimed(one, now)]
 
-    def _claimed(self, taken: queue.Taken, now: float) -> Claimed:
-        due_at, id_, fence, attempts, refusals, losses, key, input_tokens, output_tokens, begun_at = taken.task
-        _, submitted_at, deadline, spec, route, complaint, body = taken.payload
-        return Claimed(
-            id=id_,
-            run_id=taken.cell.run_id,
-            cell_id=taken.cell.id,
-            fence=fence,
-            attempts=attempts,
-            refusals=refusals,
-            losses=losses,
-            key=key,
-            model=taken.cell.model,
-            lane=taken.cell.lane,
-            urgency=taken.cell.urgency,
-            account=taken.pick.account,
-            route=self._documents.route(route),
-            spec=self._documents.spec(spec),
-            body=body,
-            input_tokens=input_tokens,
-            output_tokens=output_tokens,
-            submitted_at=submitted_at,
-            claimed_at=now,
-            begun_at=begun_at,
-            deadline=deadline,
-            complaint=complaint,
-            due_at=due_at,
-        )
+    def _claimed(self, taken: queue.Taken, now: float) -> Iterator[Claimed]:
+        cell, account = taken.cell, taken.pick.account
+        for due_at, id_, fence, attempts, refusals, losses, key, input_tokens, output_tokens, begun_at in taken.tasks:
+            _, submitted_at, deadline, spec, route, complaint, body = taken.payloads[id_]
+            yield Claimed(
+                id_,
+                cell.run_id,
+                cell.id,
+                fence,
+                attempts,
+                refusals,
+                losses,
+                key,
+                cell.model,
+                cell.lane,
+                cell.urgency,
+                account,
+                self._documents.route(route),
+                self._documents.spec(spec),
+                body,
+                input_tokens,
+                output_tokens,
+                submitted_at,
+                now,
+                begun_at,
+                deadline,
+                complaint,
+                due_at,
+            )
 
-    async def settle(self, worker: str, settlements: Sequence[Settlement], now: float) -> list[bool]:
-        return await self._writer.write(lambda tx: settling.settle(tx, worker, settlements, now))
+    def settle(self, worker: str, settlements: Sequence[Settlement], now: float) -> Awaitable[list[bool]]:
+        return self._writer.write(lambda tx: settling.settle(tx, worker, settlements, now))
 
     async def strays(self, cell_id: int, after: tuple[float, int] | None, limit: int) -> Strays:
         return self._read(lambda db: detours.strays(db, self._documents, cell_id, after, limit))
