@@ -10,7 +10,7 @@ import math
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from laneway.dispatch.bucket import BURST_S, Bucket
 from laneway.dispatch.reckoning import LONGEST, Passed
@@ -25,8 +25,7 @@ CERTAINTY = 3.0  # standard deviations of what the calls in flight may use beyon
 ALONE = 10.0  # … and of what one may: a few answers are many times as long as the others
 
 
-@dataclass(frozen=True, slots=True)
-class Size:
+class Size(NamedTuple):
     """What one call takes of the limits, estimated. ``output_tokens``: what is expected. ``max_output_tokens``: what a
     provider reckons with that charges for what is allowed; where nothing is (not ``bounded``), what is expected."""
 

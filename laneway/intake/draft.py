@@ -10,7 +10,7 @@ from laneway.task import Spec, Wire
 from laneway.triage.patient import Pins
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Draft:
     """A valid task: rendered and measured, not yet routed."""
 

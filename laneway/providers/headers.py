@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from typing import NamedTuple, get_args
 
 from laneway.providers.model import LimitKind, Observed
 from laneway.providers.presets import Dialect
@@ -16,33 +16,50 @@ LONGEST_RETRY_AFTER_S = 3600.0
 _DAY = 86_400.0
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": _DAY}
-_OPENAI: tuple[LimitKind, ...] = ("requests", "tokens")
-_ANTHROPIC: tuple[LimitKind, ...] = ("requests", "tokens", "input_tokens", "output_tokens")
+
+
+class _Names(NamedTuple):
+    """The headers that speak of one limit."""
+
+    kind: LimitKind
+    limit: str
+    remaining: str
+    reset: str
+
+
+def _of_openai(kind: LimitKind) -> _Names:
+    return _Names(kind, *(f"x-ratelimit-{part}-{kind}" for part in ("limit", "remaining", "reset")))
+
+
+def _of_anthropic(kind: LimitKind) -> _Names:
+    prefix = f"anthropic-ratelimit-{kind.replace('_', '-')}"
+    return _Names(kind, *(f"{prefix}-{part}" for part in ("limit", "remaining", "reset")))
+
+
+_OPENAI = (_of_openai("requests"), _of_openai("tokens"))
+_ANTHROPIC = tuple(_of_anthropic(kind) for kind in get_args(LimitKind))
 
 
 def observe(dialect: Dialect, headers: Mapping[str, str], now: float) -> tuple[Observed, ...]:
     """The limits that a reply's headers speak of. ``headers``: case-insensitive; ``now``: seconds since 1970."""
     found = []
     if dialect is Dialect.ANTHROPIC:
-        for kind in _ANTHROPIC:
-            prefix = f"anthropic-ratelimit-{kind.replace('_', '-')}-"
-            seen = _one(headers, kind, prefix + "limit", prefix + "remaining", prefix + "reset", now)
-            found.append(_rounded(seen) if seen else None)
+        for names in _ANTHROPIC:
+            if seen := _one(headers, names, now):
+                found.append(_rounded(seen))
     else:
-        for kind in _OPENAI:
-            limit, remaining, reset = (f"x-ratelimit-{part}-{kind}" for part in ("limit", "remaining", "reset"))
-            seen = _one(headers, kind, limit, remaining, reset, now)
-            if seen and kind == "requests" and (dialect is Dialect.GROQ or _of_a_day(seen)):
-                seen = replace(seen, window=_DAY)
-            found.append(seen)
-    return tuple(one for one in found if one is not None)
+        for names in _OPENAI:
+            if seen := _one(headers, names, now):
+                daily = names.kind == "requests" and (dialect is Dialect.GROQ or _of_a_day(seen))
+                found.append(seen._replace(window=_DAY) if daily else seen)
+    return tuple(found)
 
 
 def _rounded(seen: Observed) -> Observed:
     """Anthropic rounds the tokens that remain to the nearest thousand ("Rate limits", response headers)."""
     if seen.kind == "requests" or seen.remaining is None or seen.remaining % 1000:
         return seen
-    return replace(seen, slack=500.0)
+    return seen._replace(slack=500.0)
 
 
 def _of_a_day(seen: Observed) -> bool:
@@ -53,17 +70,15 @@ def _of_a_day(seen: Observed) -> bool:
     return _DAY / 2 <= seen.reset * seen.limit / (seen.limit - seen.remaining) <= _DAY * 1.5
 
 
-def _one(
-    headers: Mapping[str, str], kind: LimitKind, limit: str, remaining: str, reset: str, now: float
-) -> Observed | None:
-    amount, left = _number(headers.get(limit)), _number(headers.get(remaining))
+def _one(headers: Mapping[str, str], names: _Names, now: float) -> Observed | None:
+    amount, left = _number(headers.get(names.limit)), _number(headers.get(names.remaining))
     if amount is not None and amount <= 0:
         amount = None
     if amount is None and left is None:
         return None
     if amount is not None and left is not None and left > amount:
         left = None
-    return Observed(kind, amount, left, _reset(headers.get(reset), now))
+    return Observed(names.kind, amount, left, _reset(headers.get(names.reset), now))
 
 
 def _number(text: str | None) -> float | None:
@@ -81,7 +96,7 @@ def _reset(text: str | None, now: float) -> float | None:
     """Seconds from a duration (``6m0s``, ``120ms``), a number of seconds, or an RFC 3339 time."""
     if not text:
         return None
-    if (plain := _number(text)) is not None:
+    if text[-1].isdigit() and (plain := _number(text)) is not None:  # not by an exception where it ends in its unit
         return plain
     if (parts := _DURATION.findall(text)) and "".join(n + unit for n, unit in parts) == text:
         return sum(float(n) * _UNITS[unit] for n, unit in parts)

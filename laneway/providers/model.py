@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from laneway.task import Failure, Usage, Wire
 
@@ -73,8 +73,7 @@ class Model:
         return (paid_for_input + usage.output_tokens * (self.output_price or 0.0)) / 1e6
 
 
-@dataclass(frozen=True, slots=True)
-class Observed:
+class Observed(NamedTuple):
     """What a reply's headers said of one limit."""
 
     kind: LimitKind

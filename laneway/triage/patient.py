@@ -20,7 +20,7 @@ class Pins:
     asked: str | None = None  # not fixed: the model that the request itself names, taken where nothing else says one
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Patient:
     type: str
     text: str  # what a person or document says in it, without the template's own words where these are known

@@ -186,8 +186,15 @@ class Finder:
         self.slots.slack = int(LAG_S * len(self._calls) / max(self._latency, LAG_S))
         if call := self._calls.pop(number, None):
             self._let_in(call, now)
-            for other in self._young:
-                other.gone += other.number > number and now - other.at <= self._way
+            if self._finds_slots:
+                self._count_as_gone(number, now)
+
+    def _count_as_gone(self, number: int, now: float) -> None:
+        """For those that started after it, and so lately that it may have ended there before."""
+        for other in reversed(self._young):  # in the order of starting
+            if other.number <= number or now - other.at > self._way:
+                break
+            other.gone += 1
 
     def refused(self, number: int, latency: float, now: float) -> None:
         """A true 429, ``latency`` seconds after its start."""
