@@ -24,6 +24,8 @@ NAMES = (
     "outage",
     "failover",
     "crash",
+    "scaleout",
+    "grants",
     "memory",
     "queue",
     "overhead",

@@ -185,9 +185,6 @@ def test_what_is_found_by_some_is_shared() -> None:
         for name in names(3):
             await fleet.join(name)
         await fleet.done()
-        print(fleet.refused, fleet.rate(20, 60), fleet.rate(60, 100), fleet.seconds)
-        for one in fleet.all:
-            print(one.desks.desk("main").finder.state())
         assert fleet.rate(30, 90) >= 0.85 * RATE
         assert fleet.refused < 50
 
