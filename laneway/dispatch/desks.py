@@ -20,7 +20,7 @@ from laneway.dispatch.pauses import held_by
 from laneway.dispatch.shares import Shares, Want
 from laneway.dispatch.tempo import Tempos
 from laneway.dispatch.work import Work
-from laneway.errors import LanewayError
+from laneway.errors import LanewayError, StoreError
 from laneway.providers.bounds import bounded
 from laneway.providers.model import Model, Reply
 from laneway.store.grants import Capacity, Grant
@@ -94,7 +94,12 @@ class Desks:
                     desk.restore(saved[0], now - saved[1], now)
                 self._desks[account.name] = desk
             self._served[model_name] = frozenset(account.name for account in model.accounts)
-            await self._renew({f"account:{name}": self._want(self._desks[name]) for name in new})
+            try:
+                await self._renew({f"account:{name}": self._want(self._desks[name]) for name in new})
+            except StoreError:
+                for name in new:
+                    del self._desks[name]  # without a part of it
+                raise
             if known := await self._store.load_state(f"latency:{model_name}"):
                 self.latencies.restore(model_name, known[0])
             if kept := await self._store.load_state(f"calibration:{model_name}"):
@@ -103,8 +108,9 @@ class Desks:
             self._places.clear()
 
     async def _open_lane(self, lane: str) -> None:
-        self._lane_grants[lane] = None
-        if self._lanes.get(lane) is not None:
+        if self._lanes.get(lane) is None:
+            self._lane_grants[lane] = None
+        else:
             await self._renew({f"lane:{lane}": self._want_lane(lane)})
 
     async def renew(self, now: float) -> None:

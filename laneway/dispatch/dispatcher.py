@@ -8,6 +8,7 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from math import inf
 from typing import Any
 
 from laneway.clock import Clock
@@ -24,14 +25,14 @@ from laneway.dispatch.limits import Size
 from laneway.dispatch.order import Order, Plan
 from laneway.dispatch.pauses import EVERY_S, Pauses
 from laneway.dispatch.retry import decide
-from laneway.dispatch.settler import Settled, Settler
+from laneway.dispatch.settler import PATIENCE_S, Settled, Settler
 from laneway.dispatch.time_limit import within_limit
 from laneway.dispatch.watch import Watch, binding
 from laneway.errors import StoreError
 from laneway.providers.model import Reply
 from laneway.store.budgets import NO_LIMITS, Limits
 from laneway.store.interface import Head, Pick, Store
-from laneway.task import Claimed, Failure, FailureClass, Settlement, State, Wire
+from laneway.task import Claimed, Failure, FailureClass, Outcome, Settlement, State, Wire
 
 MAX_IN_FLIGHT = 2000
 PYTHON_IN_FLIGHT = 200
@@ -39,6 +40,7 @@ PEEK_CELLS = 16  # that are looked at of each model, lane and urgency, if there 
 PEEK_DEPTH = 16  # tasks that are looked at of each cell; more of one that gives all of these
 MOST_STARTS = 256  # in one round: an urgent task that comes in the meantime would have to wait for its end
 DRY_S = 1.0  # after which a cell that gave nothing is tried again
+LONGEST_PAUSE_S = 2.0  # between two tries of a worker whose store is away
 POLL_S = 0.02  # how soon work that another process brought is seen
 
 log = logging.getLogger(__name__)
@@ -92,7 +94,8 @@ class Dispatcher:
         self._python_free = PYTHON_IN_FLIGHT
         self._budgets = Budgets(limits)
         desks.over = self._budgets.of_account
-        self._settler = Settler(store, worker, clock, self._settled)
+        patience = PATIENCE_S if self._scope.run_id is not None else inf
+        self._settler = Settler(store, worker, clock, self._settled, patience)
         self._flights = Flights()
         desks.work.in_flight = self._flights.flown
         self._docket = Docket()
@@ -101,6 +104,7 @@ class Dispatcher:
         self._callers = Callers(desks, self._wake.set)
         self._ending = Ending(store, desks, self._scope, self._budgets)
         self._stop: Stop | None = None
+        self._failures = 0  # of the store, in a row
 
     # what others may do -------------------------------------------------------------------------------------------
     def poke(self) -> None:
@@ -111,6 +115,7 @@ class Dispatcher:
         """Start nothing more; ``run()`` returns when what is in flight has ended."""
         if self._stop is None:
             self._stop = stop or Stop(StopReason.INTERRUPTED, "interrupted")
+            self._settler.hurry()
         self._wake.set()
 
     def abort(self) -> None:
@@ -143,9 +148,9 @@ class Dispatcher:
             self._wake.clear()
             try:
                 wait_until = await self._round()
+                self._failures = 0
             except StoreError as error:
-                self.drain(Stop(StopReason.STORE, error.message))
-                wait_until = None
+                wait_until = await self._without_store(error)
                 self._settler.begin()  # answers are paid: none of them waits for those that are in flight
             if self._settler.failed is not None:
                 self.drain(Stop(StopReason.STORE, self._settler.failed.message))
@@ -156,6 +161,18 @@ class Dispatcher:
                     return Stop(StopReason.STORE, self._settler.failed.message)
                 return self._stop
             await self._sleep(_earliest(wait_until, self._docket.next_at(self.clock.now())))
+
+    async def _without_store(self, error: StoreError) -> float | None:
+        """A file run ends, the same command goes on. A worker waits for the store; calls in flight go on to their end,
+        and their answers are kept until they can be written."""
+        if self._scope.run_id is not None or self._stop is not None:
+            self.drain(Stop(StopReason.STORE, error.message))
+            return None
+        if not self._failures:
+            log.warning("%s; this worker goes on when the store does", error.message)
+        self._failures += 1
+        await asyncio.sleep(min(LONGEST_PAUSE_S, POLL_S * 2**self._failures))
+        return self.clock.now()
 
     async def _round(self) -> float | None:
         """One look at the queue. Returns when to look again at the latest (None: when something happens)."""
@@ -282,6 +299,10 @@ class Dispatcher:
             self._release(waiting)
             raise
         loop = asyncio.get_running_loop()  # asking is a system call
+        if self.clock.now() >= self.desks.lease_until():  # it took so long that others may have them by now
+            self._put_back(claimed)
+            self._release(waiting)
+            return 0
         for task in claimed:
             queue = waiting.get((task.cell_id, task.account))
             admission = queue.pop(0) if queue else None
@@ -295,6 +316,17 @@ class Dispatcher:
             dry = {h.cell_id: (h, now + DRY_S) for h in heads if h.cell_id in plan.picks and h.cell_id not in gave}
             self._dry = {cell: kept for cell, kept in self._dry.items() if now < kept[1]} | dry
         return len(claimed)
+
+    def _put_back(self, claimed: Sequence[Claimed]) -> None:
+        """Those were not begun."""
+        now = self.clock.now()
+        for task in claimed:
+            self._settler.add(
+                task,
+                Settlement(
+                    task.id, task.fence, State.READY, Outcome.CANCELLED, now, 0.0, cost=0.0, burned=False, counted=False
+                ),
+            )
 
     def _pick(self, cell_id: int, model_name: str, account: str, n: int) -> Pick:
         model = self.desks.model(model_name)
@@ -400,6 +432,8 @@ class Dispatcher:
         if not model:
             if not self._has_app():
                 return Blocked(None, "no_app")  # another process has the functions
+            if now >= self.desks.lease_until():
+                return Blocked(None, "lease")
             self._python_free -= 1
             return Blocked(None, "python_slots") if self._python_free < 0 else None
         return self.desks.admit(model, size, now)

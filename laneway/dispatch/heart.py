@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import re
 import secrets
@@ -28,16 +29,36 @@ def new_worker_id() -> str:
     return f"{host}-{os.getpid()}-{secrets.token_hex(2)}"
 
 
+class Lease:
+    """Until when others leave a worker's tasks alone, by its own clock: reckoned from when a renewal was sent, since
+    nobody knows when it arrived."""
+
+    def __init__(self, joined_at: float) -> None:
+        self.held_until = joined_at + LEASE_S
+        self._kept_at = joined_at
+        self._steady_since = -math.inf
+
+    def kept(self, sent_at: float) -> None:
+        if sent_at - self._kept_at > LEASE_S / 2:
+            self._steady_since = sent_at
+        self._kept_at = sent_at
+        self.held_until = sent_at + LEASE_S
+
+    def steady(self, now: float) -> bool:
+        """Whether it was connected for one lease without a gap. After an outage of the store all leases are over, and
+        who comes back first must not take the others for dead."""
+        return now - self._steady_since >= LEASE_S
+
+
 class Heart:
     """Beats every ``INTERVAL_S``. ``lost`` is called on the loop when the store has declared the worker dead."""
 
-    def __init__(self, store: Store, worker: str, clock: Clock, lost: Callable[[], None], held_until: float) -> None:
-        """``held_until``: when the lease of joining ends."""
+    def __init__(self, store: Store, worker: str, clock: Clock, lost: Callable[[], None], lease: Lease) -> None:
         self._store = store
         self._worker = worker
         self._clock = clock
         self._lost = lost
-        self.held_until = held_until  # by our clock: a lease begins at the latest when its renewal was sent
+        self._lease = lease
         self._loop = asyncio.get_running_loop()
         self._stop = threading.Event()
         self._ticked = time.monotonic()
@@ -66,6 +87,6 @@ class Heart:
                 log.warning("heartbeat failed: %s", error.message)
                 continue
             if alive:
-                self.held_until = now + LEASE_S
+                self._lease.kept(now)
             elif not self._stop.is_set():
                 self._loop.call_soon_threadsafe(self._lost)

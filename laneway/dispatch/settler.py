@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from math import inf
 
 from laneway.clock import Clock
 from laneway.errors import StoreError
@@ -23,13 +24,18 @@ Batch = list[tuple[Claimed, Settlement]]
 
 
 class Settler:
-    def __init__(self, store: Store, worker: str, clock: Clock, announce: Settled) -> None:
+    def __init__(
+        self, store: Store, worker: str, clock: Clock, announce: Settled, patience: float = PATIENCE_S
+    ) -> None:
+        """``patience``: seconds for which a store is asked again that does not write."""
         self._store = store
         self._worker = worker
         self._clock = clock
         self._announce = announce
         self._gathered: Batch = []
         self._writing: set[asyncio.Task[None]] = set()
+        self._patience = patience
+        self._give_up_at = inf
         self._refused = False  # the store does not write: what comes meanwhile gathers
         self.failed: StoreError | None = None  # the store is lost; what is unwritten will be paid again
 
@@ -39,6 +45,10 @@ class Settler:
 
     def add(self, task: Claimed, settlement: Settlement) -> None:
         self._gathered.append((task, settlement))
+
+    def hurry(self) -> None:
+        """This process is to end: no more than the usual patience from now on."""
+        self._give_up_at = min(self._give_up_at, self._clock.now() + PATIENCE_S)
 
     def begin(self) -> None:
         """Hand what has gathered to the store."""
@@ -65,14 +75,14 @@ class Settler:
                 self._announce(task, settlement, ok)
 
     async def _insist(self, batch: Batch, writing: Awaitable[list[bool]]) -> list[bool] | None:
-        give_up = self._clock.now() + PATIENCE_S
+        give_up_at = self._clock.now() + self._patience
         pause = 0.1
         while True:
             try:
                 accepted = await writing
             except StoreError as error:
                 self._refused = True
-                if self._clock.now() + pause > give_up:
+                if self._clock.now() + pause > min(give_up_at, self._give_up_at):
                     self.failed = error
                     return None
                 log.warning("%s; %d answers wait to be written", error.message, len(batch))

@@ -10,7 +10,7 @@ from types import TracebackType
 from laneway.clock import Clock
 from laneway.dispatch.desks import Desks
 from laneway.dispatch.dispatcher import Dispatcher
-from laneway.dispatch.heart import INTERVAL_S, LEASE_S, Heart
+from laneway.dispatch.heart import INTERVAL_S, LEASE_S, Heart, Lease
 from laneway.dispatch.pruning import keep_pruned
 from laneway.errors import StoreError
 from laneway.store.interface import Store
@@ -40,17 +40,18 @@ class Worker:
         self._clock = clock
         self._desks = desks
         self._keep = keep
+        self._lease = Lease(clock.now())
         self._heart: Heart | None = None
         self._pruning: asyncio.Task[None] | None = None
         self._housekeeping: asyncio.Task[None] | None = None
         self._rejoining: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Worker:
-        held_until = self._clock.now() + LEASE_S
+        self._lease = lease = Lease(self._clock.now())
+        self._desks.lease_until = lambda: lease.held_until
         await self._store.join(self.name, LEASE_S, self._clock.now())
         await self._reap()
-        self._heart = heart = Heart(self._store, self.name, self._clock, self._lost, held_until)
-        self._desks.lease_until = lambda: heart.held_until
+        self._heart = Heart(self._store, self.name, self._clock, self._lost, lease)
         self._housekeeping = asyncio.get_running_loop().create_task(self._keep_house())
         if self._keep is not None:
             pruning = keep_pruned(self._store, self._clock, self._keep)
@@ -85,6 +86,8 @@ class Worker:
             self.dispatcher.poke()
 
     async def _reap(self) -> None:
+        if not self._lease.steady(self._clock.now()):
+            return
         reaped = await self._store.reap(self.name, self._clock.now())
         if reaped.workers:
             log.warning(
@@ -101,9 +104,8 @@ class Worker:
 
     async def _join_again(self) -> None:
         try:
-            held_until = self._clock.now() + LEASE_S
-            await self._store.join(self.name, LEASE_S, self._clock.now())
-            if self._heart is not None:
-                self._heart.held_until = held_until
+            now = self._clock.now()
+            await self._store.join(self.name, LEASE_S, now)
+            self._lease.kept(now)
         except StoreError as error:
             log.warning("could not join again: %s", error.message)

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from laneway.clock import Clock
 from laneway.dispatch.calls import ModelCalls
@@ -17,8 +17,9 @@ from laneway.dispatch.desk import Admission
 from laneway.dispatch.desks import Desks
 from laneway.dispatch.dispatcher import Dispatcher, Execute
 from laneway.dispatch.ending import Scope, Stop
-from laneway.dispatch.heart import INTERVAL_S, LEASE_S
+from laneway.dispatch.heart import INTERVAL_S, LEASE_S, Lease
 from laneway.dispatch.patience import Patience
+from laneway.errors import StoreError
 from laneway.providers.answers.validate import OutputCheck
 from laneway.providers.model import Account, Model, Reply
 from laneway.simulator.options import Options
@@ -30,6 +31,28 @@ from tests.dispatch.world import IN_MEMORY, keep_house, no_code, no_record
 from tests.virtual import EPOCH, run_virtual
 
 
+class Line:
+    """The way to a store, that can be cut."""
+
+    def __init__(self, store: SQLiteStore) -> None:
+        self._store = store
+        self.cut = False
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._store, name)
+        if not self.cut or not callable(found):
+            return found
+        return _raise if name == "heartbeat" else _refuse
+
+
+def _raise(*_: object) -> Any:
+    raise StoreError("the store does not answer", hint="wait")
+
+
+async def _refuse(*_: object, **__: object) -> Any:
+    _raise()
+
+
 @dataclass
 class One:
     """A worker of the fleet."""
@@ -37,7 +60,8 @@ class One:
     name: str
     store: SQLiteStore
     desks: Desks
-    dispatcher: Dispatcher
+    line: Line
+    dispatcher: Dispatcher = field(init=False)
     calls: list[Call] = field(default_factory=list)
     tasks: list[asyncio.Task[Any]] = field(default_factory=list)
     running: asyncio.Task[Stop] | None = None
@@ -70,21 +94,23 @@ class Fleet:
 
     async def join(self, name: str, run_id: int | None = None) -> One:
         """``run_id``: it does this run only, as ``laneway run`` does."""
-        store = SQLiteStore(self._path, inline=True)
+        line = Line(SQLiteStore(self._path, inline=True))
+        store = cast("SQLiteStore", line)
         rng = random.Random(name)
         desks = Desks(store, name, self.clock, self._models.__getitem__, self.lanes, rng)
         priced = asyncio.Event()
         priced.set()
         patience = Patience(self._calls, desks.latencies, desks.tempos)
         calls = ModelCalls(patience, desks, OutputCheck(no_code), no_record, priced)
-        one = One(name, store, desks, None)  # type: ignore[arg-type]
+        one = One(name, store, desks, line)
         executors = dict.fromkeys((Wire.CHAT, Wire.MESSAGES), self._traced(calls, one))
         one.dispatcher = Dispatcher(store, name, self.clock, desks, executors, scope=Scope(run_id), rng=rng)
-        held_until = self.clock.now() + LEASE_S
+        lease = Lease(self.clock.now())
+        desks.lease_until = lambda: lease.held_until
         await store.join(name, LEASE_S, self.clock.now())
         one.tasks = [
             asyncio.ensure_future(keep_house(self.clock, desks, one.dispatcher)),
-            asyncio.ensure_future(self._beat(one, held_until)),
+            asyncio.ensure_future(self._beat(one, lease)),
         ]
         one.running = asyncio.ensure_future(one.dispatcher.run())
         self.workers[name] = one
@@ -146,17 +172,17 @@ class Fleet:
 
         return call
 
-    async def _beat(self, one: One, held_until: float) -> None:
+    async def _beat(self, one: One, lease: Lease) -> None:
         """As the heart does, and the housekeeping."""
-        one.desks.lease_until = lambda: held_until
         while True:
             await asyncio.sleep(INTERVAL_S)
             now = self.clock.now()
-            if one.store.heartbeat(one.name, LEASE_S, now):
-                held_until = now + LEASE_S
-            else:
-                await one.store.join(one.name, LEASE_S, now)
-            await one.store.reap(one.name, now)
+            with suppress(StoreError):
+                if not one.store.heartbeat(one.name, LEASE_S, now):
+                    await one.store.join(one.name, LEASE_S, now)
+                lease.kept(now)
+                if lease.steady(now):
+                    await one.store.reap(one.name, now)
 
     async def close(self) -> None:
         for name in list(self.workers):

@@ -209,3 +209,63 @@ def test_an_outage_that_one_sees_is_known_to_all_within_a_heartbeat() -> None:
         assert fleet.refused == 0
 
     on_a_rate(live)
+
+
+def test_a_worker_that_is_cut_off_starts_nothing_after_its_lease_and_keeps_its_answers() -> None:
+    async def live(fleet: Fleet) -> None:
+        await fleet.submit([prompt(str(i)) for i in range(900)])
+        for name in names(3):
+            await fleet.join(name)
+        await asyncio.sleep(10.5)
+        lost = fleet.workers["w1"]
+        held = {call.key for call in lost.calls if call.ended_at is None}
+        lost.line.cut = True
+        await asyncio.sleep(20)
+        assert max(call.at for call in lost.calls) <= 10.5 + LEASE_S
+        lost.line.cut = False
+        await fleet.done()
+        assert fleet.rate(10.5 + 1.5 * LEASE_S, 29) >= 0.95 * RATE
+        assert fleet.rate(35, 45, "w1") >= 0.9 * RATE / 3
+        assert fleet.refused == 0
+        assert await fleet.states() == {State.SUCCEEDED: 900}
+        assert sum(len(one.calls) for one in fleet.all) <= 900 + len(held)
+
+    on_a_rate(live)
+
+
+def test_a_short_cut_costs_nothing() -> None:
+    async def live(fleet: Fleet) -> None:
+        await fleet.submit([prompt(str(i)) for i in range(600)])
+        for name in names(3):
+            await fleet.join(name)
+        await asyncio.sleep(10.5)
+        for one in fleet.all:
+            one.line.cut = True
+        await asyncio.sleep(5)
+        for one in fleet.all:
+            one.line.cut = False
+        await fleet.done()
+        assert sum(len(one.calls) for one in fleet.all) == 600
+        assert await fleet.states() == {State.SUCCEEDED: 600}
+
+    on_a_rate(live)
+
+
+def test_after_an_outage_of_the_store_nobody_is_taken_for_dead_who_comes_back_too() -> None:
+    async def live(fleet: Fleet) -> None:
+        await fleet.submit([prompt(str(i)) for i in range(600)])
+        for name in names(4):
+            await fleet.join(name)
+        await asyncio.sleep(10.5)
+        for one in fleet.all:
+            one.line.cut = True
+        await asyncio.sleep(30)
+        fleet.all[0].line.cut = False
+        await asyncio.sleep(5)
+        for one in fleet.all:
+            one.line.cut = False
+        await fleet.done()
+        assert sum(len(one.calls) for one in fleet.all) == 600
+        assert fleet.refused == 0
+
+    on_a_rate(live)

@@ -19,7 +19,7 @@ from laneway.dispatch.ending import Scope, Stop
 from laneway.dispatch.heart import INTERVAL_S
 from laneway.dispatch.patience import Caller, Patience
 from laneway.dispatch.worker import SOON_S
-from laneway.errors import ConfigError
+from laneway.errors import ConfigError, StoreError
 from laneway.providers.answers.complaints import Complaint
 from laneway.providers.answers.validate import OutputCheck
 from laneway.providers.model import Account, Limits, Model, Reply
@@ -200,7 +200,8 @@ async def keep_house(clock: Clock, desks: Desks, dispatcher: Dispatcher) -> None
         await asyncio.sleep(SOON_S)
         with suppress(TimeoutError):
             await asyncio.wait_for(desks.hurry.wait(), INTERVAL_S - SOON_S)
-        await desks.renew(clock.now())
+        with suppress(StoreError):
+            await desks.renew(clock.now())
         dispatcher.poke()
 
 
