@@ -24,6 +24,7 @@ from laneway.providers.failures import classify, connection_failed, timed_out
 from laneway.providers.formats import carrier, formats_of
 from laneway.providers.headers import observe
 from laneway.providers.model import Account, Model, Reply
+from laneway.providers.post import READ_BUFFER, Poster
 from laneway.providers.presets import Preset, presets
 from laneway.providers.sampling import Sampling
 from laneway.providers.secrets import Secrets, secret_headers
@@ -31,8 +32,6 @@ from laneway.providers.translate import FORMATS, translate, translate_answer
 from laneway.providers.trust import is_loopback
 from laneway.task import Failure, FailureClass, Spec, Usage, Wire
 from laneway.version import VERSION
-
-LARGEST_ANSWER = 64_000_000  # bytes
 
 log = logging.getLogger(__name__)
 
@@ -50,12 +49,12 @@ class Client:
         self._sampling = Sampling()
 
     async def __aenter__(self) -> Client:
+        self._targets.clear()  # they belong to a session
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300, keepalive_timeout=60),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None),
-            auto_decompress=True,
-            read_bufsize=2**18,
+            read_bufsize=READ_BUFFER,
         )
         return self
 
@@ -111,21 +110,13 @@ class Client:
     async def _exchange(self, asked: Asked, account: Account, spec: Spec, started: float, timeout: float) -> Reply:
         """One request and its reply. ``started``: of the call, by ``time.perf_counter``."""
         preset = self._presets[account.provider]
-        target = self._target(account, asked.wire, preset)
-        assert self._session is not None, "the client is used inside its context"
+        try:
+            target = self._target(account, asked.wire, preset)
+        except ValueError as error:
+            return _failed(connection_failed(error), started, sent=False)
         left = max(0.001, timeout - (time.perf_counter() - started))
         try:
-            async with self._session.post(
-                target.url,
-                data=orjson.dumps(asked.data),
-                headers=target.headers,
-                proxy=target.proxy,
-                allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=left),
-            ) as response:
-                answer = await _read(response)
-                said = response.headers
-                status = response.status
+            status, said, answer = await target.poster.post(orjson.dumps(asked.data), left)
         except TimeoutError:
             return _failed(timed_out(timeout), started)
         except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -177,7 +168,8 @@ class Client:
                 bearer = preset.key_header == "authorization"
                 headers[preset.key_header] = f"Bearer {account.key}" if bearer else account.key
             secrets = Secrets({*([account.key] if account.key else ()), *secret_headers(account.headers)})
-            target = _Target(account, url, headers, proxy_for(url), secrets)
+            assert self._session is not None, "the client is used inside its context"
+            target = _Target(account, Poster(self._session, url, headers, proxy_for(url)), secrets)
             known = self._targets[account.name, wire] = target
         return known
 
@@ -187,9 +179,7 @@ class _Target:
     """Where an account's calls go. Worked out once: the HTTP client would ask the environment at every call."""
 
     account: Account
-    url: str
-    headers: Mapping[str, str]
-    proxy: str | None
+    poster: Poster
     secrets: Secrets
 
 
@@ -219,19 +209,6 @@ def _finish(wire: Wire, data: dict[str, Any], model: Model, complaint: Complaint
             return embeddings.finish(data, model)
         case _:
             return chat.finish(data, model, complaint=complaint)
-
-
-async def _read(response: aiohttp.ClientResponse) -> bytes | None:
-    """The body, None when it is beyond bounds."""
-    if (response.content_length or 0) > LARGEST_ANSWER:
-        return None
-    body = await response.content.read(LARGEST_ANSWER + 1) if response.content_length is None else await response.read()
-    while response.content_length is None and not response.content.at_eof():
-        more = await response.content.read(LARGEST_ANSWER)
-        body += more
-        if len(body) > LARGEST_ANSWER:
-            return None
-    return body
 
 
 _USAGE: Mapping[Wire, Callable[[Mapping[str, Any]], Usage | None]] = {
