@@ -7,7 +7,7 @@ call counts in full, the next ones as in a plain mean, later ones for a twentiet
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
@@ -57,14 +57,16 @@ class Calibration:
         self._output: dict[tuple[str, str], Ratio] = {}
         self._allowed: dict[str, Ratio] = {}  # what is allowed, or else written, over what was expected
         self._changed: set[str] = set()
-        self._open: Counter[tuple[str, str]] = Counter()  # calls in flight
+        self._open: defaultdict[tuple[str, str], int] = defaultdict(int)  # calls in flight
 
     def began(self, model: str, type_: str) -> None:
         """A call is in flight until ``ended``, whatever comes of it."""
-        self._open.update(_keys(model, type_))
+        for key in _keys(model, type_):
+            self._open[key] += 1
 
     def ended(self, model: str, type_: str) -> None:
-        self._open.subtract(_keys(model, type_))
+        for key in _keys(model, type_):
+            self._open[key] -= 1
 
     def size(
         self, model: str, input_tokens: int, output_tokens: int, type_: str = "", bounded: bool | None = None
@@ -75,7 +77,8 @@ class Calibration:
         output_ratio, still_open = self._find(self._output, model, type_)
         expected = round(output_tokens * output_ratio.high(still_open))
         if bounded is None:
-            allowed = round(output_tokens * self._allowed.get(model, Ratio()).high())
+            ratio = self._allowed.get(model)
+            allowed = round(output_tokens * ratio.high()) if ratio else output_tokens
         elif bounded:
             expected = min(expected, output_tokens)
             allowed = output_tokens

@@ -20,7 +20,7 @@ from laneway.errors import InputError
 from laneway.providers import chat, embeddings, messages, responses
 from laneway.providers.answers.complaints import Complaint
 from laneway.providers.answers.structured import Asked, Learnt, is_asked, take_schema
-from laneway.providers.failures import classify, connection_failed, timed_out
+from laneway.providers.failures import classify, connection_failed, parsed, timed_out
 from laneway.providers.formats import carrier, formats_of
 from laneway.providers.headers import observe
 from laneway.providers.model import Account, Model, Reply
@@ -45,11 +45,12 @@ class Client:
         self._session: aiohttp.ClientSession | None = None
         self._presets = presets()
         self._targets: dict[tuple[str, Wire], _Target] = {}
+        self._posters: dict[_Target, Poster] = {}
         self._learnt = Learnt()
         self._sampling = Sampling()
 
     async def __aenter__(self) -> Client:
-        self._targets.clear()  # they belong to a session
+        self._posters.clear()  # they belong to a session
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300, keepalive_timeout=60),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -110,13 +111,11 @@ class Client:
     async def _exchange(self, asked: Asked, account: Account, spec: Spec, started: float, timeout: float) -> Reply:
         """One request and its reply. ``started``: of the call, by ``time.perf_counter``."""
         preset = self._presets[account.provider]
-        try:
-            target = self._target(account, asked.wire, preset)
-        except ValueError as error:
-            return _failed(connection_failed(error), started, sent=False)
+        target = self._target(account, asked.wire, preset)
         left = max(0.001, timeout - (time.perf_counter() - started))
         try:
-            status, said, answer = await target.poster.post(orjson.dumps(asked.data), left)
+            poster = self._posters.get(target) or self._poster(target)
+            status, said, answer = await poster.post(orjson.dumps(asked.data), left)
         except TimeoutError:
             return _failed(timed_out(timeout), started)
         except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -149,10 +148,14 @@ class Client:
             return failed(Failure(FailureClass.REQUEST, "answer_too_large", "the answer is larger than 64 MB", status))
         answer = secrets.out_of_answer(answer)
         try:
-            failure = classify(asked.wire, status, said, answer, now)
+            data = parsed(answer)
+            failure = classify(asked.wire, status, said, answer, now, data)
             if failure is not None:
-                return failed(failure, _usage_of_failure(asked.wire, status, answer))
-            return _answered(asked.wire, spec.wire, answer, latency, observed, request_id)
+                charged = status == 200 and isinstance(data, Mapping)  # a refusal inside a 200 was
+                return failed(failure, _USAGE[asked.wire](data) if charged else None)
+            usage = _USAGE[asked.wire](data)
+            output = answer if asked.wire is spec.wire else orjson.dumps(translate_answer(spec.wire, asked.wire, data))
+            return Reply(output, usage, None, latency, observed, request_id)
         except (TypeError, ValueError, AttributeError, LookupError) as error:
             strange = f"the answer is not what {FORMATS[asked.wire]} says: {error}"
             return failed(Failure(FailureClass.TRANSIENT, "bad_response", strange, status))
@@ -168,18 +171,25 @@ class Client:
                 bearer = preset.key_header == "authorization"
                 headers[preset.key_header] = f"Bearer {account.key}" if bearer else account.key
             secrets = Secrets({*([account.key] if account.key else ()), *secret_headers(account.headers)})
-            assert self._session is not None, "the client is used inside its context"
-            target = _Target(account, Poster(self._session, url, headers, proxy_for(url)), secrets)
-            known = self._targets[account.name, wire] = target
+            if known is not None:
+                self._posters.pop(known, None)
+            known = self._targets[account.name, wire] = _Target(account, url, headers, secrets)
         return known
 
+    def _poster(self, target: _Target) -> Poster:
+        assert self._session is not None, "the client is used inside its context"
+        poster = Poster(self._session, target.url, target.headers, proxy_for(target.url))
+        self._posters[target] = poster
+        return poster
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _Target:
     """Where an account's calls go. Worked out once: the HTTP client would ask the environment at every call."""
 
     account: Account
-    poster: Poster
+    url: str
+    headers: Mapping[str, str]
     secrets: Secrets
 
 
@@ -217,24 +227,6 @@ _USAGE: Mapping[Wire, Callable[[Mapping[str, Any]], Usage | None]] = {
     Wire.EMBEDDINGS: chat.usage,
     Wire.MESSAGES: messages.usage,
 }
-
-
-def _answered(wire: Wire, wanted: Wire, answer: bytes, latency: float, observed: Any, request_id: str | None) -> Reply:
-    data = orjson.loads(answer)
-    usage = _USAGE[wire](data)
-    output = answer if wire is wanted else orjson.dumps(translate_answer(wanted, wire, data))
-    return Reply(output, usage, None, latency, observed, request_id)
-
-
-def _usage_of_failure(wire: Wire, status: int, answer: bytes) -> Usage | None:
-    """A refusal inside a 200 was charged."""
-    if status != 200:
-        return None
-    try:
-        data = orjson.loads(answer)
-    except orjson.JSONDecodeError:
-        return None
-    return _USAGE[wire](data) if isinstance(data, Mapping) else None
 
 
 def _failed(failure: Failure, started: float, *, sent: bool = True) -> Reply:

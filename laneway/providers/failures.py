@@ -36,11 +36,11 @@ _KEY = re.compile(r"(sk|gsk|xai|pk|key)-[A-Za-z0-9_\-]{6,}|Bearer\s+\S+|AIza[\w\
 
 
 def classify(
-    wire: Wire, status: int, headers: Mapping[str, str], body: bytes, now: float, *, has_answer: bool = False
+    wire: Wire, status: int, headers: Mapping[str, str], body: bytes, now: float, said: Any = None
 ) -> Failure | None:
     """The failure that a reply is, None when it is an answer. ``wire``: the format that was sent; ``now``: seconds
-    since 1970."""
-    said = _parse(body)
+    since 1970; ``said``: the body's JSON, where it has been parsed."""
+    said = parsed(body) if said is None else said
     if status == 200 and isinstance(said, Mapping) and not _is_error(said):
         return _IN_AN_ANSWER[wire](said)
     code, kind, message = _words(said, body, status)
@@ -177,7 +177,8 @@ _IN_AN_ANSWER: Mapping[Wire, Callable[[Mapping[str, Any]], Failure | None]] = {
 }
 
 
-def _parse(body: bytes) -> Any:
+def parsed(body: bytes) -> Any:
+    """None when it is not JSON."""
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
