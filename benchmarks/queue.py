@@ -22,6 +22,7 @@ APP = "benchmarks.queue_app"
 ROOT = Path(__file__).parent.parent
 TASKS, SINGLES, PROBES = 50_000, 2_000, 100
 PATIENCE_S = 300.0  # for one peer
+WORKER_S = 30.0  # in which ours must have started
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -121,7 +122,7 @@ def _elsewhere() -> dict[str, Any]:
 
 @contextmanager
 def _worker(folder: Path) -> Iterator[None]:
-    """``laneway worker``, until the block ends. Who submits before it is ready waits for it."""
+    """``laneway worker``, until the block ends."""
     worker = subprocess.Popen(
         command("worker", "--app", f"{APP}:lw", "--store", _store(folder)),
         cwd=ROOT,
@@ -129,11 +130,21 @@ def _worker(folder: Path) -> Iterator[None]:
         stderr=subprocess.DEVNULL,
     )
     try:
-        time.sleep(2.0)  # it has started, and imported what it imports later
+        _await_worker(folder, worker)
         yield
     finally:
         worker.terminate()
         worker.wait(30)
+
+
+def _await_worker(folder: Path, worker: subprocess.Popen[bytes]) -> None:
+    """Until ``laneway status`` knows of it; looking takes a fifth of a second."""
+    look = command("status", "--json", "--store", _store(folder))
+    until = time.monotonic() + WORKER_S
+    while time.monotonic() < until and worker.poll() is None:
+        if json.loads(subprocess.run(look, env=_surroundings(), capture_output=True, check=True).stdout)["workers"]:
+            return
+    raise RuntimeError(f"no worker is there after {WORKER_S:g} s")
 
 
 def _store(folder: Path) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -42,6 +42,7 @@ class Engine:
     desks: Desks
     dispatcher: Dispatcher
     prices: LatePrices
+    take_over: Callable[[], Awaitable[None]]  # at once, what a worker of this machine had that has just died
 
 
 @asynccontextmanager
@@ -91,9 +92,9 @@ async def engine(
         )
         lw.python.inner = InnerCalls(lw.store, name, lw.clock, patience, desks, dispatcher, rng, prices)
         executors[Wire.PYTHON] = python_calls = PythonCalls(lw.python, lw.redactor.clean)
-        async with Worker(lw.store, name, lw.clock, desks, dispatcher, keep=lw.config.keep):
+        async with Worker(lw.store, name, lw.clock, desks, dispatcher, keep=lw.config.keep) as worker:
             try:
-                yield Engine(name, desks, dispatcher, prices)
+                yield Engine(name, desks, dispatcher, prices, worker.take_over)
             finally:
                 lw.python.inner = None
                 python_calls.close()

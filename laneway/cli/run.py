@@ -6,6 +6,9 @@ import asyncio
 import importlib
 import signal
 import sys
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -43,6 +46,7 @@ from laneway.cli.proposing import proposing
 if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
     from laneway.app.runs.batch import Batch, BatchOptions
+    from laneway.app.runs.part import Helpers, Helping
     from laneway.app.runs.summary import Summary
 
 
@@ -67,6 +71,9 @@ def run(
     on_bad_input: BadInputOption = BadInput.stop,
     config: ConfigOption = None,
     store: StoreOption = None,
+    processes: Annotated[
+        int, typer.Option(min=1, help="So many that work on it, where one core is not enough.", show_default=True)
+    ] = 1,
     as_json: JsonOption = False,
     verbose: VerboseOption = 0,
 ) -> None:
@@ -100,18 +107,20 @@ def run(
         max_cost=max_cost,
         fresh=fresh,
         on_bad_input=OnBadInput(on_bad_input.value),
+        processes=processes,
     )
+    helpers = partial(_helpers, concurrency, config, store, verbose)
     with proposing(inputs, as_json):
-        summary = run_async(execute(lw, options, started))
+        summary = run_async(execute(lw, options, started, helpers))
     report(summary, as_json)
     raise SystemExit(summary.exit_code)
 
 
-async def execute(lw: Laneway, options: BatchOptions, started: float) -> Summary:
+async def execute(lw: Laneway, options: BatchOptions, started: float, helpers: Helpers | None = None) -> Summary:
     """Run a batch with signals and, on a terminal, a display."""
     from laneway.app.runs.batch import Batch
 
-    batch = Batch(lw, options, process_started=started, meanwhile=_prepare_report)
+    batch = Batch(lw, options, process_started=started, meanwhile=_prepare_report, helpers=helpers)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, _interrupt, batch)
@@ -124,6 +133,23 @@ async def execute(lw: Laneway, options: BatchOptions, started: float) -> Summary
         return await batch.run()
     finally:
         await lw.close()
+
+
+def _helpers(
+    concurrency: int | None,
+    config: list[Path] | None,
+    store: str | None,
+    verbose: int,
+    run_id: int,
+    in_flight: Sequence[int],
+    died: Callable[[], Awaitable[None]],
+) -> Helping:
+    """Workers on this run alone, each with as many calls in flight."""
+    from laneway.cli.processes import Processes
+    from laneway.cli.worker import child_options
+
+    bounds = [("--run", run_id), ("--in-flight", in_flight[0]), ("--concurrency", concurrency)]
+    return Processes(child_options(None, config, store, verbose, bounds), len(in_flight), helping=True, died=died)
 
 
 def _prepare_report() -> None:

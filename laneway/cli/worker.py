@@ -6,6 +6,7 @@ import asyncio
 import importlib
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,6 +34,9 @@ def worker(
     ] = 1,
     verbose: VerboseOption = 0,
     is_child: Annotated[bool, typer.Option("--child", hidden=True)] = False,
+    run_id: Annotated[int | None, typer.Option("--run", hidden=True)] = None,
+    in_flight: Annotated[int, typer.Option(hidden=True)] = 1,
+    concurrency: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Work on this store's tasks until Ctrl-C or SIGTERM.
 
@@ -40,6 +44,9 @@ def worker(
     """
     if processes > 1:
         raise typer.Exit(_several(processes, app, config, store, verbose))
+    if run_id is not None:
+        run_async(_help(application(config, store, verbose), run_id, in_flight, concurrency))
+        return
     settings = application(config, store, max(verbose, 1))
     reference = app or settings.config.app
     lw = settings if reference is None else load_app(reference, settings.config.folder)
@@ -52,9 +59,20 @@ def _several(n: int, app: str | None, config: list[Path] | None, store: str | No
     from laneway.cli.processes import Processes
 
     application(config, store, max(verbose, 1))  # what is wrong with the config is said once
-    given = [("--app", app), ("--store", store), *(("--config", str(path)) for path in config or ())]
-    options = [part for name, value in given if value is not None for part in (name, value)]
-    return run_async(Processes(["worker", "--child", *options, *["-v"] * verbose], n).run())
+    return run_async(Processes(child_options(app, config, store, verbose), n).run())
+
+
+def child_options(
+    app: str | None,
+    config: list[Path] | None,
+    store: str | None,
+    verbose: int,
+    more: Sequence[tuple[str, int | None]] = (),
+) -> list[str]:
+    """The command line of a worker that is another process's child."""
+    given = [("--app", app), ("--store", store), *(("--config", path) for path in config or ()), *more]
+    options = [part for name, value in given if value is not None for part in (name, str(value))]
+    return ["worker", "--child", *options, *["-v"] * verbose]
 
 
 def load_app(reference: str, folder: Path) -> Laneway:
@@ -78,11 +96,29 @@ async def _work(lw: Laneway, *, is_child: bool) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     if is_child:
-        loop.add_reader(sys.stdin.fileno(), stop.set)  # nobody writes there: it is readable when the parent is gone
+        from laneway.cli.processes import at_parents_end
+
+        at_parents_end(stop.set)
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     try:
         async with lw.worker():
             await stop.wait()
+    finally:
+        await lw.close()
+
+
+async def _help(lw: Laneway, run_id: int, in_flight: int, concurrency: int | None) -> None:
+    """Work on one run beside the process that started it, until nothing is left to do. When our standard input ends
+    what is in flight is finished first, at SIGTERM it is broken off."""
+    from laneway.app.runs.part import part
+    from laneway.cli.processes import at_parents_end
+
+    loop = asyncio.get_running_loop()
+    try:
+        async with part(lw, run_id, in_flight=in_flight, concurrency=concurrency) as running:
+            at_parents_end(running.dispatcher.drain)
+            loop.add_signal_handler(signal.SIGTERM, running.dispatcher.abort)
+            await running.dispatcher.run()
     finally:
         await lw.close()

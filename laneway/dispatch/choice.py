@@ -55,6 +55,12 @@ class Health:
         self._latency = float(state.get("latency", 0.0))
         self._answers = min(ENOUGH, int(state.get("answers", 0)))
 
+    def hear(self, state: Mapping[str, Any], now: float) -> None:
+        """What another worker knows, while too little was seen here: without a latency a newcomer could not say how
+        much it could do, would get no part of the limits, and see no answer either."""
+        if self.latency is None and int(state.get("answers", 0)) >= ENOUGH:
+            self.restore(state, 0.0, now)
+
     @property
     def latency(self) -> float | None:
         """Seconds that an answer takes, None while too few have been seen."""

@@ -295,5 +295,6 @@ class Desk:
     def hear(self, state: Mapping[str, Any], now: float) -> None:
         """What another worker has just seen of the account."""
         self.breaker.hear(state.get("breaker") or {}, now)
+        self.health.hear(state.get("health") or {}, now)
         if not self.breaker.closed and self.last_failure is None:
             self.last_failure = state.get("last_failure")

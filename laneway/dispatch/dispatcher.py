@@ -418,7 +418,8 @@ class Dispatcher:
 
     async def _sleep(self, until: float | None) -> None:
         now = self.clock.now()
-        latest = now + POLL_S if self._scope.run_id is None else now + 0.25
+        alone = self._scope.run_id is not None and not self._scope.shared
+        latest = now + (0.25 if alone else POLL_S)
         until = latest if until is None else min(until, latest)
         loop = asyncio.get_running_loop()
         timer = loop.call_later(max(0.0, until - now), self._wake.set)

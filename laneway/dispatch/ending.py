@@ -50,6 +50,7 @@ class Scope:
 
     run_id: int | None = None
     budget: bool = False  # the run has a budget: claims may come back short
+    shared: bool = False  # other processes work on the run, too
 
 
 class Ending:
@@ -119,7 +120,7 @@ class Ending:
     def _after_empty_claim(self, left: Counter[State]) -> Stop | None:
         """Of what was admitted nothing could be claimed. With budgets a day it is first seen whether it was one of
         these: then the next round finds the work blocked, or some of it waiting."""
-        if not self._scope.budget:
+        if not self._scope.budget or left[State.RUNNING]:  # what others hold of the budget may come free
             return None
         before, self._short = self._short, left
         if self._budgets.limits and (before != left or self._budgets.may_free):

@@ -85,6 +85,14 @@ class Worker:
                 log.warning("housekeeping: %s", error.message)
             self.dispatcher.poke()
 
+    async def take_over(self) -> None:
+        """Now, not at the next look: somebody knows that a worker has died."""
+        try:
+            await self._reap()
+        except StoreError as error:
+            log.warning("could not take over: %s", error.message)
+        self.dispatcher.poke()
+
     async def _reap(self) -> None:
         if not self._lease.steady(self._clock.now()):
             return

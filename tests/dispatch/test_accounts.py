@@ -247,3 +247,16 @@ def test_health_is_kept_over_a_restart_and_fades_meanwhile() -> None:
     after.restore(before.state(100.0), HALF_LIFE_S, 200.0)
     assert after.failing(200.0) == pytest.approx(before.failing(100.0) / 2, abs=0.001)
     assert after.latency == pytest.approx(2.0, abs=0.01)
+
+
+def test_what_another_worker_saw_counts_until_enough_was_seen_here() -> None:
+    seasoned, newcomer, other = Health(), Health(), Health()
+    for _ in range(20):
+        seasoned.answered(0.3, 100.0)
+        other.answered(2.0, 100.0)
+    newcomer.answered(5.0, 100.0)
+    newcomer.hear(seasoned.state(100.0), 101.0)
+    assert newcomer.latency == pytest.approx(0.3)
+    newcomer.hear(other.state(100.0), 102.0)
+    assert newcomer.latency == pytest.approx(0.3)
+    assert other.latency == pytest.approx(2.0)

@@ -7,12 +7,13 @@ import contextlib
 import dataclasses
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from laneway.app.engine import Engine, engine
+from laneway.app.runs.part import Helpers, Helping, shares
 from laneway.app.runs.summary import Summary
 from laneway.app.runs.taking_in import OnBadInput, TakingIn
 from laneway.app.steering import pauses_of
@@ -47,6 +48,7 @@ class BatchOptions:
     max_cost: float | None = None  # USD
     fresh: bool = False
     on_bad_input: OnBadInput = OnBadInput.STOP
+    processes: int = 1  # that work on it, this one among them
 
 
 @dataclass(slots=True)
@@ -71,12 +73,16 @@ class Batch:
         *,
         process_started: float,
         meanwhile: Callable[[], object] = lambda: None,
+        helpers: Helpers | None = None,
     ) -> None:
-        """``meanwhile`` is called on another thread while the first calls are on their way, if there are any."""
+        """``meanwhile`` is called on another thread while the first calls are on their way, if there are any.
+        ``helpers`` starts the further ones of ``options.processes``."""
         self._lw = lw
         self._options = options
         self._process_started = process_started
         self._meanwhile = meanwhile
+        self._helpers = helpers
+        self._helping: Helping | None = None
         self._interrupts = 0
         self.progress = Progress()
 
@@ -88,6 +94,8 @@ class Batch:
                 running.dispatcher.drain(Stop(StopReason.INTERRUPTED, "interrupted"))
             else:
                 running.dispatcher.abort()
+        if helping := self._helping:
+            (helping.drain if self._interrupts == 1 else helping.abort)()
         return self._interrupts
 
     @property
@@ -162,9 +170,12 @@ class Batch:
     # working ------------------------------------------------------------------------------------------------------
     async def _work(self, run: Run, writer: ResultsWriter, catalog: Catalog) -> tuple[Stop, Mapping[str, float]]:
         lw = self._lw
-        slots = self._options.concurrency or MAX_IN_FLIGHT
-        scope = Scope(run.id, budget=self._options.max_cost is not None)
-        async with engine(lw, catalog=catalog, scope=scope, max_in_flight=slots) as running:
+        slots, *further = shares(self._options.processes, self._options.concurrency, MAX_IN_FLIGHT)
+        scope = Scope(run.id, budget=self._options.max_cost is not None, shared=bool(further))
+        async with (
+            engine(lw, catalog=catalog, scope=scope, max_in_flight=slots) as running,
+            self._helped(run, running, further),
+        ):
             self.progress.engine = running
             self.progress.phase = "running"
             self.progress.started_at = lw.clock.now()
@@ -181,6 +192,18 @@ class Batch:
             if pump.done() and not pump.cancelled() and (fault := pump.exception()):
                 raise fault
             return stop, running.dispatcher.watch.total(lw.clock.now())
+
+    @contextlib.asynccontextmanager
+    async def _helped(self, run: Run, running: Engine, further: Sequence[int]) -> AsyncIterator[None]:
+        """By so many further processes, until the block ends and they have finished what they had in flight."""
+        if not further or self._helpers is None:
+            yield
+            return
+        self._helping = helping = self._helpers(run.id, further, running.take_over)
+        async with helping.beside():
+            if self._interrupts:
+                helping.drain()
+            yield
 
     # the account --------------------------------------------------------------------------------------------------
     async def _summary(
