@@ -239,7 +239,7 @@ class TestRunningAgain:
         self, desk: Desk, simulate: Simulate
     ) -> None:
         simulator = simulate(latency=0.2)
-        desk.batch("tasks.jsonl", 60)
+        desk.batch("tasks.jsonl", 200)
         first = desk.start("run", "tasks.jsonl", "--concurrency", "10", "--json")
         while simulator.stats()["completed"] < 10:
             assert first.poll() is None
@@ -248,8 +248,8 @@ class TestRunningAgain:
         assert "another run writes" in second.json["error"]["message"]
         out, _ = first.communicate(timeout=30)
         assert first.returncode == 0
-        assert json.loads(out.splitlines()[-1])["tasks"]["succeeded"] == 60
-        assert simulator.stats()["requests"] == 60
+        assert json.loads(out.splitlines()[-1])["tasks"]["succeeded"] == 200
+        assert simulator.stats()["requests"] == 200
 
     def test_ctrl_c_drains_and_the_same_command_goes_on(self, desk: Desk, simulate: Simulate) -> None:
         simulator = simulate(latency=0.3)
