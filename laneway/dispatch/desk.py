@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from laneway.dispatch.breaker import Breaker, Doubt
-from laneway.dispatch.bucket import BURST_S
 from laneway.dispatch.choice import Health
 from laneway.dispatch.finding.finder import FIRST_CALLS, Finder
 from laneway.dispatch.limits import Limiter, Reservation, Size
@@ -20,6 +19,7 @@ from laneway.task import FailureClass
 
 LOOK_AFTER_S = 300.0  # a wrong key may be put right, credit be bought: one call sees, which costs nothing
 AWAY_AFTER_S = 2.0  # down for longer than a moment; at once where it never answered
+ABUNDANT = 100  # calls in flight and nothing refused: no longer one worker at a time looks for a limit
 GRANT_S = 0.5  # how soon it is asked again, where all of the account is other workers' now
 RAMP_STEP_S = 0.02  # how soon a start is tried again while calls come back after an outage
 
@@ -61,12 +61,14 @@ class Desk:
         self._granted = False
         self._share = share
         self._pays_back = False
+        self._abundant = False
         self._made_before: int | None = None  # by other workers, of what is counted here
         self._slots = slots if slots is not None else limits.concurrency
         self._open: dict[int, Admission] = {}  # in the order of admission
         self._count = 0
         self._met = False  # the provider answered, now or in an earlier run
         self.paused: str | None = None  # a failure, in its own words
+        self._paused_at = self._forgiven_at = 0.0
         self.look_at = math.inf  # while paused: when one call sees whether it was mended …
         self._look: int | None = None  # … and that call's number
         self.answers = 0  # calls that the provider answered
@@ -114,9 +116,8 @@ class Desk:
         """What there is of the account for all workers together: ``seconds`` until they ask again, calls of this
         size."""
         calls, parts = self.limiter.whole(seconds, size)
-        if calls is None:
-            calls = self.finder.whole(seconds)
-            parts = None if calls is None else max(1, int(calls / seconds * BURST_S))
+        if calls is None and not self.abundant:
+            parts = 1  # two that look for the same limit would each be refused for it
         at_once = self.account.limits.concurrency or self.finder.found().get("concurrency")
         if at_once is not None:
             turnover = max(1.0, seconds / (self.health.latency or seconds))
@@ -205,7 +206,7 @@ class Desk:
         else:
             self.finder.withdrawn(admission.number)
         if failure is not None and failure.cls is FailureClass.ACCOUNT:
-            self.paused, self.look_at = failure.message, now + LOOK_AFTER_S
+            self.paused, self.look_at, self._paused_at = failure.message, now + LOOK_AFTER_S, now
         elif admission.number == self._look and (failure is None or not failure.outage):
             self.paused = None
         elif admission.number == self._look:
@@ -229,6 +230,19 @@ class Desk:
     def _forget_look(self, admission: Admission) -> None:
         if admission.number == self._look:
             self._look = None
+
+    def _hear_pause(self, state: Mapping[str, Any]) -> None:
+        """A failure of the account is one for all; so is an answer that came later."""
+        failure, at = state.get("paused"), float(state.get("paused_at") or 0.0)
+        answered_at = float((state.get("breaker") or {}).get("answered_at") or 0.0)
+        if failure and self.paused is None and at > max(self._forgiven_at, self.breaker.answered_at or 0.0):
+            self.paused, self._paused_at, self.look_at = str(failure), at, at + LOOK_AFTER_S
+        elif not failure and self.paused is not None and answered_at > self._paused_at:
+            self.paused = None
+
+    def forgive(self, now: float) -> None:
+        """Somebody says that the failure which paused it is mended."""
+        self.paused, self._forgiven_at = None, now
 
     def judge(self, now: float, *, idle: bool = False) -> None:
         """Decide doubts that time alone decides."""
@@ -258,6 +272,7 @@ class Desk:
         return {
             "levels": self.limiter.state(now),
             "paused": self.paused,
+            "paused_at": self._paused_at,
             "down": not self.breaker.closed,
             "breaker": self.breaker.state(),
             "health": self.health.state(now),
@@ -267,6 +282,7 @@ class Desk:
             "limits": self.limiter.limits(),
             "learnt": self.limiter.learnt(),
             "met": self._met,
+            "abundant": self.abundant,
             "made": self._count + (self._made_before or 0),
             "origins": self._origins(),
             **self.finder.state(),
@@ -292,8 +308,25 @@ class Desk:
         self.health.restore(state.get("health") or {}, age, now)
         self.last_failure = state.get("last_failure") if not self.breaker.closed else None
 
+    @property
+    def abundant(self) -> bool:
+        """Whether a limit that nobody states is far from where this or another worker is by now."""
+        found = self.finder.found()
+        return not found and (
+            self._abundant or len(self._open) >= ABUNDANT or self.account.limits.concurrency is not None
+        )
+
     def hear(self, state: Mapping[str, Any], now: float) -> None:
         """What another worker has just seen of the account."""
+        self._hear_pause(state)
+        self._abundant = bool(state.get("abundant"))
+        self.limiter.hear(state.get("learnt") or {}, now)
+        if self.limiter.known:
+            self.finder.rate_is_known()
+        if not self._share and not self._open:
+            limits = self.account.limits
+            self.finder = Finder(now, rate=not self.limiter.known, slots=limits.concurrency is None)
+            self.finder.restore(state, 0.0, now)
         self.breaker.hear(state.get("breaker") or {}, now)
         self.health.hear(state.get("health") or {}, now)
         if not self.breaker.closed and self.last_failure is None:

@@ -7,6 +7,7 @@ import logging
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import inf
+from typing import Any
 
 from laneway.clock import Clock
 from laneway.dispatch.calibration import Calibration
@@ -27,6 +28,8 @@ from laneway.store.grants import Capacity, Grant
 from laneway.store.interface import Store
 from laneway.store.steering import PauseKind
 from laneway.task import Spec
+
+SAVED_S = 1.5  # after which what another worker saved of an account is old
 
 log = logging.getLogger(__name__)
 
@@ -126,7 +129,9 @@ class Desks:
             saved = await self._store.load_state(name)
             if saved and saved[0].get("by") != self._worker and now - saved[1] < LEASE_S:
                 desk.hear(saved[0], now)
-            await self._store.save_state(name, {**desk.state(now), "by": self._worker}, now)
+            state = {**desk.state(now), "by": self._worker}
+            if saved is None or _is_news(state, saved[0]) or now - saved[1] > SAVED_S:
+                await self._store.save_state(name, state, now)
         latencies = {f"latency:{model}": state for model, state in self.latencies.changes()}
         sizes = {f"calibration:{model}": self.calibration.state(model) for model in self.calibration.changed()}
         learnt = {**latencies, **sizes}
@@ -245,7 +250,7 @@ class Desks:
     def forgive(self, account: str) -> None:
         """Somebody says that the failure which paused this account is mended."""
         if desk := self._desks.get(account):
-            desk.paused = None
+            desk.forgive(self._clock.now())
 
     def troubled(self, model_name: str) -> bool:
         """Whether something is the matter with all accounts of a model that nobody holds: it may be away soon."""
@@ -306,6 +311,16 @@ def places(accounts: Mapping[str, Sequence[str]]) -> dict[str, Place]:
     return {
         model: Place("+".join(sorted(names)), "+".join(sorted(pool[names[0]]))) for model, names in accounts.items()
     }
+
+
+def _is_news(state: Mapping[str, Any], saved: Mapping[str, Any]) -> bool:
+    """Whether others should hear of it at once. Who saved last goes on to save; of many workers only some need to."""
+
+    def told(one: Mapping[str, Any]) -> tuple[Any, ...]:
+        down = (one.get("breaker") or {}).get("open_since") is not None
+        return one.get("paused"), down, set(one.get("found") or ()), set(one.get("learnt") or ()), one.get("abundant")
+
+    return saved.get("by") in (None, state["by"]) or told(state) != told(saved)
 
 
 def _soonness(blocked: Blocked) -> tuple[int, float]:

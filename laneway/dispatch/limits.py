@@ -337,6 +337,13 @@ class Limiter:
         """What to keep across a restart."""
         return {name: bucket.level(now) for name, (_, bucket) in self._buckets.items()}
 
+    def hear(self, learnt: Mapping[str, Any], now: float) -> None:
+        """Limits that headers told another worker."""
+        for limit in KNOWN:
+            amount = _positive(learnt.get(limit.name))
+            if limit.name not in self._buckets and amount is not None:
+                self._add(limit, amount, now)
+
     def restore(self, learnt: Mapping[str, Any], levels: Mapping[str, Any], age: float, now: float) -> None:
         """Go on from what was known ``age`` seconds ago, learnt limits included, until a reply says otherwise. What
         happened since is unknown: assume use."""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable
 
 import pytest
 
+from laneway.dispatch.desk import Admission, Desk
 from laneway.dispatch.heart import LEASE_S
-from laneway.providers.model import Limits
+from laneway.dispatch.limits import Size
+from laneway.providers.model import Limits, Reply
 from laneway.simulator.options import Options
-from laneway.task import State, Urgency
+from laneway.task import Failure, FailureClass, State, Urgency
 from tests.dispatch.fleet import Fleet, in_fleet
 from tests.dispatch.practice import account, prompt
 
@@ -179,16 +182,81 @@ def test_a_days_requests_are_counted_over_all_workers() -> None:
     in_fleet(live, options=Options(latency=1.0), accounts=[limited])
 
 
-def test_what_is_found_by_some_is_shared() -> None:
+@pytest.mark.parametrize("hidden", [{"rpm": 1200}, {"concurrency": 20}, {"rpm": 600, "burst": 5}, {"concurrency": 6}])
+def test_limits_that_nobody_states_are_found_by_one_for_all(hidden: dict[str, int]) -> None:
+    most = min(hidden.get("rpm", 6000) / 60, hidden.get("concurrency", 100))
+
     async def live(fleet: Fleet) -> None:
-        await fleet.submit([prompt(str(i)) for i in range(2500)])
+        await fleet.submit([prompt(str(i)) for i in range(int(most * 80))])
+        for name in names(4):
+            await fleet.join(name)
+        await fleet.done()
+        assert fleet.rate(20, 75) >= 0.85 * most
+        assert fleet.refused <= 15
+
+    in_fleet(live, options=Options(latency=1.0, no_headers=True, **hidden), accounts=[account()])  # type: ignore[arg-type]
+
+
+def test_what_headers_tell_one_is_known_to_all() -> None:
+    async def live(fleet: Fleet) -> None:
+        await fleet.submit([prompt(str(i)) for i in range(1200)])
+        for name in names(4):
+            await fleet.join(name)
+        await fleet.done()
+        assert fleet.refused == 0
+        assert fleet.rate(10, 55) >= 0.95 * RATE
+        parts = [fleet.rate(15, 50, name) for name in names(4)]
+        assert min(parts) > 0.5 * max(parts)
+
+    in_fleet(live, options=Options(latency=1.0, rpm=60 * RATE), accounts=[account()])
+
+
+def test_a_provider_that_refuses_nothing_is_used_by_all() -> None:
+    async def live(fleet: Fleet) -> None:
+        await fleet.submit([prompt(str(i)) for i in range(12_000)])
         for name in names(3):
             await fleet.join(name)
         await fleet.done()
-        assert fleet.rate(30, 90) >= 0.85 * RATE
-        assert fleet.refused < 50
+        assert fleet.refused == 0
+        assert min(len(one.calls) for one in fleet.all) > 1000
 
-    in_fleet(live, options=Options(latency=1.0, rpm=60 * RATE, no_headers=True), accounts=[account()])
+    in_fleet(live, options=Options(latency=2.0, no_headers=True), accounts=[account()])
+
+
+def test_urgent_calls_get_an_account_of_which_nothing_is_known() -> None:
+    async def live(fleet: Fleet) -> None:
+        bulk = await fleet.submit([prompt(f"b{i}") for i in range(600)], "bulk")
+        await fleet.join("bulk", bulk.id)
+        await asyncio.sleep(20)
+        urgent = await fleet.submit([prompt(f"u{i}", Urgency.URGENT) for i in range(50)], "urgent")
+        late = await fleet.join("late", urgent.id)
+        assert late.running is not None
+        await late.running
+        assert fleet.seconds - 20 <= 25
+        await fleet.done()
+
+    in_fleet(live, options=Options(latency=1.0, concurrency=6, no_headers=True), accounts=[account()])
+
+
+def test_a_failure_of_the_account_pauses_it_for_all_until_somebody_is_answered() -> None:
+    one, other = (Desk(account(), 0.0, random.Random(1)) for _ in range(2))
+    size = Size(100, 50, 50)
+
+    def call(desk: Desk, failure: Failure | None, now: float) -> None:
+        admission = desk.admit(size, now)
+        assert isinstance(admission, Admission)
+        desk.settle(admission, Reply(None, None, failure, 1.0), now + 1)
+
+    call(other, None, 5.0)
+    call(one, Failure(FailureClass.ACCOUNT, "insufficient_quota", "no credit", 429), 10.0)
+    other.hear(one.state(12.0), 12.0)
+    assert other.paused == "no credit"
+    one.forgive(20.0)
+    one.hear(other.state(21.0), 21.0)
+    assert one.paused is None, "what was before says nothing any more"
+    call(one, None, 22.0)
+    other.hear(one.state(24.0), 24.0)
+    assert other.paused is None
 
 
 def test_an_outage_that_one_sees_is_known_to_all_within_a_heartbeat() -> None:

@@ -98,11 +98,6 @@ class Finder:
             self.slots.scale(share / self._share)
             self._share = share
 
-    def whole(self, seconds: float) -> float | None:
-        """How many calls of all workers the pace permits in so many seconds, as far as it paces any."""
-        pace = self.pace.pace if self._finds_rate else UNPACED
-        return pace * seconds / self._share if pace < UNPACED else None
-
     def found(self) -> dict[str, float]:
         """The whole account's limits as found, by their names in the config."""
         limits: dict[str, float] = {}
