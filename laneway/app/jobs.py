@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from laneway.errors import NotFoundError, NoWorker, TaskCancelled, TaskFailed, UsageError, WaitTimeout
-from laneway.store.interface import Store
+from laneway.store.ear import Ear
+from laneway.store.interface import News, Store
 from laneway.task import Failure, FailureClass, State, Task
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 API_RUN = "api"  # the run that tasks submitted from Python belong to
-POLL_S = 0.01
 NO_WORKER_S = 15.0  # without a time limit of the caller's, a missing worker is reported after this long
 
 
@@ -149,12 +149,16 @@ class Board:
         for task_id in list(self._waiting):  # those that ended before the cursor was read
             if (await self.look(task_id)).state.ended:
                 self.ended(task_id)
-        while self._waiting:
-            await asyncio.sleep(POLL_S)
-            while news := await self._store.ended_after(cursor, 1000):
-                for _, task_id in news:
-                    self.ended(task_id)
-                cursor = news[-1][0]
+        ear = Ear(self._store, News.RESULTS)
+        try:
+            while self._waiting:
+                await ear.wait()
+                while news := await self._store.ended_after(cursor, 1000):
+                    for _, task_id in news:
+                        self.ended(task_id)
+                    cursor = news[-1][0]
+        finally:
+            ear.close()
 
     def close(self) -> None:
         if self._poller is not None:

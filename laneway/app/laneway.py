@@ -218,6 +218,8 @@ class Laneway:
             with self._opening:
                 if self._store is None:
                     self._store = configured_store(self._store_option, config, self.env)
+                    if isinstance(self.clock, SystemClock) and (now := self._store.time()) is not None:
+                        self.clock.go_by(now)
         return self._store
 
     def existing_store(self) -> Store | None:

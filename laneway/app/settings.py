@@ -40,10 +40,22 @@ def open_store(url: str) -> Store:
 
         return SQLiteStore(_sqlite_path(url))
     if parts.scheme in ("postgresql", "postgres"):
+        return _postgres(url)
+    raise ConfigError(
+        f"the store {url!r} is of no known kind",
+        hint="write sqlite:///path/to/laneway.db or postgresql://user@host/database",
+    )
+
+
+def _postgres(url: str) -> Store:
+    try:
+        from laneway.store.postgres import PostgresStore
+    except ImportError as error:
         raise ConfigError(
-            "this version of Laneway has no PostgreSQL store yet", hint="use --store sqlite:///path for now"
-        )
-    raise ConfigError(f"the store {url!r} is of no known kind", hint="write sqlite:///path/to/laneway.db")
+            f"the PostgreSQL store needs psycopg, which is not there ({error})",
+            hint="pip install 'laneway[postgres]'",
+        ) from error
+    return PostgresStore(url)
 
 
 def store_exists(url: str) -> bool:

@@ -32,7 +32,9 @@ ConfigOption = Annotated[
 StoreOption = Annotated[
     str | None,
     typer.Option(
-        "--store", help="sqlite:///path (default: .laneway/laneway.db beside the config).", show_default=False
+        "--store",
+        help="sqlite:///path (default: .laneway/laneway.db beside the config) or postgresql://…",
+        show_default=False,
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]

@@ -31,7 +31,8 @@ from laneway.dispatch.watch import Watch, binding
 from laneway.errors import StoreError
 from laneway.providers.model import Reply
 from laneway.store.budgets import NO_LIMITS, Limits
-from laneway.store.interface import Head, Pick, Store
+from laneway.store.ear import listen
+from laneway.store.interface import Head, News, Pick, Store
 from laneway.task import Claimed, Failure, FailureClass, Outcome, Settlement, State, Wire
 
 MAX_IN_FLIGHT = 2000
@@ -144,6 +145,13 @@ class Dispatcher:
 
     # the loop -----------------------------------------------------------------------------------------------------
     async def run(self) -> Stop:
+        forget = listen(self.store, News.WORK, self._wake.set)
+        try:
+            return await self._rounds()
+        finally:
+            forget()
+
+    async def _rounds(self) -> Stop:
         while True:
             self._wake.clear()
             try:
@@ -419,7 +427,7 @@ class Dispatcher:
     async def _sleep(self, until: float | None) -> None:
         now = self.clock.now()
         alone = self._scope.run_id is not None and not self._scope.shared
-        latest = now + (0.25 if alone else POLL_S)
+        latest = now + (0.25 if alone else max(POLL_S, self.store.poll_s))
         until = latest if until is None else min(until, latest)
         loop = asyncio.get_running_loop()
         timer = loop.call_later(max(0.0, until - now), self._wake.set)

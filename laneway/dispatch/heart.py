@@ -38,16 +38,16 @@ class Lease:
         self._kept_at = joined_at
         self._steady_since = -math.inf
 
-    def kept(self, sent_at: float) -> None:
-        if sent_at - self._kept_at > LEASE_S / 2:
-            self._steady_since = sent_at
+    def kept(self, sent_at: float, answered_at: float) -> None:
+        if answered_at - self._kept_at > LEASE_S / 2:
+            self._steady_since = answered_at
         self._kept_at = sent_at
         self.held_until = sent_at + LEASE_S
 
     def steady(self, now: float) -> bool:
         """Whether it was connected for one lease without a gap. After an outage of the store all leases are over, and
         who comes back first must not take the others for dead."""
-        return now - self._steady_since >= LEASE_S
+        return now - self._kept_at <= LEASE_S / 2 and now - self._steady_since >= LEASE_S
 
 
 class Heart:
@@ -87,6 +87,6 @@ class Heart:
                 log.warning("heartbeat failed: %s", error.message)
                 continue
             if alive:
-                self._lease.kept(now)
+                self._lease.kept(now, self._clock.now())
             elif not self._stop.is_set():
                 self._loop.call_soon_threadsafe(self._lost)

@@ -114,6 +114,6 @@ class Worker:
         try:
             now = self._clock.now()
             await self._store.join(self.name, LEASE_S, now)
-            self._lease.kept(now)
+            self._lease.kept(now, self._clock.now())
         except StoreError as error:
             log.warning("could not join again: %s", error.message)

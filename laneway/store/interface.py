@@ -7,8 +7,9 @@ damaged or gone; the verb then had no effect.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
 from laneway.store.budgets import NO_LIMITS, Budget, Limits, Spending
@@ -20,6 +21,13 @@ from laneway.store.steering import Change, Extent, Pause, PauseKind, Selector, W
 from laneway.task import Attempt, Claimed, NewTask, Settlement, State, Task, Urgency, Wire
 
 POISON_AFTER = 3  # workers that may die holding one task before it is given up
+
+
+class News(StrEnum):
+    """What a process may wait for that others bring."""
+
+    WORK = "work"  # tasks that became ready
+    RESULTS = "results"  # tasks that ended
 
 
 class Run(NamedTuple):
@@ -359,6 +367,20 @@ class Store(Diverting, Protocol):
     async def scrub(self, *, shrink: bool) -> bool:
         """Let what was taken away leave the disk. ``shrink``: also give the room back, which holds writers up: only
         while no worker lives. False when readers were in the way."""
+        ...
+
+    @property
+    def poll_s(self) -> float:
+        """After how many seconds who waits for others looks by himself."""
+        ...
+
+    def listen(self, kind: News, heard: Callable[[], None]) -> Callable[[], None]:
+        """Have ``heard`` called, from any thread, when another process announces such news. Returns what ends it. A
+        store that announces nothing is polled often instead."""
+        ...
+
+    def time(self) -> float | None:
+        """The time that all processes of the store go by, seconds since 1970; None: this machine's. Blocking."""
         ...
 
     async def changed(self) -> bool:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from laneway.task import State, Urgency, WaitReason, Wire
+from laneway.task import BY_HAND, Route, State, Urgency, WaitReason, Wire
 
 
 class PauseKind(StrEnum):
@@ -71,3 +71,66 @@ class Waiting(NamedTuple):
     reason: WaitReason
     tasks: int
     next_at: float | None
+
+
+def by_hand(route: Route, change: Change) -> Route:
+    """The route with what was set by hand, and that said."""
+    fields: dict[str, Any] = {}
+    if change.urgency is not None:
+        fields["urgency"] = change.urgency
+    if change.lane is not None:
+        fields["lane"] = change.lane
+    if change.model is not None and route.model:
+        fields["model"] = change.model
+    reasons = {**route.reasons, **dict.fromkeys(fields, BY_HAND)}
+    if "model" in fields:
+        fields["fallbacks"] = tuple(name for name in route.fallbacks if name != change.model)
+    return route._replace(**fields, reasons=reasons)
+
+
+class Moved(NamedTuple):
+    """Where a task that has not ended goes by hand."""
+
+    route: Route  # model, lane and urgency of its cell from here on
+    deadline: float | None
+    due_at: float
+    attempts: int
+    next_model: str | None  # of its next try, while it runs
+
+
+def moved(
+    route: Route,
+    change: Change,
+    state: State,
+    place: tuple[str, str, int],
+    times: tuple[float, float | None, float],
+    attempts: int,
+) -> Moved:
+    """``route``: the stored one, changed. ``place``: the cell's model, lane and urgency. ``times``: submitted at,
+    deadline, due at. A running task keeps its present model until its next try."""
+    model, lane, urgency = place
+    submitted_at, deadline, due_at = times
+    wanted = change.model if change.model is not None and model else None
+    later = wanted is not None and state is State.RUNNING
+    here = route._replace(
+        model=model if wanted is None or later else wanted,
+        lane=lane if change.lane is None else change.lane,
+        urgency=Urgency(urgency) if change.urgency is None else change.urgency,
+    )
+    deadline = deadline if change.deadline is None else change.deadline
+    if change.urgency is not None or change.deadline is not None:
+        due_at = submitted_at + change.target_waits.get(here.urgency, 0.0)
+        due_at = due_at if deadline is None else min(due_at, deadline)
+    return Moved(here, deadline, due_at, 0 if wanted and not later else attempts, wanted if later else None)
+
+
+def keeping_hands(stored: Route, new: Route) -> Route:
+    """The new route of a task with what was set by hand on its stored one; only what the command pins goes before
+    that."""
+    kept = {
+        name: getattr(stored, name)
+        for name, reason in stored.reasons.items()
+        if reason == BY_HAND and not new.reasons.get(name, "").startswith(("pinned by the command", "pinned by --"))
+    }
+    fallbacks = tuple(name for name in new.fallbacks if name != kept.get("model"))
+    return new._replace(**kept, fallbacks=fallbacks, reasons={**new.reasons, **dict.fromkeys(kept, BY_HAND)})

@@ -180,7 +180,7 @@ class Fleet:
             with suppress(StoreError):
                 if not one.store.heartbeat(one.name, LEASE_S, now):
                     await one.store.join(one.name, LEASE_S, now)
-                lease.kept(now)
+                lease.kept(now, self.clock.now())
                 if lease.steady(now):
                     await one.store.reap(one.name, now)
 

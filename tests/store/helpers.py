@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from laneway.store.interface import Pick, Run, Store
+from laneway.store.postgres import PostgresStore
+from laneway.store.postgres.connection import run
+from laneway.store.sqlite import SQLiteStore
 from laneway.task import (
     Claimed,
     Failure,
@@ -82,6 +85,14 @@ async def counts(store: Store, run: Run | None = None) -> dict[State, int]:
     for cell in await store.tally(run.id if run else None):
         total.update(cell.counts)
     return {state: n for state, n in total.items() if n}
+
+
+async def tamper(store: Store, sql: str) -> None:
+    """Change what is stored behind the store's back. ``{}`` stands before the names of tables."""
+    if isinstance(store, PostgresStore):
+        await store._writer.write(lambda tx: run(tx.db, sql.format("laneway.")))
+    elif isinstance(store, SQLiteStore):
+        await store._writer.write(lambda tx: tx.db.execute(sql.format("")))
 
 
 async def sound(store: Store) -> None:

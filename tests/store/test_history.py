@@ -12,10 +12,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from laneway.store.heads import Heads
 from laneway.store.interface import Pick
 from laneway.store.sqlite import SQLiteStore
 from laneway.store.sqlite.connection import connect
-from laneway.store.sqlite.heads import Heads
+from laneway.store.sqlite.heads import HeadSource
 from laneway.store.steering import Change, Selector
 from laneway.task import Claimed, State, Urgency
 from tests.store.helpers import LEASE, NOW, finish, new, open_run
@@ -146,7 +147,7 @@ class History(RuleBasedStateMachine):
 
     @invariant()
     def everybody_sees_the_same_heads(self) -> None:
-        truth = Heads(None).look(self.db, 99, {})
+        truth = Heads(None).look(HeadSource(self.db), 99, {})
         for store in (self.store, self.looker):
             kept = {head.cell_id: head for head in self.do(store.peek(self.now, depth=99))}
             assert kept == {head.cell_id: head for head in truth}

@@ -4,16 +4,15 @@ what each of them has kept of the queue's heads is what is there."""
 from __future__ import annotations
 
 import random
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from laneway.errors import LanewayError
 from laneway.store.budgets import PROJECT, Budget, BudgetKind, Limits
+from laneway.store.heads import Heads
 from laneway.store.interface import Head, Pick
 from laneway.store.sqlite import SQLiteStore
-from laneway.store.sqlite.heads import Heads
 from laneway.store.steering import Change, Selector
 from laneway.task import Claimed, NewTask, Route, Settlement, Spec, State, Urgency, Wire
 from tests.store.helpers import NOW, settlement
@@ -134,7 +133,7 @@ async def test_books_counters_and_heads_always_agree_with_the_tasks(tmp_path: Pa
         for worker, store in stores.items():
             assert await store.check() == [], (number, verb)
             for run_id in (None, *mix.runs[-1:]):
-                anew = store._read(partial(Heads(run_id).look, depth=4, deeper={}))
+                anew = Heads(run_id).look(store._source, 4, {})
                 assert shown(await store.peek(mix.now, depth=4, run_id=run_id)) == shown(anew), (number, verb, worker)
     for store in stores.values():
         await store.close()

@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 import apsw
 import orjson
 
+from laneway.store.books import Left, Place, choose, price
 from laneway.store.budgets import NO_LIMITS, Limits
 from laneway.store.interface import Pick
 from laneway.store.sqlite import sharing, spending
 from laneway.store.sqlite.pruning import is_pruned
 from laneway.store.sqlite.runs import requeue
 from laneway.store.sqlite.settling import fail
-from laneway.store.sqlite.spending import Left, Place
 from laneway.store.sqlite.transaction import Transaction
 from laneway.task import Attempt, Failure, FailureClass, Outcome, State, Urgency
 
@@ -85,7 +85,7 @@ def wake(tx: Transaction, now: float) -> None:
 
 
 def claim(tx: Transaction, worker: str, picks: Sequence[Pick], now: float, limits: Limits = NO_LIMITS) -> list[Taken]:
-    left = Left(tx, limits, now)
+    left = spending.left(tx, limits, now)
     taken: list[Taken] = []
     attempts: list[tuple[Any, ...]] = []
     reserved: dict[int, float] = defaultdict(float)
@@ -100,7 +100,7 @@ def claim(tx: Transaction, worker: str, picks: Sequence[Pick], now: float, limit
         payloads = {p[0]: p for p in tx.db.execute(PAYLOADS, (orjson.dumps([row[1] for row in rows]).decode(),))}
         place = (cell.run_id, worker, cell.model, pick.account, now)
         for _, id_, fence, _, _, _, _, input_tokens, output_tokens, _ in rows:
-            cost = _price(pick, input_tokens, output_tokens)
+            cost = price(pick, input_tokens, output_tokens)
             if cost:
                 reserved[cell.run_id] += cost
                 tx.books.add(now, pick.account, cell.id, payloads[id_][3], reserved=cost)
@@ -131,36 +131,19 @@ def _take(
     """The next tasks of the cell that the run's budget (``free``: USD) and the day's allow, running from here on."""
     if free is None and not left.limited:
         return tx.db.execute(TAKE, (worker, left.counted_from, now, cell.id, pick.n)) if pick.n else ()
-    ids: list[int] = []
-    held: list[int] = []
-    passed: list[int] = []
-    looked, most = 0, pick.n + left.looked_at
-    rows = tx.db.cursor()
-    for id_, input_tokens, output_tokens, spec_id in rows.execute(NEXT, (cell.id, most)):
-        cost = _price(pick, input_tokens, output_tokens)
-        place = Place(pick.account, cell.lane, tx.books.type_of(spec_id))
-        if len(ids) == pick.n or left.closed(place) or (free is not None and free < (cost or 0.0)):
-            break
-        looked += 1
-        priced = cost is not None or not cell.model
-        if not left.allows(place, priced=priced):
-            (passed if priced and left.may_free(place.type) else held).append(id_)
-            continue
-        ids.append(id_)
-        left.take(place, cost or 0.0)
-        free = None if free is None else free - (cost or 0.0)
-    rows.close()
-    if held:
-        spending.hold(tx, cell.id, held, left.until)
-    if looked == most and passed[spending.NEARBY :]:  # who stands behind them was not even seen
-        spending.hold(tx, cell.id, passed[spending.NEARBY :], left.soon)
+    places = tx.db.cursor()
+    found = (
+        (id_, Place(pick.account, cell.lane, tx.books.type_of(spec_id)), price(pick, input_tokens, output_tokens))
+        for id_, input_tokens, output_tokens, spec_id in places.execute(NEXT, (cell.id, pick.n + left.looked_at))
+    )
+    chosen = choose(left, found, pick.n, free, priced=not cell.model)
+    places.close()
+    if chosen.held:
+        spending.hold(tx, cell.id, chosen.held, left.until)
+    if chosen.passed:
+        spending.hold(tx, cell.id, chosen.passed, left.soon)
+    ids = chosen.ids
     return tx.db.execute(TAKE_THESE, (worker, left.counted_from, now, orjson.dumps(ids).decode())) if ids else ()
-
-
-def _price(pick: Pick, input_tokens: int, output_tokens: int) -> float | None:
-    if pick.input_price is None or pick.output_price is None:
-        return None
-    return (input_tokens * pick.input_price + output_tokens * pick.output_price) / 1e6
 
 
 def cancel(tx: Transaction, task_ids: Sequence[int], now: float) -> int:
@@ -203,7 +186,7 @@ def record_call(tx: Transaction, worker: str, attempt: Attempt, run_id: int, lim
     cell_id, spec_id = next(iter(tx.db.execute(PLACE_OF_CALL, line)), (None, 0))
     if cell_id is not None and limits:
         place = tx.books.place(a.account, cell_id, spec_id)
-        if not Left(tx, limits, a.started_at).allows(place, priced=a.reserved_cost is not None):
+        if not spending.left(tx, limits, a.started_at).allows(place, priced=a.reserved_cost is not None):
             return False
     reserved = a.reserved_cost or 0.0
     tx.db.execute(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -13,20 +12,17 @@ import orjson
 from laneway.errors import NotFoundError
 from laneway.store.figures import FailureGroup, GroupFigures, RunFigures
 from laneway.store.interface import CellTally, Result, Run, WorkerInfo
+from laneway.store.rows import ATTEMPT, RESULT, TASK, attempt_of, grouped, result_of, task_of
 from laneway.store.sqlite import spending
 from laneway.store.sqlite.connection import scalar
-from laneway.task import Attempt, FailureClass, Outcome, Route, Spec, State, Task, Urgency, Usage, WaitReason
+from laneway.task import Attempt, FailureClass, Outcome, Route, Spec, State, Task, Urgency
 
-_TASK = """
-    SELECT t.id, t.run_id, t.key, t.state, t.wait_reason, t.wake_at, c.model, c.lane, c.urgency, t.attempts, t.due_at,
-           p.submitted_at, p.deadline, p.tags, p.team, p.body, p.record, p.spec_id, p.route_id,
-           r.settled_at, r.output, r.error, t.input_tokens, t.output_tokens, t.twin_id
-    FROM task t JOIN cell c ON c.id = t.cell_id JOIN payload p ON p.task_id = t.id
+_TASK = f"""
+    SELECT {TASK} FROM task t JOIN cell c ON c.id = t.cell_id JOIN payload p ON p.task_id = t.id
     LEFT JOIN result r ON r.seq = t.result_seq
 """
-_RESULTS = """
-    SELECT r.seq, t.id, t.key, p.spec_id, t.state, c.model, p.record, r.output, r.error, r.cost, r.settled_at,
-           r.request_id, length(p.body) = 0
+_RESULTS = f"""
+    SELECT {RESULT}
     FROM result r JOIN task t ON t.result_seq = r.seq AND t.id = r.task_id JOIN cell c ON c.id = t.cell_id
     JOIN payload p ON p.task_id = t.id
     WHERE r.seq > max(?1, (SELECT first_seq FROM run WHERE id = ?2)) AND t.run_id = ?2 AND c.shelf = 0
@@ -36,11 +32,7 @@ _TALLY = """
     SELECT id, run_id, model, lane, urgency, triaging, ready, running, waiting, succeeded, failed, cancelled
     FROM cell WHERE shelf = 0
 """
-_ATTEMPTS = """
-    SELECT task_id, fence, call, model, account, started_at, reserved_cost, outcome, latency, input_tokens,
-           output_tokens, cached_tokens, input_price, output_price, cost, error
-    FROM attempt WHERE task_id = ? ORDER BY fence, call
-"""
+_ATTEMPTS = f"SELECT {ATTEMPT} FROM attempt WHERE task_id = ? ORDER BY fence, call"
 _OF_RUN = "task_id IN (SELECT id FROM task WHERE run_id = ? AND key IS NOT NULL) AND run_id = ?"
 _COUNTED = (
     State.TRIAGING,
@@ -98,103 +90,19 @@ def get_tasks(db: apsw.Connection, documents: Documents, ids: Sequence[int]) -> 
 
 
 def _task(documents: Documents, row: Sequence[Any]) -> Task:
-    (
-        id_,
-        run,
-        key,
-        state,
-        reason,
-        wake,
-        model,
-        lane,
-        urgency,
-        attempts,
-        due,
-        submitted,
-        deadline,
-        tags,
-        team,
-    ) = row[:15]
-    body, record, spec, route, settled, output, error, input_tokens, output_tokens, twin = row[15:]
-    return Task(
-        id=id_,
-        run_id=run,
-        key=key,
-        type=documents.spec(spec).type,
-        wire=documents.spec(spec).wire,
-        state=State(state),
-        wait_reason=WaitReason(reason) if reason else None,
-        wake_at=wake,
-        model=model,
-        lane=lane,
-        urgency=Urgency(urgency),
-        route=documents.route(route),
-        input_tokens=input_tokens,
-        output_tokens=output_tokens,
-        attempts=attempts,
-        submitted_at=submitted,
-        due_at=due,
-        deadline=deadline,
-        settled_at=settled,
-        tags=tuple(orjson.loads(tags)) if tags else (),
-        team=team,
-        body=body,
-        record=record,
-        output=output,
-        error=orjson.loads(error) if error else None,
-        twin_id=twin,
-    )
+    *_, spec, route = row
+    return task_of(row, documents.spec(spec), documents.route(route))
 
 
 def attempts(db: apsw.Connection, task_id: int) -> list[Attempt]:
-    found = []
-    for row in db.execute(_ATTEMPTS, (task_id,)):
-        usage = None if row[9] is None else Usage(row[9], row[10], row[11])
-        found.append(
-            Attempt(
-                task_id=row[0],
-                fence=row[1],
-                call=row[2],
-                model=row[3],
-                account=row[4],
-                started_at=row[5],
-                reserved_cost=row[6],
-                outcome=Outcome(row[7]) if row[7] else None,
-                latency=row[8],
-                usage=usage,
-                input_price=row[12],
-                output_price=row[13],
-                cost=row[14],
-                error=orjson.loads(row[15]) if row[15] else None,
-            )
-        )
-    return found
+    return [attempt_of(row) for row in db.execute(_ATTEMPTS, (task_id,))]
 
 
 def results_after(
     db: apsw.Connection, documents: Documents, run: Run, cursor: int, limit: int, *, failed: bool = False
 ) -> list[Result]:
     sql = f"{_RESULTS}{_FAILED if failed else ''} ORDER BY r.seq LIMIT ?3"
-    return [
-        Result(
-            seq=row[0],
-            task_id=row[1],
-            key=row[2],
-            type=documents.spec(row[3]).type,
-            wire=documents.spec(row[3]).wire,
-            state=State(row[4]),
-            model=row[5],
-            record=row[6],
-            output=row[7],
-            error=orjson.loads(row[8]) if row[8] else None,
-            cost=row[9],
-            settled_at=row[10],
-            request_id=row[11],
-            pruned=bool(row[12]),
-            schema=documents.spec(row[3]).output_schema,
-        )
-        for row in db.execute(sql, (cursor, run.id, limit))
-    ]
+    return [result_of(row, documents.spec(row[-1])) for row in db.execute(sql, (cursor, run.id, limit))]
 
 
 def ended_after(db: apsw.Connection, cursor: int, limit: int) -> list[tuple[int, int]]:
@@ -280,43 +188,9 @@ _GROUPED = """
 """
 
 
-class _Group:
-    def __init__(self) -> None:
-        self.tasks = self.failed = 0
-        self.cost = 0.0
-        self.unknown = False
-        self.latencies = array("d")
-
-    def add(self, state: str, cost: float | None, latency: float | None) -> None:
-        self.tasks += 1
-        self.failed += state == "failed"
-        if cost is not None:
-            self.cost += cost
-        elif state == "succeeded":
-            self.unknown = True
-        if latency is not None:
-            self.latencies.append(latency)
-
-    def figures(self, name: str) -> GroupFigures:
-        ordered = sorted(self.latencies)
-        p50, p95 = (percentile(ordered, share) for share in (0.5, 0.95))
-        return GroupFigures(name, self.tasks, self.failed, p50, p95, None if self.unknown else self.cost)
-
-
-def percentile(ordered: Sequence[float], share: float) -> float | None:
-    """The nearest-rank percentile of sorted values; None when there are none."""
-    if not ordered:
-        return None
-    return ordered[min(len(ordered) - 1, max(0, -(-int(share * 1000) * len(ordered) // 1000) - 1))]
-
-
 def _groups(db: apsw.Connection, documents: Documents, run: Run) -> dict[str, tuple[GroupFigures, ...]]:
-    by: dict[str, dict[str, _Group]] = {name: defaultdict(_Group) for name in ("type", "model", "lane")}
-    for spec, model, lane, state, cost, latency in db.execute(_GROUPED, (run.id,)):
-        by["type"][documents.spec(spec).type].add(state, cost, latency)
-        by["model"][model].add(state, cost, latency)
-        by["lane"][lane].add(state, cost, latency)
-    return {name: tuple(group.figures(key) for key, group in sorted(groups.items())) for name, groups in by.items()}
+    rows = db.execute(_GROUPED, (run.id,))
+    return grouped((documents.spec(spec).type, *rest) for spec, *rest in rows)
 
 
 def _failures(db: apsw.Connection, run: Run) -> tuple[FailureGroup, ...]:

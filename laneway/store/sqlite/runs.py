@@ -15,6 +15,7 @@ from laneway.store.sqlite.connection import scalar
 from laneway.store.sqlite.earlier import Earlier, over
 from laneway.store.sqlite.pruning import pruned
 from laneway.store.sqlite.transaction import Transaction
+from laneway.store.steering import keeping_hands
 from laneway.task import BY_HAND, NewTask, Route, State
 
 _RUN = """
@@ -262,7 +263,7 @@ class Places:
         if stored_route is None:
             return route
         if (number, id(route)) not in self._merged:
-            self._merged[number, id(route)] = (route, _merged(stored_route, route))
+            self._merged[number, id(route)] = (route, keeping_hands(stored_route, route))
         return self._merged[number, id(route)][1]
 
     def cell(self, route: Route, model: str | None = None) -> int:
@@ -280,16 +281,6 @@ class Places:
             number = int(scalar(self._db, "SELECT id FROM document WHERE content = ?", (content,)))
             known = self._documents[id(thing)] = (thing, number)
         return known[1]
-
-
-def _merged(stored: Route, new: Route) -> Route:
-    kept = {
-        name: getattr(stored, name)
-        for name, reason in stored.reasons.items()
-        if reason == BY_HAND and not new.reasons.get(name, "").startswith(("pinned by the command", "pinned by --"))
-    }
-    fallbacks = tuple(name for name in new.fallbacks if name != kept.get("model"))
-    return new._replace(**kept, fallbacks=fallbacks, reasons={**new.reasons, **dict.fromkeys(kept, BY_HAND)})
 
 
 def cell_id(db: apsw.Connection, run_id: int, model: str, lane: str, urgency: int, shelf: int = 0) -> int:

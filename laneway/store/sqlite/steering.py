@@ -11,8 +11,8 @@ import orjson
 from laneway.store.sqlite.connection import scalar
 from laneway.store.sqlite.runs import Places
 from laneway.store.sqlite.transaction import Transaction
-from laneway.store.steering import Change, Extent, Pause, PauseKind, Selector, Waiting
-from laneway.task import BY_HAND, Route, State, Urgency, WaitReason, Wire
+from laneway.store.steering import Change, Extent, Pause, PauseKind, Selector, Waiting, by_hand, moved
+from laneway.task import Route, State, WaitReason, Wire
 
 PAUSE = """
     INSERT INTO pause (kind, name, since) VALUES (?1, ?2, ?3)
@@ -137,31 +137,21 @@ def waiting(db: apsw.Connection, run_id: int | None) -> list[Waiting]:
 
 # setting by hand ------------------------------------------------------------------------------------------------------
 def adjust(tx: Transaction, task_ids: Sequence[int], change: Change) -> int:
-    """Move what has not ended to where somebody wants it. A running task keeps its present model until its next try."""
+    """Move what has not ended to where somebody wants it."""
     routes = _Routes(tx.db, change)
     places: dict[int, Places] = {}
     tasks: list[tuple[Any, ...]] = []
     payloads: list[tuple[Any, ...]] = []
     for row in list(tx.db.execute(ADJUSTED, (orjson.dumps(list(task_ids)).decode(),))):
-        id_, run_id, cell, state, model, lane, urgency, route_id, submitted_at, deadline, due_at, attempts = row
+        id_, run_id, cell, state, model, lane, urgency, route_id, *times, attempts = row
         state = State(state)
         route, new_route_id = routes.changed(route_id)
-        wanted = change.model if change.model is not None and model else None
-        later = wanted is not None and state is State.RUNNING
-        here = route._replace(
-            model=model if wanted is None or later else wanted,
-            lane=lane if change.lane is None else change.lane,
-            urgency=Urgency(urgency) if change.urgency is None else change.urgency,
-        )
+        to = moved(route, change, state, (model, lane, urgency), (times[0], times[1], times[2]), attempts)
         if run_id not in places:
             places[run_id] = Places(tx.db, run_id)
-        home = places[run_id].cell(here)
-        deadline = deadline if change.deadline is None else change.deadline
-        if change.urgency is not None or change.deadline is not None:
-            due_at = submitted_at + change.target_waits.get(here.urgency, 0.0)
-            due_at = due_at if deadline is None else min(due_at, deadline)
-        tasks.append((home, due_at, 0 if wanted and not later else attempts, wanted if later else None, id_))
-        payloads.append((new_route_id, deadline, id_))
+        home = places[run_id].cell(to.route)
+        tasks.append((home, to.due_at, to.attempts, to.next_model, id_))
+        payloads.append((new_route_id, to.deadline, id_))
         if home != cell:
             tx.count(cell, state, -1)
         tx.count(home, state, int(home != cell))  # it may stand in another place there: the cell's head is read again
@@ -188,18 +178,3 @@ class _Routes:
             route = by_hand(Route.from_json(orjson.loads(content)), self._change)
             self._made[route_id] = (route, self._documents.document(route))
         return self._made[route_id]
-
-
-def by_hand(route: Route, change: Change) -> Route:
-    """The route with what was set by hand, and that said."""
-    fields: dict[str, Any] = {}
-    if change.urgency is not None:
-        fields["urgency"] = change.urgency
-    if change.lane is not None:
-        fields["lane"] = change.lane
-    if change.model is not None and route.model:
-        fields["model"] = change.model
-    reasons = {**route.reasons, **dict.fromkeys(fields, BY_HAND)}
-    if "model" in fields:
-        fields["fallbacks"] = tuple(name for name in route.fallbacks if name != change.model)
-    return route._replace(**fields, reasons=reasons)

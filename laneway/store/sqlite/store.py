@@ -17,9 +17,11 @@ from laneway.store.budgets import NO_LIMITS, Budget, Limits, Spending
 from laneway.store.detours import Detour, Strays
 from laneway.store.figures import PastCall, RunFigures
 from laneway.store.grants import Capacity, Demand, Grant
+from laneway.store.heads import Heads
 from laneway.store.interface import (
     CellTally,
     Head,
+    News,
     Pick,
     Reaped,
     Result,
@@ -31,7 +33,7 @@ from laneway.store.interface import (
 from laneway.store.keeping import Pruned
 from laneway.store.sqlite import detours, past, pruning, queue, reading, runs, settling, spending, steering, workers
 from laneway.store.sqlite.connection import connect, connect_first, is_same_file, scalar, sqlite_errors, warn_if_shared
-from laneway.store.sqlite.heads import Heads
+from laneway.store.sqlite.heads import HeadSource
 from laneway.store.sqlite.locks import LifeSigns
 from laneway.store.sqlite.transaction import Transaction, Transactions
 from laneway.store.steering import Change, Extent, Pause, PauseKind, Selector, Waiting
@@ -39,6 +41,7 @@ from laneway.store.writer import Writer
 from laneway.task import Attempt, Claimed, NewTask, Settlement, State, Task
 
 T = TypeVar("T")
+POLL_S = 0.01
 
 
 class SQLiteStore:
@@ -63,6 +66,7 @@ class SQLiteStore:
         self._life = LifeSigns(path.with_name(path.name + "-workers"))
         self._reader = None if inline else ThreadPoolExecutor(1, thread_name_prefix="laneway-reader")
         self._data_version = -1
+        self._source = HeadSource(self._short)
         self._heads: dict[int | None, Heads] = {}
         self._reading = threading.Lock()  # several event loops may share a store, a connection serves one at a time
 
@@ -149,7 +153,7 @@ class SQLiteStore:
     ) -> list[Head]:
         if run_id not in self._heads:
             self._heads[run_id] = Heads(run_id)
-        return self._read(lambda db: self._heads[run_id].look(db, depth, deeper or {}, most))
+        return self._read(lambda _: self._heads[run_id].look(self._source, depth, deeper or {}, most))
 
     async def wake(self, now: float) -> float | None:
         next_at = self._read(lambda db: scalar(db, queue.NEXT_WAKE))
@@ -338,6 +342,16 @@ class SQLiteStore:
 
     async def scrub(self, *, shrink: bool) -> bool:
         return await self._read_long(lambda _: pruning.scrub(self.path, shrink=shrink))
+
+    @property
+    def poll_s(self) -> float:
+        return POLL_S
+
+    def listen(self, kind: News, heard: Callable[[], None]) -> Callable[[], None]:
+        return lambda: None
+
+    def time(self) -> float | None:
+        return None
 
     async def changed(self) -> bool:
         version = self._read(lambda db: int(scalar(db, "PRAGMA data_version")))

@@ -1,0 +1,186 @@
+"""Reading for people and results files: tasks, the ledger, a run's figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from laneway.errors import NotFoundError
+from laneway.store.figures import FailureGroup, RunFigures
+from laneway.store.interface import CellTally, Result, Run, WorkerInfo
+from laneway.store.postgres.connection import Db, first, rows, scalar
+from laneway.store.postgres.documents import Documents
+from laneway.store.postgres.transaction import HORIZON, STATES
+from laneway.store.rows import ATTEMPT, RESULT, TASK, attempt_of, grouped, result_of, task_of
+from laneway.task import Attempt, FailureClass, Outcome, State, Task, Urgency
+
+_TASK = f"""
+    SELECT {TASK} FROM laneway.task t JOIN laneway.cell c ON c.id = t.cell_id
+    JOIN laneway.payload p ON p.task_id = t.id LEFT JOIN laneway.result r ON r.seq = t.result_seq
+"""
+RESULTS = f"""
+    SELECT {RESULT}
+    FROM laneway.result r JOIN laneway.task t ON t.result_seq = r.seq AND t.id = r.task_id
+    JOIN laneway.cell c ON c.id = t.cell_id JOIN laneway.payload p ON p.task_id = t.id
+    WHERE r.seq > greatest(%(cursor)s, (SELECT first_seq FROM laneway.run WHERE id = %(run)s))
+          AND r.seq < ({HORIZON}) AND t.run_id = %(run)s AND NOT c.shelf
+"""
+_FAILED = " AND t.state IN ('failed', 'cancelled')"
+TALLY = f"""
+    SELECT c.id, c.run_id, c.model, c.lane, c.urgency, {", ".join(f"n.{state}" for state in STATES)}
+    FROM laneway.cell c CROSS JOIN LATERAL (
+        SELECT {", ".join(f"coalesce(sum({state}), 0)::bigint AS {state}" for state in STATES)}
+        FROM laneway.cell_count WHERE cell_id = c.id
+    ) n WHERE NOT c.shelf AND (%(run)s::bigint IS NULL OR c.run_id = %(run)s) ORDER BY c.id
+"""
+_ATTEMPTS = f"SELECT {ATTEMPT} FROM laneway.attempt WHERE task_id = %s ORDER BY fence, call"
+_ENDED = f"""
+    SELECT seq, task_id FROM laneway.result WHERE seq > %s AND seq < ({HORIZON}) ORDER BY seq LIMIT %s
+"""
+_WORKERS = """
+    SELECT id, host, pid, joined_at, heartbeat_at, lease_until,
+           (SELECT count(*) FROM laneway.task WHERE worker_id = worker.id AND state = 'running')
+    FROM laneway.worker ORDER BY id
+"""
+_OF_RUN = """
+    FROM laneway.attempt a WHERE a.run_id = %(run)s AND a.started_at >= %(since)s
+    AND EXISTS (SELECT 1 FROM laneway.task t WHERE t.id = a.task_id AND t.run_id = %(run)s AND t.key IS NOT NULL)
+"""
+BOOKS = f"""
+    SELECT count(*) FILTER (WHERE model <> ''), coalesce(sum(input_tokens), 0)::bigint,
+           coalesce(sum(output_tokens), 0)::bigint, coalesce(sum(cached_tokens), 0)::bigint, coalesce(sum(cost), 0),
+           count(DISTINCT task_id) FILTER (WHERE cost IS NULL AND input_tokens IS NOT NULL),
+           count(*) FILTER (WHERE outcome = 'transient' AND error ->> 'code' = 'timeout'),
+           coalesce(sum(latency) FILTER (WHERE call = 0), 0), max(started_at + latency), min(started_at),
+           count(DISTINCT task_id) FILTER (WHERE model <> '') {_OF_RUN}
+"""
+OUTCOMES = f"""
+    SELECT coalesce(outcome, 'running'), count(*), coalesce(sum(cost), 0),
+           count(*) FILTER (WHERE cost IS NULL AND input_tokens IS NOT NULL) {_OF_RUN} GROUP BY 1
+"""
+_GROUPED = """
+    SELECT p.spec_id, c.model, c.lane, t.state, r.cost, a.latency
+    FROM laneway.task t JOIN laneway.cell c ON c.id = t.cell_id JOIN laneway.payload p ON p.task_id = t.id
+    LEFT JOIN laneway.result r ON r.seq = t.result_seq
+    LEFT JOIN laneway.attempt a ON a.task_id = t.id AND a.fence = t.fence AND a.call = 0 AND t.state = 'succeeded'
+    WHERE t.run_id = %s AND t.key IS NOT NULL AND NOT c.shelf
+"""
+_FAILURES = """
+    SELECT class, code, n, id, key, message FROM (
+        SELECT r.error ->> 'class' AS class, r.error ->> 'code' AS code, t.id, t.key, r.error ->> 'message' AS message,
+               row_number() OVER (PARTITION BY r.error ->> 'class', r.error ->> 'code' ORDER BY t.id) AS place,
+               count(*) OVER (PARTITION BY r.error ->> 'class', r.error ->> 'code') AS n
+        FROM laneway.task t JOIN laneway.result r ON r.seq = t.result_seq JOIN laneway.cell c ON c.id = t.cell_id
+        WHERE t.run_id = %s AND t.key IS NOT NULL AND t.state = 'failed' AND NOT c.shelf
+    ) one WHERE place = 1 ORDER BY n DESC, id
+"""
+
+
+# tasks ----------------------------------------------------------------------------------------------------------------
+def find_task(db: Db, documents: Documents, ref: str, run_id: int | None) -> Task:
+    row = None
+    run = "(%s::bigint IS NULL OR t.run_id = %s)"
+    if ref.isdecimal() and len(ref) < 19:
+        row = first(db, f"{_TASK} WHERE t.id = %s AND {run}", (int(ref), run_id, run_id))
+    if row is None and "\x00" not in ref:
+        row = first(db, f"{_TASK} WHERE t.key = %s AND {run} ORDER BY t.id DESC LIMIT 1", (ref, run_id, run_id))
+    if row is None:
+        raise NotFoundError(
+            f"there is no task {ref!r} in this store",
+            hint="give its id or key; --store names another store",
+        )
+    return _tasks(db, documents, [row])[0]
+
+
+def get_tasks(db: Db, documents: Documents, ids: Sequence[int]) -> list[Task]:
+    return _tasks(db, documents, rows(db, f"{_TASK} WHERE t.id = ANY(%s) ORDER BY t.id", (list(ids),)))
+
+
+def _tasks(db: Db, documents: Documents, found: Sequence[Sequence[Any]]) -> list[Task]:
+    documents.read(db, [number for row in found for number in row[-2:]])
+    return [task_of(row, documents.spec(row[-2]), documents.route(row[-1])) for row in found]
+
+
+def attempts(db: Db, task_id: int) -> list[Attempt]:
+    return [attempt_of(row) for row in rows(db, _ATTEMPTS, (task_id,))]
+
+
+# results --------------------------------------------------------------------------------------------------------------
+def results_after(
+    db: Db, documents: Documents, run: Run, cursor: int, limit: int, *, failed: bool = False
+) -> list[Result]:
+    sql = f"{RESULTS}{_FAILED if failed else ''} ORDER BY r.seq LIMIT %(limit)s"
+    found = rows(db, sql, {"cursor": cursor, "run": run.id, "limit": limit})
+    documents.read(db, [row[-1] for row in found])
+    return [result_of(row, documents.spec(row[-1])) for row in found]
+
+
+def ended_after(db: Db, cursor: int, limit: int) -> list[tuple[int, int]]:
+    return [(seq, task_id) for seq, task_id in rows(db, _ENDED, (cursor, limit))]
+
+
+def last_result(db: Db) -> int:
+    return int(scalar(db, f"SELECT coalesce(max(seq), 0) FROM laneway.result WHERE seq < ({HORIZON})"))
+
+
+# figures --------------------------------------------------------------------------------------------------------------
+def tally(db: Db, run_id: int | None) -> list[CellTally]:
+    return [
+        CellTally(*(*row[:4], Urgency(row[4]), dict(zip(State, row[5:], strict=True))))
+        for row in rows(db, TALLY, {"run": run_id})
+    ]
+
+
+def states(db: Db, prefix: str) -> dict[str, tuple[Mapping[str, Any], float]]:
+    """Saved objects whose names begin with the prefix, by what their names have beyond it."""
+    sql = "SELECT name, content, saved_at FROM laneway.state WHERE name >= %s AND name < %s"
+    found = rows(db, sql, (prefix, prefix + "\U0010ffff"))
+    return {name[len(prefix) :]: (content, saved_at) for name, content, saved_at in found}
+
+
+def load_state(db: Db, name: str) -> tuple[Mapping[str, Any], float] | None:
+    row = first(db, "SELECT content, saved_at FROM laneway.state WHERE name = %s", (name,))
+    return None if row is None else (row[0], row[1])
+
+
+def workers(db: Db) -> list[WorkerInfo]:
+    return [WorkerInfo(*row) for row in rows(db, _WORKERS)]
+
+
+def figures(db: Db, documents: Documents, run: Run, since: float | None) -> RunFigures:
+    where = {"run": run.id, "since": since or 0.0}
+    (books,) = rows(db, BOOKS, where)
+    calls, inputs, outputs, cached, cost, unknown, timeouts, sequential, last, begun, tasks = books
+    by_outcome = rows(db, OUTCOMES, where)
+    outcomes = {outcome: n for outcome, n, _, _ in by_outcome}
+    found = rows(db, _GROUPED, (run.id,))
+    documents.read(db, [row[0] for row in found])
+    groups = grouped((documents.spec(spec).type, *rest) for spec, *rest in found)
+    return RunFigures(
+        calls=calls,
+        retries=max(0, calls - tasks),
+        rate_limited=outcomes.get(Outcome.RATE_LIMITED, 0),
+        timeouts=timeouts,
+        lost=outcomes.get(Outcome.LOST, 0),
+        input_tokens=inputs,
+        output_tokens=outputs,
+        cached_tokens=cached,
+        cost_usd=cost,
+        cost_unknown_tasks=unknown,
+        sequential_seconds=sequential,
+        first_submit=begun,
+        last_settle=last,
+        by_type=groups["type"],
+        by_model=groups["model"],
+        by_lane=groups["lane"],
+        failures=_failures(db, run),
+        outcomes=outcomes,
+        outcome_costs={outcome: None if unpriced else usd for outcome, _, usd, unpriced in by_outcome},
+    )
+
+
+def _failures(db: Db, run: Run) -> tuple[FailureGroup, ...]:
+    return tuple(
+        FailureGroup(FailureClass(cls), code, n, key, id_, message)
+        for cls, code, n, id_, key, message in rows(db, _FAILURES, (run.id,))
+    )
