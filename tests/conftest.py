@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -96,6 +97,14 @@ class Desk:
 
     def rows(self, name: str) -> list[dict[str, Any]]:
         return [json.loads(row) for row in (self.folder / name).read_text().splitlines()]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ctrl_c_as_in_a_terminal() -> None:
+    """A script's shell lets what it puts into the background ignore SIGINT, and a child inherits that: the commands
+    would ignore it too, where they do not handle it themselves."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
