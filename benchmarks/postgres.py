@@ -31,7 +31,7 @@ STILL_THERE = "is still in use"  # the memory of a killed server, until its last
 STOP = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 
 # Waits until our end of its input is closed, by us or by our death, then leaves nothing behind.
-KEEPER = 'cat >/dev/null; "$1/pg_ctl" stop -s -m immediate -t 10 -D "$2/data"; rm -rf "$2"'
+KEEPER = 'cat >/dev/null; "$1/pg_ctl" stop -s -m immediate -t 10 -D "$2/data" 2>/dev/null; rm -rf "$2"'
 
 
 class NoPostgres(Exception):

@@ -31,6 +31,7 @@ from laneway.setup.doctor.limits import examine_limits, told_by
 from laneway.setup.doctor.place import examine_modes, examine_place
 from laneway.setup.soundness import check_meaning
 from laneway.store.interface import Store
+from laneway.store.urls import shown
 from laneway.version import VERSION
 
 ORDER = (
@@ -195,7 +196,7 @@ async def _store(question: Question, config: Config, found: list[Finding]) -> tu
         found.append(problem("store", error.message, error.hint))
         return None, path
     try:
-        found += await _try(store, path)
+        found += await _try(store, path, str(path or shown(url)))
     except LanewayError as error:
         await store.close()
         found.append(problem("store", error.message, error.hint))
@@ -214,23 +215,23 @@ def _to_be_made(path: Path) -> Finding:
     )
 
 
-async def _try(store: Store, path: Path | None) -> list[Finding]:
+async def _try(store: Store, path: Path | None, name: str) -> list[Finding]:
     now = time.time()
     await store.save_state("doctor", {"wrote": now}, now)  # whether it can be written to, found out by writing
     size = _size(path)
     if size > LARGEST_CHECKED:
-        return [ok("store", f"{path} opens and can be written to ({size / 1e9:,.1f} GB, too large to be checked here)")]
+        return [ok("store", f"{name} opens and can be written to ({size / 1e9:,.1f} GB, too large to be checked here)")]
     faults = await store.check()
     if faults:
         return [
             problem(
                 "store",
-                f"{path}: {len(faults)} faults in its books: {'; '.join(faults[:3])}",
+                f"{name}: {len(faults)} faults in its books: {'; '.join(faults[:3])}",
                 "keep a copy of it, restore a backup if there is one, and report this",
             )
         ]
     runs = len(await store.runs(1000))
-    return [ok("store", f"{path}: sound, can be written to, {runs:,} run{'s' if runs != 1 else ''}")]
+    return [ok("store", f"{name}: sound, can be written to, {runs:,} run{'s' if runs != 1 else ''}")]
 
 
 def _size(path: Path | None) -> int:

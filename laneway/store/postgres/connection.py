@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import orjson
 import psycopg
@@ -15,6 +14,7 @@ from psycopg import errors
 from psycopg.types.json import set_json_dumps, set_json_loads
 
 from laneway.errors import StoreError
+from laneway.store.urls import shown
 
 Db = psycopg.Connection[tuple[Any, ...]]
 Bindings = Sequence[Any] | Mapping[str, Any]
@@ -138,15 +138,6 @@ def store_error(url: str, error: psycopg.Error) -> StoreError:
     else:
         hint = "check that the server runs and can be reached from here; the same command then goes on where it stopped"
     return StoreError(f"the store {place} cannot be used: {message}", hint=hint)
-
-
-def shown(url: str) -> str:
-    """The URL without its password."""
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    place = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{parts.username}@{place}"))
 
 
 def rows(db: Db, sql: str, bindings: Bindings = ()) -> list[tuple[Any, ...]]:
