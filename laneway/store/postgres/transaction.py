@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import random
+import secrets
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any, cast
 
 import psycopg
@@ -41,12 +43,20 @@ SPEND = """
 """
 # Whatever is joined here is a few rows, found by an index. The planner does not know it of tables that have grown since
 # they were looked at, and would read them whole.
+# Each transaction also commits its own name: who gets no answer to a commit finds out by it.
 BEGIN = """
     BEGIN; SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off;
-    SELECT pg_current_xact_id()::text
+    INSERT INTO laneway.last_commit VALUES ({name}, {begun})
+    ON CONFLICT (name) DO UPDATE SET begun = excluded.begun, at = now()
+    RETURNING pg_current_xact_id()::text
 """
 # Below this number the order of results is complete: no transaction that is still open can add to it.
 HORIZON = f"pg_snapshot_xmin(pg_current_snapshot())::text::bigint << {SEQ_BITS}"
+LAST = "SELECT begun FROM laneway.last_commit WHERE name = %s"
+FORGET = """
+    BEGIN; SET LOCAL synchronous_commit = off;
+    DELETE FROM laneway.last_commit WHERE name = {name} OR at < now() - interval '1 day'; COMMIT
+"""
 
 log = logging.getLogger(__name__)
 
@@ -115,25 +125,27 @@ class Transactions:
         self._db = db
         self._patience_s = patience_s
         self._announce = announce
+        self._name = secrets.randbits(62)
+        self._begun = 0
         self._shard = random.randrange(SHARDS)
 
     def run_all(self, operations: Sequence[Callable[[Transaction], Any]]) -> list[Any]:
         """In one transaction; their results, after its commit."""
-        doubt: tuple[int, list[Any]] | None = None  # a commit that no answer came to: its number and results
+        doubt: tuple[Transaction, list[Any]] | None = None  # a commit that no answer came to, and its results
         races, outage = 0, Outage(self._url, self._patience_s)
         while True:
             try:
                 if self._db is None or self._db.closed:
                     self._db = connect(self._url)
-                if doubt is not None and was_committed(self._db, doubt[0]):
+                if doubt is not None and self._was_committed(self._db, doubt[0]):
                     outage.over()
                     self._announce(News)
                     return doubt[1]
                 doubt = None
-                tx = Transaction(self._db, _begin(self._db), self._shard)
+                tx = Transaction(self._db, self._begin(self._db), self._shard)
                 results = [operation(tx) for operation in operations]
                 tx.flush()
-                doubt = (tx.number, results)
+                doubt = (tx, results)
                 self._db.execute("COMMIT")
                 outage.over()
                 if tx.news:
@@ -156,6 +168,34 @@ class Transactions:
 
     def close(self) -> None:
         if self._db is not None:
+            with suppress(psycopg.Error):
+                if self._begun:
+                    self._db.execute(FORGET.format(name=self._name))
+            self._drop()
+
+    def _begin(self, db: Db) -> int:
+        """Begin a transaction; its number in the whole server."""
+        self._begun += 1
+        cursor = db.execute(BEGIN.format(name=self._name, begun=self._begun))
+        while cursor.nextset():
+            pass
+        (number,) = cast(tuple[str], cursor.fetchone())
+        return int(number)
+
+    def _was_committed(self, db: Db, tx: Transaction) -> bool:
+        """What became of our last transaction, whose connection broke while it was committed. Its number alone does
+        not tell: a server that crashed, or another that took over, gives numbers that it has not heard of again."""
+        while True:
+            try:
+                status = scalar(db, "SELECT pg_xact_status(%s::text::xid8)", (str(tx.number),))
+            except psycopg.errors.InvalidParameterValue:
+                return False  # no such number yet
+            if status != "in progress":
+                return bool(scalar(db, LAST, (self._name,)) == self._begun)
+            time.sleep(0.05)
+
+    def _drop(self) -> None:
+        if self._db is not None:
             self._db.close()
             self._db = None
 
@@ -167,25 +207,4 @@ class Transactions:
             if self._db.info.transaction_status is not TransactionStatus.IDLE:
                 self._db.execute("ROLLBACK")
         except psycopg.Error:
-            self.close()
-
-
-def _begin(db: Db) -> int:
-    """Begin a transaction; its number in the whole server."""
-    cursor = db.execute(BEGIN)
-    while cursor.nextset():
-        pass
-    (number,) = cast(tuple[str], cursor.fetchone())
-    return int(number)
-
-
-def was_committed(db: Db, number: int) -> bool:
-    """What became of a transaction whose connection broke while it was committed."""
-    while True:
-        try:
-            status = scalar(db, "SELECT pg_xact_status(%s::text::xid8)", (str(number),))
-        except psycopg.errors.InvalidParameterValue:
-            return False  # another server took over, which never heard of it
-        if status != "in progress":
-            return bool(status == "committed")
-        time.sleep(0.05)
+            self._drop()

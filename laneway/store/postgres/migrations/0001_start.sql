@@ -194,6 +194,13 @@ CREATE TABLE laneway.calls_made (
     calls bigint NOT NULL
 ) WITH (fillfactor = 50);
 
+-- The last transaction of each connection that writes, by its own count: who gets no answer to a commit finds out by it.
+CREATE TABLE laneway.last_commit (
+    name bigint PRIMARY KEY,
+    begun bigint NOT NULL,
+    at timestamptz NOT NULL DEFAULT now()
+) WITH (fillfactor = 20, autovacuum_vacuum_cost_delay = 0);
+
 -- Small named objects (bucket levels, adaptive limits).
 CREATE TABLE laneway.state (
     name text COLLATE "C" PRIMARY KEY,
