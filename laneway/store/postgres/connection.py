@@ -93,6 +93,7 @@ def migrate(db: Db) -> None:
     if _version(db) == newest:
         return
     with db.transaction():
+        db.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")  # to see what another process has done meanwhile
         db.execute("SELECT pg_advisory_xact_lock(%s)", (MIGRATING,))
         db.execute("CREATE SCHEMA IF NOT EXISTS laneway")
         db.execute(

@@ -10,10 +10,11 @@ from typing import TypeVar
 
 import psycopg
 
-from laneway.store.postgres.connection import Db, connect
+from laneway.store.postgres.connection import RACES, Db, connect, store_error
 from laneway.store.postgres.outage import Outage
 
 T = TypeVar("T")
+MOST_RACES = 20
 
 
 class Reads:
@@ -31,13 +32,17 @@ class Reads:
 
     def now(self, query: Callable[[Db], T]) -> T:
         """The same, blocking; safe from any thread. What only reads may simply be asked again after an outage."""
-        outage = Outage(self._url, self._patience_s)
+        races, outage = 0, Outage(self._url, self._patience_s)
         with self._lock:
             while True:
                 try:
                     if self._db is None or self._db.closed:
                         self._db = connect(self._url)
                     return query(self._db)
+                except RACES as error:  # where the database isolates strictly by default
+                    races += 1
+                    if races >= MOST_RACES:
+                        raise store_error(self._url, error) from error
                 except psycopg.Error as error:
                     outage.wait(error)
 

@@ -45,7 +45,8 @@ SPEND = """
 # they were looked at, and would read them whole.
 # Each transaction also commits its own name: who gets no answer to a commit finds out by it.
 BEGIN = """
-    BEGIN; SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off;
+    BEGIN ISOLATION LEVEL READ COMMITTED;
+    SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off;
     INSERT INTO laneway.last_commit VALUES ({name}, {begun})
     ON CONFLICT (name) DO UPDATE SET begun = excluded.begun, at = now()
     RETURNING pg_current_xact_id()::text
