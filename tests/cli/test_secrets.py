@@ -148,10 +148,9 @@ def test_an_account_is_paused_without_naming_its_key(desk: Desk, provider: str, 
 
 def test_a_crash_does_not_tell_it(desk: Desk) -> None:
     work_in(desk, "http://127.0.0.1:9/v1", "own variable")
-    broken = (
-        "import laneway.app.laneway as a, os\ndef store(self): raise RuntimeError('with ' + os.environ['SHOP_KEY'])\n"
-    )
-    broken += "a.Laneway.store = property(store)\n"
+    broken = "import laneway.app.settings as a, os\n"
+    broken += "def store(*what): raise RuntimeError('with ' + os.environ['SHOP_KEY'])\n"
+    broken += "a.configured_store = store\n"
     broken += "import sys; sys.argv = ['laneway', 'status', '--json']\nfrom laneway.cli.main import main\nmain()\n"
     done = desk.python("-c", broken)
     assert done.code == 1
