@@ -24,6 +24,7 @@ NAMES = (
     "outage",
     "failover",
     "crash",
+    "faults",
     "scaleout",
     "grants",
     "memory",

@@ -4,43 +4,26 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import statistics
 import subprocess
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import command, environment, laneway, workplace
-from benchmarks.postgres import PostgresServer
+from benchmarks.common import laneway, workplace
+from benchmarks.fleet import PATIENCE_S, all_ended, all_there, prepare, read, store_of, until
+from benchmarks.fleet import workers as fleet_of
 from laneway.app.settings import open_store
 from laneway.dispatch.heart import LEASE_S
 from laneway.simulator.process import SimulatorProcess
-from laneway.store.interface import Store
-from laneway.task import Outcome, State
 
 RPM, LATENCY_S = 1200, 1.0
 FLEETS = (1, 2, 4)
 STEADY_S = 3  # seconds at the beginning that do not count: a full bucket is used up, shares find their way
 KILLED_AT_S = 20.0
-PATIENCE_S = 60.0  # for workers to be there
-CONFIG = f"""
-[accounts.main]
-provider = "openai"
-requests_per_minute = {RPM}
-[models.gpt-4o-mini]
-account = "main"
-id = "gpt-4o-mini"
-input_price = 0.15
-output_price = 0.6
-[types.hello]
-prompt = "hello.j2"
-model = "gpt-4o-mini"
-max_output_tokens = 20
-"""
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -77,10 +60,9 @@ def _fleet(n: int, kind: str, tasks: int, *, kill: bool) -> dict[str, Any]:
     with ExitStack() as stack:
         folder = stack.enter_context(workplace())
         simulator = stack.enter_context(SimulatorProcess(rpm=RPM, latency=LATENCY_S, output_tokens=20))
-        url = stack.enter_context(_store(kind, folder))
-        (folder / "laneway.toml").write_text(CONFIG)
-        (folder / "hello.j2").write_text("hello {{ number }}")
-        workers = stack.enter_context(_workers(n, folder, simulator.url, url))
+        url = stack.enter_context(store_of(kind, folder))
+        prepare(folder, tasks, requests_per_minute=RPM)
+        workers = stack.enter_context(fleet_of(n, folder, simulator.url, url))
         return asyncio.run(_measure(folder, simulator, url, workers, tasks, kill=kill))
 
 
@@ -94,8 +76,7 @@ async def _measure(
     kill: bool,
 ) -> dict[str, Any]:
     store = open_store(url)
-    await _until(partial(_all_there, store, len(workers)), PATIENCE_S, "the workers did not start")
-    (folder / "tasks.jsonl").write_text("".join(f'{{"number": {number}}}\n' for number in range(n)))
+    await until(partial(all_there, store, len(workers)), PATIENCE_S, "the workers did not start")
     simulator.reset()
     laneway(folder, simulator.url, "submit", "hello", "--file", "tasks.jsonl", "--store", url)
     killed_at = 0.0
@@ -104,13 +85,9 @@ async def _measure(
         killed_at = time.time()
         workers[1].kill()
         workers[1].wait()
-    await _until(partial(_all_ended, store), 3 * n / (RPM / 60) + PATIENCE_S, "the tasks did not end")
-    ids = [task for _, task in await store.ended_after(0, 10 * n)]
-    ledger = {id_: await store.attempts(id_) for id_ in dict.fromkeys(ids)}
-    ended = {task.id for task in await store.get_tasks(list(ledger)) if task.state is State.SUCCEEDED}
+    await until(partial(all_ended, store), 3 * n / (RPM / 60) + PATIENCE_S, "the tasks did not end")
+    ledger = await read(store, n)
     await store.close()
-    lost_calls = [a for attempts in ledger.values() for a in attempts if a.outcome is Outcome.LOST]
-    again = [min(later.started_at for later in ledger[a.task_id] if later.fence > a.fence) for a in lost_calls]
     said = simulator.stats()
     steady = said["per_second"][STEADY_S:-1]
     return {
@@ -118,57 +95,10 @@ async def _measure(
         "tasks": n,
         "limit_use": round(sum(steady) / len(steady) / (RPM / 60), 4),
         "rate_limited": said["rate_limited"],
-        "lost": n - len(ended),
-        "recorded_twice": sum(sum(a.outcome is Outcome.OK for a in attempts) > 1 for attempts in ledger.values())
-        + len(ids)
-        - len(ledger),
-        "claimed_and_unsettled": len(lost_calls),
-        "calls_over": said["requests"] - n - len(lost_calls),
-        "recovery_leases": round((max(again) - killed_at) / LEASE_S, 3) if again else 0.0,
+        "lost": ledger.lost,
+        "recorded_twice": ledger.recorded_twice,
+        "claimed_and_unsettled": len(ledger.unsettled),
+        "calls_over": said["requests"] - n - len(ledger.unsettled),
+        "recovery_leases": round((ledger.recovered_at - killed_at) / LEASE_S, 3) if ledger.unsettled else 0.0,
         "per_second": said["per_second"],
     }
-
-
-async def _until(reached: Callable[[], Awaitable[bool]], patience: float, otherwise: str) -> None:
-    give_up = time.monotonic() + patience
-    while not await reached():
-        if time.monotonic() > give_up:
-            raise RuntimeError(otherwise)
-        await asyncio.sleep(0.2)
-
-
-async def _all_there(store: Store, n: int) -> bool:
-    return len(await store.workers(time.time())) >= n
-
-
-async def _all_ended(store: Store) -> bool:
-    return not any(n for cell in await store.tally() for state, n in cell.counts.items() if not state.ended)
-
-
-@contextmanager
-def _store(kind: str, folder: Path) -> Iterator[str]:
-    if kind == "sqlite":
-        yield f"sqlite:///{folder / 'laneway.db'}"
-        return
-    with PostgresServer() as server:
-        yield server.url()
-
-
-@contextmanager
-def _workers(n: int, folder: Path, url: str, store: str) -> Iterator[list[subprocess.Popen[bytes]]]:
-    log = (folder / "workers.log").open("wb")
-    env = environment(url)
-    started = [
-        subprocess.Popen(command("worker", "--store", store), cwd=folder, env=env, stdout=log, stderr=log)
-        for _ in range(n)
-    ]
-    try:
-        yield started
-    finally:
-        for one in started:
-            one.terminate()
-        for one in started:
-            one.wait()
-        log.close()
-        if os.environ.get("LANEWAY_BENCH_LOG"):
-            print((folder / "workers.log").read_text())

@@ -11,6 +11,7 @@ import psycopg
 from laneway.store.postgres.connection import is_outage, store_error
 
 LONGEST_PAUSE_S = 2.0
+BRIEF_S = 1.0  # a connection that broke and could be replaced is not worth a word
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +24,7 @@ class Outage:
         self._patience_s = patience_s
         self._since: float | None = None
         self._tries = 0
+        self._said = False
 
     def wait(self, error: psycopg.Error) -> None:
         """Before the next try. Raises StoreError for what does not pass, and when patience has ended."""
@@ -32,11 +34,12 @@ class Outage:
             self._since = now
         if not is_outage(error) or now - self._since >= self._patience_s:
             raise fault from error
-        if self._tries == 0:
+        if not self._said and now - self._since >= BRIEF_S:
+            self._said = True
             log.warning("%s; trying again until it is back", fault.message)
         time.sleep(random.uniform(0.5, 1) * min(LONGEST_PAUSE_S, 0.02 * 2**self._tries))
         self._tries = min(self._tries + 1, 10)
 
     def over(self) -> None:
-        if self._since is not None and self._tries:
+        if self._since is not None and self._said:
             log.warning("the store is back after %.1f s", time.monotonic() - self._since)

@@ -51,6 +51,7 @@ from laneway.store.writer import Writer
 from laneway.task import Attempt, Claimed, NewTask, Settlement, State, Task
 
 POLL_S = 0.5  # notices come at once; this is for those that were lost
+BEAT_PATIENCE_S = 1.0  # a broken connection is replaced; a heart that waited longer could not be stopped
 PATIENCE_S = 60.0  # how long a server may be away before what was asked of it fails
 
 
@@ -69,7 +70,7 @@ class PostgresStore:
         db = connect_first(url)
         self._documents = Documents()
         own = secrets.token_hex(4)
-        self._beats = Reads(url, 0.0, "heart")
+        self._beats = Reads(url, BEAT_PATIENCE_S, "heart")
         self._announcer = Announcer(own, self._beats)
         self._listener = Listener(url, own)
         self._transactions = [Transactions(url, first, patience_s, self._announcer) for first in (db, None)]
