@@ -192,13 +192,13 @@ class Dispatcher:
         free = self._max_in_flight - len(self._flights) if self._stop is None else 0
         wake_at = await self.store.wake(now) if free > 0 else None
         heads = await self._heads(now) if free > 0 else []
-        if free > 0:
-            self.desks.work.heads = [head for head in heads if not self._pauses.of(head)] + self._callers.seen
-        await self.desks.prepare({(head.model, head.lane) for head in heads} | self._callers.places(), now)
         held: list[Head] = []
         going: list[Head] = []
         for head in heads:
             (held if self._pauses.of(head) else going).append(head)
+        if free > 0:
+            self.desks.work.heads = going + self._callers.seen
+        await self.desks.prepare({(head.model, head.lane) for head in heads} | self._callers.places(), now)
         shown = [*held, *await self._detours.shown(going, self.clock.now())] if free > 0 else []
         now = self.clock.now()
         plan = self._plan(shown, free, now)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from laneway.dispatch.heart import LEASE_S
 from laneway.dispatch.limits import Size
 from laneway.providers.model import Limits, Reply
 from laneway.simulator.options import Options
-from laneway.task import Failure, FailureClass, State, Urgency
+from laneway.task import Failure, FailureClass, Outcome, State, Urgency
 from tests.dispatch.fleet import Fleet, in_fleet
 from tests.dispatch.practice import account, prompt
 
@@ -335,5 +336,35 @@ def test_after_an_outage_of_the_store_nobody_is_taken_for_dead_who_comes_back_to
         await fleet.done()
         assert sum(len(one.calls) for one in fleet.all) == 600
         assert fleet.refused == 0
+
+    on_a_rate(live)
+
+
+def test_what_a_claim_brings_after_the_lease_is_put_back_unpaid() -> None:
+    async def live(fleet: Fleet) -> None:
+        await fleet.submit([prompt(str(i)) for i in range(100)])
+        one = await fleet.join("w0")
+        await asyncio.sleep(1)
+        line, claim = one.line, one.store.claim
+        slow = asyncio.Event()
+
+        async def late(*given: Any) -> Any:
+            claimed = await claim(*given)
+            if not slow.is_set():
+                slow.set()
+                line.cut = True
+                await asyncio.sleep(LEASE_S + 1)
+                line.cut = False
+            return claimed
+
+        line.claim = late  # type: ignore[attr-defined]
+        await fleet.done()
+        assert await fleet.states() == {State.SUCCEEDED: 100}
+        assert len(one.calls) == 100
+        tasks = [task for _, task in await fleet.store.ended_after(0, 1000)]
+        attempts = [attempt for task in tasks for attempt in await fleet.store.attempts(task)]
+        back = [attempt for attempt in attempts if attempt.outcome is Outcome.CANCELLED]
+        assert back
+        assert sum(attempt.cost or 0.0 for attempt in back) == 0.0
 
     on_a_rate(live)
