@@ -249,7 +249,7 @@ _OF_SCHEMA = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Asked:
     """A request ready to be sent. ``mode``: how it asks for ``schema``, None when that is not ours to say. ``native``:
     the provider takes JSON Schemas."""
