@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -38,11 +38,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    worker: str
+    worker: Worker
     desks: Desks
     dispatcher: Dispatcher
     prices: LatePrices
-    take_over: Callable[[], Awaitable[None]]  # at once, what a worker of this machine had that has just died
 
 
 @asynccontextmanager
@@ -94,7 +93,7 @@ async def engine(
         executors[Wire.PYTHON] = python_calls = PythonCalls(lw.python, lw.redactor.clean)
         async with Worker(lw.store, name, lw.clock, desks, dispatcher, keep=lw.config.keep) as worker:
             try:
-                yield Engine(name, desks, dispatcher, prices, worker.take_over)
+                yield Engine(worker, desks, dispatcher, prices)
             finally:
                 lw.python.inner = None
                 python_calls.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from laneway.app.outbox.relay import Relay
     from laneway.app.outbox.within import Within
     from laneway.app.sync import Sync
+    from laneway.app.working import Working
     from laneway.config.models import Config
     from laneway.config.trusted import TrustBook
     from laneway.providers.catalog import Catalog
@@ -370,11 +371,16 @@ class Laneway:
 
     # working ------------------------------------------------------------------------------------------------------
     @asynccontextmanager
-    async def worker(self) -> AsyncIterator[None]:
-        """Work on this store's tasks in this process for the length of the block; what is in flight at its end is
-        finished first."""
+    async def worker(
+        self, *, lanes: Collection[str] | None = None, grace: float | str | None = None
+    ) -> AsyncIterator[Working]:
+        """Work on this store's tasks in this process for the length of the block: on those of some ``lanes``, or all.
+        What is in flight at its end is finished first; after ``grace`` (seconds, or ``"30s"``; None: however long it
+        takes) the rest is broken off and goes back to the queue."""
         from laneway.app.engine import engine
         from laneway.app.side_work import side_work
+        from laneway.app.working import Working
+        from laneway.dispatch.ending import Scope
 
         loop = asyncio.get_running_loop()
 
@@ -382,16 +388,19 @@ class Laneway:
             self._boards.ended(loop, task_id)
             self.callbacks.poke()
 
-        async with engine(self, ended=announce) as running, side_work(self, running.worker):
-            self._poke = partial(call_soon, loop, running.dispatcher.poke)
-            self.loop = loop
-            work = loop.create_task(running.dispatcher.run())
-            try:
-                yield
-            finally:
-                self._poke = self.loop = None
-                running.dispatcher.drain()
-                await work
+        scope = None if lanes is None else Scope(lanes=frozenset(lanes))
+        patience = None if grace is None else seconds(grace)
+        async with engine(self, scope=scope, ended=announce) as running:
+            working = Working(running, patience)
+            async with side_work(self, working):
+                self._poke = partial(call_soon, loop, running.dispatcher.poke)
+                self.loop = loop
+                working.begin()
+                try:
+                    yield working
+                finally:
+                    self._poke = self.loop = None
+                    await working.finish()
 
     async def call(
         self,

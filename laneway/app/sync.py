@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Iterable, Iterator
+from collections.abc import Collection, Coroutine, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -15,6 +15,7 @@ from laneway.task import Task
 
 if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
+    from laneway.app.working import Working
 
 T = TypeVar("T")
 
@@ -45,7 +46,7 @@ class Sync:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
-        self._worker: AbstractAsyncContextManager[None] | None = None
+        self._worker: AbstractAsyncContextManager[Working] | None = None
 
     def run(self, work: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop | None = None) -> T:
         """Run a coroutine of the API to its end."""
@@ -103,9 +104,9 @@ class Sync:
                 return
 
     @contextmanager
-    def worker(self) -> Iterator[None]:
+    def worker(self, *, lanes: Collection[str] | None = None, grace: float | str | None = None) -> Iterator[None]:
         """As ``Laneway.worker``: work in the background for the length of the block."""
-        worker = self._lw.worker()
+        worker = self._lw.worker(lanes=lanes, grace=grace)
         self.run(worker.__aenter__())
         try:
             yield

@@ -44,14 +44,6 @@ class Processes:
         self._children: set[Process] = set()
         self._code = 0
 
-    async def run(self) -> int:
-        """Until SIGINT or SIGTERM, or until one ends at its start. Returns the exit code."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self.drain)
-        await self._keep_all_going()
-        return self._code
-
     @contextlib.asynccontextmanager
     async def beside(self) -> AsyncIterator[None]:
         """They work while the block does; at its end they are drained."""
@@ -80,29 +72,43 @@ class Processes:
         ends = 0
         while not self._stopping.is_set():
             began = time.monotonic()
-            child = await asyncio.create_subprocess_exec(
-                *self._command, stdin=asyncio.subprocess.PIPE, start_new_session=self._helping
-            )
+            child = await self._start()
             self._children.add(child)
             ended = asyncio.ensure_future(child.wait())
             await self._wait(ended)
             if self._stopping.is_set():
-                assert child.stdin is not None
-                child.stdin.close()  # the child finishes what it has in flight
+                self._tell_to_drain(child)
             code = await ended
             self._children.discard(child)
+            self._gone(child, code)
             if self._stopping.is_set() or (self._helping and code == 0):
                 return
             if self._died is not None:
                 await self._died()
             lived = time.monotonic() - began
-            if code > 0 and lived < AT_ONCE_S:
+            if code > 0 and lived < AT_ONCE_S and self._is_hopeless(code):
                 self._ended_at_once(child.pid, code)
                 return
             ends = 0 if lived > CALM_S else ends + 1
             pause = PAUSES_S[min(ends, len(PAUSES_S) - 1)]
             log.warning("worker process %d ended (%s); another takes its place", child.pid, _how(code))
             await self._wait(asyncio.ensure_future(asyncio.sleep(pause)))
+
+    async def _start(self) -> Process:
+        return await asyncio.create_subprocess_exec(
+            *self._command, stdin=asyncio.subprocess.PIPE, start_new_session=self._helping
+        )
+
+    def _tell_to_drain(self, child: Process) -> None:
+        assert child.stdin is not None
+        child.stdin.close()  # the child finishes what it has in flight
+
+    def _gone(self, child: Process, code: int) -> None:
+        """One has ended."""
+
+    def _is_hopeless(self, code: int) -> bool:
+        """Whether the next one would end at its start, as this did."""
+        return True
 
     def _ended_at_once(self, pid: int, code: int) -> None:
         if self._helping:

@@ -12,11 +12,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from laneway.cli.common import ConfigOption, StoreOption, VerboseOption, application, run_async
+from laneway.cli.common import (
+    ConfigOption,
+    JsonOption,
+    StoreOption,
+    VerboseOption,
+    application,
+    run_async,
+)
 from laneway.errors import UsageError
 
 if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
+    from laneway.cli.working import Wanted
 
 
 def register(app: typer.Typer) -> None:
@@ -27,11 +35,20 @@ def worker(
     app: Annotated[
         str | None, typer.Option(help="Where the Laneway object is: module:name.", show_default=False)
     ] = None,
-    config: ConfigOption = None,
-    store: StoreOption = None,
+    lanes: Annotated[
+        str | None, typer.Option(help="Only these, with commas between them (default: all).", show_default=False)
+    ] = None,
     processes: Annotated[
         int, typer.Option(min=1, help="So many of them, where one core is not enough.", show_default=True)
     ] = 1,
+    grace: Annotated[str, typer.Option(help="Time to finish what is in flight at the end.")] = "30s",
+    health: Annotated[
+        str | None,
+        typer.Option(help="PORT or HOST:PORT to answer GET /healthz and /readyz on.", show_default=False),
+    ] = None,
+    config: ConfigOption = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
     verbose: VerboseOption = 0,
     is_child: Annotated[bool, typer.Option("--child", hidden=True)] = False,
     run_id: Annotated[int | None, typer.Option("--run", hidden=True)] = None,
@@ -40,26 +57,56 @@ def worker(
 ) -> None:
     """Work on this store's tasks until Ctrl-C or SIGTERM.
 
-    What is in flight is finished first.
+    What is in flight is finished first, within the time of grace; the rest goes back to the queue. A second signal
+    breaks off at once. Exit code 0 after SIGTERM, 130 after Ctrl-C, 3 where something was broken off.
     """
-    if processes > 1:
-        raise typer.Exit(_several(processes, app, config, store, verbose))
     if run_id is not None:
         run_async(_help(application(config, store, verbose), run_id, in_flight, concurrency))
         return
     settings = application(config, store, max(verbose, 1))
-    reference = app or settings.config.app
-    lw = settings if reference is None else load_app(reference, settings.config.folder)
+    wanted = _wanted(settings, app, lanes, processes, grace, health, store, as_json=as_json)
+    if processes > 1:
+        from laneway.cli.fleet import Fleet
+
+        options = child_options(app, config, store, verbose, [("--lanes", lanes), ("--grace", grace)])
+        raise typer.Exit(run_async(Fleet(options, wanted).run()))
+    from laneway.cli.working import work
+
+    lw = settings if wanted.app is None else load_app(wanted.app, settings.config.folder)
     if lw is not settings and store is not None:
         lw.use_store(store)
-    run_async(_work(lw, is_child=is_child))
+    raise typer.Exit(run_async(work(lw, wanted, is_child=is_child)))
 
 
-def _several(n: int, app: str | None, config: list[Path] | None, store: str | None, verbose: int) -> int:
-    from laneway.cli.processes import Processes
+def _wanted(
+    settings: Laneway,
+    app: str | None,
+    lanes: str | None,
+    processes: int,
+    grace: str,
+    health: str | None,
+    store: str | None,
+    *,
+    as_json: bool,
+) -> Wanted:
+    """What is wrong with the options, or with the config, is said here, once."""
+    from laneway.app.options import seconds
+    from laneway.app.settings import store_url
+    from laneway.cli.working import Wanted
+    from laneway.server.health import address
 
-    application(config, store, max(verbose, 1))  # what is wrong with the config is said once
-    return run_async(Processes(child_options(app, config, store, verbose), n).run())
+    names = None if lanes is None else frozenset(filter(None, map(str.strip, lanes.split(","))))
+    if names is not None and not names:
+        raise UsageError("--lanes names no lane", hint="write --lanes legal,support, or leave it out for all")
+    return Wanted(
+        app=app or settings.config.app,
+        lanes=names,
+        processes=processes,
+        grace=seconds(grace),
+        health=None if health is None else address(health),
+        store=store_url(store, settings.config, settings.env),
+        as_json=as_json,
+    )
 
 
 def child_options(
@@ -67,7 +114,7 @@ def child_options(
     config: list[Path] | None,
     store: str | None,
     verbose: int,
-    more: Sequence[tuple[str, int | None]] = (),
+    more: Sequence[tuple[str, object]] = (),
 ) -> list[str]:
     """The command line of a worker that is another process's child."""
     given = [("--app", app), ("--store", store), *(("--config", path) for path in config or ()), *more]
@@ -90,22 +137,6 @@ def load_app(reference: str, folder: Path) -> Laneway:
     if not isinstance(found, Laneway):
         raise UsageError(f"{reference!r} is a {type(found).__name__}", hint="name the Laneway object, e.g. tasks:lw")
     return found
-
-
-async def _work(lw: Laneway, *, is_child: bool) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    if is_child:
-        from laneway.cli.processes import at_parents_end
-
-        at_parents_end(stop.set)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    try:
-        async with lw.worker():
-            await stop.wait()
-    finally:
-        await lw.close()
 
 
 async def _help(lw: Laneway, run_id: int, in_flight: int, concurrency: int | None) -> None:

@@ -228,7 +228,9 @@ class Dispatcher:
 
     async def _heads(self, now: float) -> list[Head]:
         most = None if self._pauses.of_runs or self._dry else PEEK_CELLS  # those cells may stand first
-        return await self.store.peek(now, depth=PEEK_DEPTH, run_id=self._scope.run_id, deeper=self._deeper, most=most)
+        scope = self._scope
+        heads = await self.store.peek(now, depth=PEEK_DEPTH, run_id=scope.run_id, deeper=self._deeper, most=most)
+        return heads if scope.lanes is None else [head for head in heads if head.lane in scope.lanes]
 
     def _plan(self, heads: list[Head], free: int, now: float) -> Plan:
         """Ask the accounts, for tasks and for the calls that running ones want to make; these are let go here."""

@@ -46,11 +46,12 @@ class Stop:
 
 @dataclass(slots=True)
 class Scope:
-    """What a dispatcher works on: everything in the store, or one run until it is done."""
+    """What a dispatcher works on: everything in the store, some lanes of it, or one run until it is done."""
 
     run_id: int | None = None
     budget: bool = False  # the run has a budget: claims may come back short
     shared: bool = False  # other processes work on the run, too
+    lanes: frozenset[str] | None = None
 
 
 class Ending:

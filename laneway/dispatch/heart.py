@@ -35,19 +35,19 @@ class Lease:
 
     def __init__(self, joined_at: float) -> None:
         self.held_until = joined_at + LEASE_S
-        self._kept_at = joined_at
+        self.kept_at = joined_at
         self._steady_since = -math.inf
 
     def kept(self, sent_at: float, answered_at: float) -> None:
-        if answered_at - self._kept_at > LEASE_S / 2:
+        if answered_at - self.kept_at > LEASE_S / 2:
             self._steady_since = answered_at
-        self._kept_at = sent_at
+        self.kept_at = sent_at
         self.held_until = sent_at + LEASE_S
 
     def steady(self, now: float) -> bool:
         """Whether it was connected for one lease without a gap. After an outage of the store all leases are over, and
         who comes back first must not take the others for dead."""
-        return now - self._kept_at <= LEASE_S / 2 and now - self._steady_since >= LEASE_S
+        return now - self.kept_at <= LEASE_S / 2 and now - self._steady_since >= LEASE_S
 
 
 class Heart:
@@ -70,6 +70,11 @@ class Heart:
         self._stop.set()
         self._tick_handle.cancel()
         self._thread.join()
+
+    def tick_age(self) -> float:
+        """Seconds since the event loop last ticked. Where this thread has gone the worker counts as stuck."""
+        age = time.monotonic() - self._ticked
+        return age if self._thread.is_alive() else max(age, STUCK_AFTER_S)
 
     def _tick(self) -> None:
         self._ticked = time.monotonic()

@@ -73,6 +73,12 @@ class Worker:
         except StoreError as error:
             log.warning("could not leave the store in order: %s", error.message)
 
+    def vital(self) -> tuple[float, float, float]:
+        """Seconds: how long the lease still holds; the ages of the last heartbeat and of the event loop's last tick."""
+        now = self._clock.now()
+        tick = 0.0 if self._heart is None else self._heart.tick_age()
+        return self._lease.held_until - now, now - self._lease.kept_at, tick
+
     async def _keep_house(self) -> None:
         while True:
             await asyncio.sleep(SOON_S)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
-from laneway.errors import UsageError
 from laneway.server.guard import Access, Guard
+from laneway.server.listening import listen, origin
 from laneway.server.openai_api import application
 from laneway.task import Urgency
 
@@ -54,7 +54,7 @@ async def serve(lw: Laneway, options: ServeOptions, ready: Callable[[str], None]
     """Until SIGTERM or Ctrl-C: then no new requests, open ones get their answers, what is in flight is finished.
     ``ready`` is told the base URL. Raises UsageError when the address cannot be used."""
     lw.catalog.check(lw.catalog.models())
-    listener = _listen(options.host, options.port)
+    listener = listen(options.host, options.port, "choose another --port (0: any free one) or --host")
     app = application(lw, urgency=options.urgency, patience=options.patience, largest=options.largest)
     server = _Server(
         uvicorn.Config(
@@ -66,22 +66,10 @@ async def serve(lw: Laneway, options: ServeOptions, ready: Callable[[str], None]
             timeout_graceful_shutdown=max(1, round(options.drain)),
         )
     )
-    host = f"[{options.host}]" if ":" in options.host else options.host
-    url = f"http://{host}:{listener.getsockname()[1]}/v1"
+    url = f"{origin(listener, options.host)}/v1"
     server.ready = lambda: ready(url)
     try:
         await server.serve(sockets=[listener])
     finally:
         listener.close()
         await lw.close()
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=512)
-    except OSError as error:
-        raise UsageError(
-            f"{host}:{port} cannot be listened on: {error.strerror or error}",
-            hint="choose another --port (0: any free one) or --host",
-        ) from error

@@ -199,7 +199,7 @@ class Batch:
         if not further or self._helpers is None:
             yield
             return
-        self._helping = helping = self._helpers(run.id, further, running.take_over)
+        self._helping = helping = self._helpers(run.id, further, running.worker.take_over)
         async with helping.beside():
             if self._interrupts:
                 helping.drain()
