@@ -36,7 +36,7 @@ from laneway.store.interface import Head, News, Pick, Store
 from laneway.task import Claimed, Failure, FailureClass, Outcome, Settlement, State, Wire
 
 MAX_IN_FLIGHT = 2000
-PYTHON_IN_FLIGHT = 200
+PYTHON_IN_FLIGHT = 256  # two looks at a deep cell: while one half runs, the other is written
 PEEK_CELLS = 16  # that are looked at of each model, lane and urgency, if there are so many runs
 PEEK_DEPTH = 16  # tasks that are looked at of each cell; more of one that gives all of these
 MOST_STARTS = 256  # in one round: an urgent task that comes in the meantime would have to wait for its end
