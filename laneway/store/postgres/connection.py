@@ -130,7 +130,7 @@ def store_error(url: str, error: psycopg.Error) -> StoreError:
         hint = (
             "give this role the right to create a schema in that database, or let its owner run `laneway store migrate`"
         )
-    elif "password" in message or "no pg_hba.conf entry" in message:
+    elif "password" in message or "no pg_hba.conf entry" in message or 'role "' in message:
         hint = "check user and password: in the URL, in PGPASSWORD or in ~/.pgpass"
     elif "does not exist" in message:
         hint = "create it (`createdb NAME`), or correct --store postgresql://user@host/NAME"
