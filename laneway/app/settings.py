@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -48,14 +49,21 @@ def open_store(url: str) -> Store:
 
 
 def _postgres(url: str) -> Store:
-    try:
+    with psycopg_needed():
         from laneway.store.postgres import PostgresStore
+    return PostgresStore(url)
+
+
+@contextmanager
+def psycopg_needed() -> Iterator[None]:
+    """Around imports of the PostgreSQL store."""
+    try:
+        yield
     except ImportError as error:
         raise ConfigError(
             f"the PostgreSQL store needs psycopg, which is not there ({error})",
             hint="pip install 'laneway[postgres]'",
         ) from error
-    return PostgresStore(url)
 
 
 def store_exists(url: str) -> bool:

@@ -34,6 +34,7 @@ COMMANDS: Mapping[str, Sequence[str]] = {
     "worker": ["worker"],
     "serve": ["serve"],
     "prune": ["prune"],
+    "store": ["store"],
     "trust": ["trust"],
     "simulator": ["simulator"],
 }

@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 import psycopg
@@ -75,22 +75,45 @@ def connect_first(url: str) -> Db:
     return db
 
 
-def migrations() -> list[tuple[int, str]]:
-    """The numbered scripts, in order: (version, SQL)."""
+def upgrade(url: str, *, dry: bool = False) -> tuple[int, int]:
+    """The version of the schema before and after this; 0: there was none. ``dry``: nothing is changed."""
+    try:
+        with connect(url) as db:
+            before = schema_version(db, migrations())
+            if not dry:
+                migrate(db)
+    except psycopg.Error as error:
+        raise store_error(url, error) from error
+    return before, max(before, migrations()[-1].version)
+
+
+class Migration(NamedTuple):
+    """A script, and the oldest schema version whose code can still use what it leaves."""
+
+    version: int
+    usable_from: int
+    script: str
+
+
+def migrations() -> list[Migration]:
+    """In order. A script that older code cannot live with says so in a line ``-- usable_from: N``; see
+    design/store.md."""
     folder = resources.files("laneway.store.postgres") / "migrations"
-    scripts = [
-        (int(match[1]), entry.read_text("utf-8"))
-        for entry in folder.iterdir()
-        if (match := re.match(r"(\d{4})_\w+\.sql$", entry.name))
-    ]
-    return sorted(scripts)
+    found = []
+    for entry in folder.iterdir():
+        if match := re.match(r"(\d{4})_\w+\.sql$", entry.name):
+            script = entry.read_text("utf-8")
+            from_ = re.search(r"^-- usable_from: (\d+)$", script, re.MULTILINE)
+            found.append(Migration(int(match[1]), int(from_[1]) if from_ else 1, script))
+    return sorted(found)
 
 
-def migrate(db: Db) -> None:
-    """Bring the schema up to date in one transaction. A newer one that this Laneway cannot use is refused."""
-    scripts = migrations()
-    newest = scripts[-1][0]
-    if _version(db) == newest:
+def migrate(db: Db, known: Sequence[Migration] | None = None) -> None:
+    """Bring the schema up to date in one transaction. A newer one is left as it is, and refused where code that knows
+    no more than ``known`` (default: all there are) cannot use it."""
+    scripts = known or migrations()
+    newest = scripts[-1].version
+    if schema_version(db, scripts) >= newest:
         return
     with db.transaction():
         db.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")  # to see what another process has done meanwhile
@@ -100,23 +123,24 @@ def migrate(db: Db) -> None:
             "CREATE TABLE IF NOT EXISTS laneway.migration"
             " (version integer PRIMARY KEY, usable_from integer NOT NULL, at timestamptz NOT NULL DEFAULT now())"
         )
-        version = _version(db)  # another process may have been faster
-        for number, script in scripts:
+        version = schema_version(db, scripts)  # another process may have been faster
+        for number, usable_from, script in scripts:
             if number > version:
-                db.execute(script)
-                db.execute("INSERT INTO laneway.migration (version, usable_from) VALUES (%s, %s)", (number, 1))
+                db.execute(script.encode())
+                record = "INSERT INTO laneway.migration (version, usable_from) VALUES (%s, %s)"
+                db.execute(record, (number, usable_from))
 
 
-def _version(db: Db) -> int:
-    """Of the schema; 0: there is none."""
+def schema_version(db: Db, known: Sequence[Migration]) -> int:
+    """Of the schema; 0: there is none. Raises StoreError where code that knows only these cannot use it."""
     if scalar(db, "SELECT to_regclass('laneway.migration')") is None:
         return 0
-    version, usable_from = rows(
-        db, "SELECT coalesce(max(version), 0), coalesce(max(usable_from), 0) FROM laneway.migration"
-    )[0]
-    if usable_from > migrations()[-1][0]:
+    version, usable_from = rows(db, VERSION)[0]
+    newest = known[-1].version
+    if usable_from > newest:
         raise StoreError(
-            f"the store was written by a newer Laneway (schema {version}, this one knows {migrations()[-1][0]})",
+            f"the store was written by a newer Laneway (schema {version}, usable from {usable_from} on;"
+            f" this one knows {newest})",
             hint="upgrade Laneway here, or name another store with --store",
         )
     return int(version)

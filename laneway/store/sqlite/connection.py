@@ -15,6 +15,7 @@ import apsw
 
 from laneway.errors import StoreError
 from laneway.files import open_private
+from laneway.store import moved
 from laneway.store.sqlite.locks import FileLock
 
 BUSY_TIMEOUT_MS = 10_000
@@ -42,6 +43,10 @@ def sqlite_errors(path: Path) -> Iterator[None]:
             f"the store {path} is damaged or not a Laneway store",
             hint="restore it from a backup, or move it away and run again with a new one (--store)",
         ) from e
+    except apsw.ConstraintError as e:
+        if moved.REFUSAL not in str(e):
+            raise
+        raise moved.moved(path) from e
     except (apsw.ReadOnlyError, apsw.CantOpenError, apsw.PermissionsError, apsw.AuthError) as e:
         raise StoreError(
             f"the store {path} cannot be opened for writing",
@@ -70,7 +75,25 @@ def connect_first(path: Path) -> apsw.Connection:
             migrate(db, path)
     finally:
         turn.close()
+    if to := scalar(db, "SELECT content ->> '$' FROM state WHERE name = ?", (moved.STATE,)):
+        db.close()
+        raise moved.moved(path, to)
     return db
+
+
+def upgrade(path: Path, *, dry: bool = False) -> tuple[int, int]:
+    """The version of the schema before and after this; 0: there was none. ``dry``: nothing is changed."""
+    with sqlite_errors(path):
+        before = 0
+        if path.exists():
+            looking = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+            before = int(scalar(looking, "PRAGMA user_version"))
+            if dry:
+                check_version(looking, path)
+            looking.close()
+        if not dry:
+            connect_first(path).close()
+    return before, migrations()[-1][0]
 
 
 def connect(path: Path) -> apsw.Connection:
@@ -110,8 +133,22 @@ def migrate(db: apsw.Connection, path: Path) -> None:
     """Bring the schema up to date in one transaction: it is the new one or the old one, and the disk is waited for
     once. A store of a newer Laneway is refused."""
     scripts = migrations()
-    newest = scripts[-1][0]
-    version = scalar(db, "PRAGMA user_version")
+    version = check_version(db, path)
+    db.transaction_mode = "IMMEDIATE"  # a worker of the version before may be writing
+    if version == scripts[-1][0]:
+        return
+    with db:
+        version = scalar(db, "PRAGMA user_version")  # another process may have been faster
+        for number, script in scripts:
+            if number > version:
+                db.execute(script)
+                db.pragma("user_version", number)
+
+
+def check_version(db: apsw.Connection, path: Path) -> int:
+    """Of the schema; 0: there is none yet. Raises StoreError where it is none of ours, or newer than this Laneway."""
+    newest = migrations()[-1][0]
+    version = int(scalar(db, "PRAGMA user_version"))
     if version == 0 and scalar(db, "SELECT count(*) FROM sqlite_schema") > 0:
         raise StoreError(
             f"{path} is a SQLite file, but not a Laneway store",
@@ -122,15 +159,7 @@ def migrate(db: apsw.Connection, path: Path) -> None:
             f"the store {path} was written by a newer Laneway (schema {version}, this one knows {newest})",
             hint="upgrade Laneway, or name another store with --store",
         )
-    db.transaction_mode = "IMMEDIATE"  # a worker of the version before may be writing
-    if version == newest:
-        return
-    with db:
-        version = scalar(db, "PRAGMA user_version")  # another process may have been faster
-        for number, script in scripts:
-            if number > version:
-                db.execute(script)
-                db.pragma("user_version", number)
+    return version
 
 
 def is_same_file(one: str | Path, other: str | Path) -> bool:
