@@ -17,6 +17,10 @@ Tx = TypeVar("Tx")
 MAX_GROUP = 512  # operations in one commit
 
 
+class GoneError(StoreError):
+    """The store was away for as long as there was patience. A commit that was under way then may have been done."""
+
+
 class Writer(Generic[Tx]):
     """Runs operations in grouped transactions, on its own thread or (``inline``) on the caller's."""
 
@@ -85,6 +89,10 @@ class Writer(Generic[Tx]):
         """All in one transaction; if that fails, each in its own, so that one's fault is not its neighbours'."""
         try:
             results = self._run_all([operation for operation, _ in group])
+        except GoneError as error:  # for each of them once more would need as much patience each
+            for _, future in group:
+                future.set_exception(error)
+            return
         except BaseException as error:  # noqa: BLE001 - it is handed to whoever waits for the operation
             if len(group) == 1:
                 group[0][1].set_exception(error)

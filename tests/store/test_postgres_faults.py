@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any
 
@@ -20,6 +21,7 @@ from laneway.store.interface import Pick, Run, Store
 from laneway.store.postgres import PostgresStore
 from laneway.store.postgres.connection import connect_first
 from laneway.store.postgres.transaction import Transaction, Transactions
+from laneway.store.writer import GoneError, Writer
 from laneway.task import State
 from tests.store.helpers import counts, new, run_with, settlement, sound
 
@@ -169,12 +171,33 @@ async def test_an_outage_is_waited_for(postgres_server: PostgresServer) -> None:
 async def test_an_outage_longer_than_patience_is_told(postgres_server: PostgresServer) -> None:
     async with stores(postgres_server, patience_s=0.3) as (store,):
         postgres_server.stop()
-        with pytest.raises(StoreError, match="cannot be used") as caught:
+        with pytest.raises(GoneError, match="cannot be used") as caught:
             await store.save_state("limits", {}, 1.0)
         assert "goes on where it stopped" in str(caught.value.hint)
         postgres_server.start()
         await store.save_state("limits", {"rate": 2}, 2.0)
         assert await store.load_state("limits") == ({"rate": 2}, 2.0)
+
+
+async def test_patience_is_had_once_for_all_that_wait_together() -> None:
+    asked: list[int] = []
+    begun, go_on = threading.Event(), threading.Event()
+
+    def run_all(operations: Sequence[Callable[[None], Any]]) -> list[Any]:
+        asked.append(len(operations))
+        begun.set()
+        go_on.wait(30)
+        raise GoneError("away")
+
+    writer: Writer[None] = Writer(run_all)
+    first = writer.write(lambda _: None)
+    await asyncio.to_thread(begun.wait, 30)
+    others = [writer.write(lambda _: None) for _ in range(3)]
+    go_on.set()
+    answers = await asyncio.gather(first, *others, return_exceptions=True)
+    assert [type(answer) for answer in answers] == [GoneError] * 4
+    assert asked == [1, 3]
+    writer.close()
 
 
 async def test_too_many_connections_are_waited_for(postgres_server: PostgresServer) -> None:

@@ -9,6 +9,7 @@ import time
 import psycopg
 
 from laneway.store.postgres.connection import is_outage, store_error
+from laneway.store.writer import GoneError
 
 LONGEST_PAUSE_S = 2.0
 BRIEF_S = 1.0  # a connection that broke and could be replaced is not worth a word
@@ -27,13 +28,15 @@ class Outage:
         self._said = False
 
     def wait(self, error: psycopg.Error) -> None:
-        """Before the next try. Raises StoreError for what does not pass, and when patience has ended."""
+        """Before the next try. Raises StoreError for what does not pass, GoneError when patience has ended."""
         now = time.monotonic()
         fault = store_error(self._url, error)
         if self._since is None:
             self._since = now
-        if not is_outage(error) or now - self._since >= self._patience_s:
+        if not is_outage(error):
             raise fault from error
+        if now - self._since >= self._patience_s:
+            raise GoneError(fault.message, hint=fault.hint) from error
         if not self._said and now - self._since >= BRIEF_S:
             self._said = True
             log.warning("%s; trying again until it is back", fault.message)
