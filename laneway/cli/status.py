@@ -13,6 +13,7 @@ import typer
 from laneway.cli.ago import ago, ahead
 from laneway.cli.common import ConfigOption, JsonOption, StoreOption, VerboseOption, print_json, run_async, settings
 from laneway.cli.status_accounts import account_data, account_lines
+from laneway.cli.status_workers import worker_data, worker_lines
 
 if TYPE_CHECKING:
     from laneway.config.models import Config
@@ -76,15 +77,7 @@ async def _status(config: Config, place: str | None, run_id: int | None) -> dict
                 name: account_data(state, saved_at)
                 for name, (state, saved_at) in (await store.states("account:")).items()
             },
-            "workers": [
-                {
-                    "id": w.id,
-                    "pid": w.pid,
-                    "running": w.running,
-                    "heartbeat_age_s": round(now - w.heartbeat_at, 1),
-                }
-                for w in await store.workers(now)
-            ],
+            "workers": worker_data(await store.workers(now), await store.doing(), await store.parts(now), now),
         }
     finally:
         await store.close()
@@ -129,10 +122,8 @@ def status_text(data: Mapping[str, Any], now: float) -> str:
     accounts = {**{one["name"]: {} for one in data["paused"] if one["kind"] == "account"}, **data["accounts"]}
     for name, state in accounts.items():
         lines += account_lines(name, state, paused=f"account {name}" in held, now=now)
-    lines += [
-        f"worker {one['id']}: {one['running']:,} running, heartbeat {one['heartbeat_age_s']} s ago"
-        for one in data["workers"]
-    ]
+    for one in data["workers"]:
+        lines += worker_lines(one, now)
     for one in data["paused"]:
         thing = f"{one['kind']} {one['name']}"
         lines.append(f"{thing} was paused {ago(one['since'], now)}; `laneway resume {thing}` lets it go on")

@@ -134,6 +134,24 @@ class WorkerInfo(NamedTuple):
     running: int
 
 
+class Doing(NamedTuple):
+    """What a worker has in flight in one lane."""
+
+    worker: str
+    lane: str
+    running: int
+    since: float | None  # when the oldest of these calls began
+
+
+class Part(NamedTuple):
+    """What a worker has of an account at the moment."""
+
+    worker: str
+    account: str
+    share: float  # of its limits a minute, 0 to 1
+    slots: int  # of its concurrency
+
+
 class Store(Diverting, Protocol):
     # runs ---------------------------------------------------------------------------------------------------------
     async def open_run(
@@ -292,6 +310,14 @@ class Store(Diverting, Protocol):
         ...
 
     async def workers(self, now: float) -> list[WorkerInfo]: ...
+
+    async def doing(self) -> list[Doing]:
+        """What runs, by worker and lane. For people: it reads everything that is in flight."""
+        ...
+
+    async def parts(self, now: float) -> list[Part]:
+        """How the accounts are shared, by worker and account."""
+        ...
 
     async def renew_grants(
         self, worker: str, asks: Mapping[str, tuple[Capacity, Demand]], now: float, lease: float

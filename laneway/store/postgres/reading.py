@@ -7,7 +7,7 @@ from typing import Any
 
 from laneway.errors import NotFoundError
 from laneway.store.figures import FailureGroup, RunFigures
-from laneway.store.interface import CellTally, Result, Run, WorkerInfo
+from laneway.store.interface import CellTally, Doing, Part, Result, Run, WorkerInfo
 from laneway.store.postgres.connection import Db, first, rows, scalar
 from laneway.store.postgres.documents import Documents
 from laneway.store.postgres.transaction import HORIZON, STATES
@@ -36,6 +36,16 @@ TALLY = f"""
 _ATTEMPTS = f"SELECT {ATTEMPT} FROM laneway.attempt WHERE task_id = %s ORDER BY fence, call"
 _ENDED = f"""
     SELECT seq, task_id FROM laneway.result WHERE seq > %s AND seq < ({HORIZON}) ORDER BY seq LIMIT %s
+"""
+_DOING = """
+    SELECT t.worker_id, c.lane, count(*), min(a.started_at)
+    FROM laneway.task t JOIN laneway.cell c ON c.id = t.cell_id
+    LEFT JOIN laneway.attempt a ON a.task_id = t.id AND a.fence = t.fence AND a.call = 0
+    WHERE t.state = 'running' GROUP BY t.worker_id, c.lane ORDER BY t.worker_id, c.lane
+"""
+_PARTS = """
+    SELECT worker_id, substr(resource, 9), share, slots FROM laneway.grant_share
+    WHERE substr(resource, 1, 8) = 'account:' AND valid_until > %s ORDER BY worker_id, resource
 """
 _WORKERS = """
     SELECT id, host, pid, joined_at, heartbeat_at, lease_until,
@@ -145,6 +155,14 @@ def load_state(db: Db, name: str) -> tuple[Mapping[str, Any], float] | None:
 
 def workers(db: Db) -> list[WorkerInfo]:
     return [WorkerInfo(*row) for row in rows(db, _WORKERS)]
+
+
+def doing(db: Db) -> list[Doing]:
+    return [Doing(*row) for row in rows(db, _DOING)]
+
+
+def parts(db: Db, now: float) -> list[Part]:
+    return [Part(*row) for row in rows(db, _PARTS, (now,))]
 
 
 def figures(db: Db, documents: Documents, run: Run, since: float | None) -> RunFigures:

@@ -15,8 +15,10 @@ from laneway.store.grants import Capacity, Demand, Grant
 from laneway.store.heads import Heads
 from laneway.store.interface import (
     CellTally,
+    Doing,
     Head,
     News,
+    Part,
     Pick,
     Reaped,
     Result,
@@ -231,6 +233,12 @@ class PostgresStore:
 
     async def workers(self, now: float) -> list[WorkerInfo]:
         return await self._read(reading.workers)
+
+    async def doing(self) -> list[Doing]:
+        return await self._read(reading.doing)
+
+    async def parts(self, now: float) -> list[Part]:
+        return await self._read(lambda db: reading.parts(db, now))
 
     async def renew_grants(
         self, worker: str, asks: Mapping[str, tuple[Capacity, Demand]], now: float, lease: float

@@ -11,7 +11,7 @@ import orjson
 
 from laneway.errors import NotFoundError
 from laneway.store.figures import FailureGroup, GroupFigures, RunFigures
-from laneway.store.interface import CellTally, Result, Run, WorkerInfo
+from laneway.store.interface import CellTally, Doing, Part, Result, Run, WorkerInfo
 from laneway.store.rows import ATTEMPT, RESULT, TASK, attempt_of, grouped, result_of, task_of
 from laneway.store.sqlite import spending
 from laneway.store.sqlite.connection import scalar
@@ -34,6 +34,16 @@ _TALLY = """
 """
 _ATTEMPTS = f"SELECT {ATTEMPT} FROM attempt WHERE task_id = ? ORDER BY fence, call"
 _OF_RUN = "task_id IN (SELECT id FROM task WHERE run_id = ? AND key IS NOT NULL) AND run_id = ?"
+_DOING = """
+    SELECT t.worker_id, c.lane, count(*), min(a.started_at)
+    FROM task t JOIN cell c ON c.id = t.cell_id
+    LEFT JOIN attempt a ON a.task_id = t.id AND a.fence = t.fence AND a.call = 0
+    WHERE t.state = 'running' GROUP BY t.worker_id, c.lane ORDER BY t.worker_id, c.lane
+"""
+_PARTS = """
+    SELECT worker_id, substr(resource, 9), share, slots FROM grant_share
+    WHERE substr(resource, 1, 8) = 'account:' AND valid_until > ? ORDER BY worker_id, resource
+"""
 _COUNTED = (
     State.TRIAGING,
     State.READY,
@@ -129,6 +139,14 @@ def workers(db: apsw.Connection) -> list[WorkerInfo]:
                (SELECT count(*) FROM task WHERE worker_id = worker.id AND state = 'running') FROM worker ORDER BY id
     """
     return [WorkerInfo(*row) for row in db.execute(sql)]
+
+
+def doing(db: apsw.Connection) -> list[Doing]:
+    return [Doing(*row) for row in db.execute(_DOING)]
+
+
+def parts(db: apsw.Connection, now: float) -> list[Part]:
+    return [Part(*row) for row in db.execute(_PARTS, (now,))]
 
 
 def figures(db: apsw.Connection, documents: Documents, run: Run, since: float | None) -> RunFigures:

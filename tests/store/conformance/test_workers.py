@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from laneway.store.grants import Capacity, Demand, Grant
-from laneway.store.interface import Store
-from laneway.task import Outcome, State
+from laneway.store.interface import Pick, Store
+from laneway.task import Outcome, Route, State, Urgency
 from tests.store.conftest import OpenStore
 from tests.store.helpers import (
     LEASE,
@@ -86,6 +86,23 @@ class TestWorkers:
         assert await counts(store, run) == {State.READY: 1}
         assert [a.outcome for a in await store.attempts(task.id)] == [Outcome.LOST]
         assert await store.workers(NOW) == []
+
+    async def test_what_each_worker_runs_and_has_of_the_accounts(self, store: Store) -> None:
+        other = Route("legal", Urgency.STANDARD, "small")
+        await run_with(store, [new("a"), new("b"), new("c", route=other)])
+        for worker in ("w1", "w2"):
+            await store.join(worker, LEASE, NOW)
+        heads = {head.lane: head.cell_id for head in await store.peek(NOW, depth=9)}
+        await store.claim("w1", [Pick(heads["general"], 1), Pick(heads["legal"], 1)], NOW)
+        (last,) = await store.claim("w2", [Pick(heads["general"], 1)], NOW + 3)
+        first = [("w1", "general", 1, NOW), ("w1", "legal", 1, NOW)]
+        assert await store.doing() == [*first, ("w2", "general", 1, NOW + 3)]
+        await finish(store, [last], worker="w2")
+        assert await store.doing() == first
+        await renew(store, "w1", 5.0)
+        (part,) = await store.parts(NOW)
+        assert (part.worker, part.account, part.share) == ("w1", "main", 1.0)
+        assert await store.parts(NOW + 1000) == []
 
     @pytest.mark.parametrize(("python", "ended"), [(True, State.FAILED), (False, State.READY)])
     async def test_a_python_task_that_kills_workers_is_given_up_and_a_prompt_is_not(
