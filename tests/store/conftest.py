@@ -9,11 +9,13 @@ import pytest
 
 from laneway.store.interface import Store
 from laneway.store.postgres import PostgresStore
-from laneway.store.postgres.connection import connect_first
+from laneway.store.postgres.connection import connect_first, migrate, migrations
 from laneway.store.sqlite import SQLiteStore
 from tests.postgres import Databases
+from tests.store.newer import NEXT
 
 STORES = ["sqlite", "sqlite-inline", "postgresql"]
+NEWER = "postgresql-newer"  # the next release's schema: it must not hinder workers of this one
 OpenStore = Callable[[], Awaitable[Store]]
 
 
@@ -26,18 +28,35 @@ def migrated_database(postgres_databases: Databases) -> Iterator[str]:
     postgres_databases.drop(url)
 
 
-@pytest.fixture(params=STORES)
+@pytest.fixture(scope="session")
+def newer_database(postgres_databases: Databases) -> Iterator[str]:
+    """The same after a migration that is to come."""
+    url = postgres_databases.create()
+    with connect_first(url) as db:
+        migrate(db, [*migrations(), NEXT])
+    yield url
+    postgres_databases.drop(url)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "open_store" in metafunc.fixturenames:
+        core = metafunc.module.__name__.startswith("tests.store.conformance.")
+        metafunc.parametrize("open_store", [*STORES, NEWER] if core else STORES, indirect=True)
+
+
+@pytest.fixture
 async def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[OpenStore]:
     """Opens handles on one and the same store: each call is what another process would hold."""
     opened: list[Store] = []
     postgres: Databases | None = None
-    if request.param == "postgresql":
+    if request.param in ("postgresql", NEWER):
+        template = "newer_database" if request.param == NEWER else "migrated_database"
         postgres = request.getfixturevalue("postgres_databases")
-        url = postgres.create(template=request.getfixturevalue("migrated_database"))
+        url = postgres.create(template=request.getfixturevalue(template))
 
     async def open_() -> Store:
         store: Store
-        if request.param == "postgresql":
+        if postgres is not None:
             store = PostgresStore(url)
         else:
             store = SQLiteStore(tmp_path / "store.db", inline=request.param == "sqlite-inline")

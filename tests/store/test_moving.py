@@ -12,11 +12,12 @@ import pytest
 from laneway.errors import StoreError, UsageError
 from laneway.store import moved, moving
 from laneway.store.postgres import PostgresStore
-from laneway.store.postgres.connection import connect_first
+from laneway.store.postgres.connection import connect, connect_first
+from laneway.store.postgres.transaction import SEQ_BITS
 from laneway.store.sqlite import SQLiteStore
 from laneway.store.steering import Change, PauseKind
 from laneway.task import Outcome, State
-from tests.store.helpers import LEASE, NOW, claim, counts, finish, new, open_run, run_with, sound
+from tests.store.helpers import LEASE, NOW, claim, counts, finish, new, open_run, run_with, sound, tamper
 
 
 async def lived_in(path: Path) -> SQLiteStore:
@@ -129,3 +130,27 @@ async def test_a_key_that_postgresql_cannot_keep_is_said(tmp_path: Path, postgre
     await store.close()
     with pytest.raises(UsageError, match="cannot be kept in PostgreSQL"):
         moving.move(tmp_path / "store.db", postgres_url)
+
+
+async def test_check_finds_a_dump_of_an_older_server(postgres_url: str) -> None:
+    """A younger server numbers from below: what it settles would stand before what was read."""
+    store = PostgresStore(postgres_url)
+    await run_with(store, [new("a")])
+    await finish(store, await claim(store))
+    await sound(store)
+    for table in ("result SET seq = seq", "task SET result_seq = result_seq"):
+        await tamper(store, f"UPDATE {{}}{table} + (1000000::bigint << {SEQ_BITS})")
+    assert [fault[:38] for fault in await store.check()] == ["1 results are numbered above what this"]
+    await store.close()
+
+
+def test_a_pooler_that_cannot_follow_prepared_statements(postgres_url: str) -> None:
+    for url, prepared in ((postgres_url, 1), (with_query(postgres_url, "prepare=off"), 0)):
+        with connect(url) as db:
+            for _ in range(10):
+                db.execute("SELECT 1")
+            assert db.execute("SELECT count(*) FROM pg_prepared_statements").fetchone() == (prepared,)
+
+
+def with_query(url: str, query: str) -> str:
+    return f"{url}{'&' if '?' in url else '?'}{query}"

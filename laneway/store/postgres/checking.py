@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from laneway.store.postgres import spending
 from laneway.store.postgres.connection import Db, rows, scalar
-from laneway.store.postgres.transaction import STATES
+from laneway.store.postgres.transaction import SEQ_BITS, STATES
 
 COUNTED = f"""
     SELECT coalesce(k.cell_id, r.cell_id), coalesce(k.state, r.state), coalesce(k.n, 0), coalesce(r.n, 0)
@@ -29,6 +29,11 @@ WRONG = (
         "{} ended tasks without a result",
         "SELECT count(*) FROM laneway.task t LEFT JOIN laneway.result r ON r.seq = t.result_seq AND r.task_id = t.id"
         " WHERE t.state IN ('succeeded', 'failed') AND r.seq IS NULL",
+    ),
+    (
+        "{} results are numbered above what this server has come to: a dump of another filled it (docs/scale.md)",
+        "SELECT count(*) FROM laneway.result"
+        f" WHERE seq >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint << {SEQ_BITS}",
     ),
     (
         "{} tasks wait for an earlier one that is not there",

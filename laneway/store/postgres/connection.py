@@ -48,7 +48,10 @@ def is_outage(error: psycopg.Error) -> bool:
 
 
 def connect(url: str) -> Db:
-    """A connection that commits each statement by itself until told otherwise. Raises psycopg.Error."""
+    """A connection that commits each statement by itself until told otherwise. ``prepare=off`` in the URL is ours, the
+    rest libpq's: no prepared statements, for poolers that cannot follow them. Raises psycopg.Error."""
+    url, unprepared = re.subn(r"(?<=[?&])prepare=off(&|$)", "", url)
+    url = url.rstrip("?&")
     options: dict[str, Any] = {
         "connect_timeout": CONNECT_TIMEOUT_S,
         "application_name": "laneway",
@@ -59,6 +62,8 @@ def connect(url: str) -> Db:
         "target_session_attrs": "read-write",  # of several hosts, the one that may be written to
     }
     given = psycopg.conninfo.conninfo_to_dict(url)
+    if unprepared:
+        options["prepare_threshold"] = None
     db = psycopg.connect(url, autocommit=True, **{k: v for k, v in options.items() if k not in given})
     set_json_loads(orjson.loads, db)
     set_json_dumps(orjson.dumps, db)
@@ -69,7 +74,11 @@ def connect_first(url: str) -> Db:
     """A connection to a store that is made or brought up to date by this. Raises StoreError."""
     try:
         db = connect(url)
-        migrate(db)
+        try:
+            migrate(db)
+        except BaseException:
+            db.close()
+            raise
     except psycopg.Error as error:
         raise store_error(url, error) from error
     return db
@@ -156,6 +165,8 @@ def store_error(url: str, error: psycopg.Error) -> StoreError:
         )
     elif "password" in message or "no pg_hba.conf entry" in message or 'role "' in message:
         hint = "check user and password: in the URL, in PGPASSWORD or in ~/.pgpass"
+    elif isinstance(error, errors.DuplicatePreparedStatement | errors.InvalidSqlStatementName):
+        hint = "a pooler hands one connection to several clients: add ?prepare=off to the URL (docs/scale.md)"
     elif "does not exist" in message:
         hint = "create it (`createdb NAME`), or correct --store postgresql://user@host/NAME"
     elif isinstance(error, errors.DiskFull):
