@@ -104,9 +104,8 @@ def store_name(url: str) -> str:
         path = path.resolve()
         return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
     parts = urlsplit(url)
-    user = f"{parts.username}@" if parts.username else ""
-    port = f":{parts.port}" if parts.port else ""
-    return f"{parts.scheme}://{user}{parts.hostname or ''}{port}{parts.path}"
+    who, at, hosts = parts.netloc.rpartition("@")  # there may be several, each with a port
+    return f"{parts.scheme}://{who.partition(':')[0]}{at}{hosts}{parts.path}"
 
 
 def exit_code(*, by_ctrl_c: bool, left: bool) -> int:

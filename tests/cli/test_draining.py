@@ -6,9 +6,16 @@ import signal
 
 import pytest
 
+from laneway.cli.working import store_name
 from tests.cli.working import ask, at_work, end, states, until
 from tests.conftest import Desk
 
+PLACES = {
+    "postgresql://ada:secret@db:5432/lw?password=secret": "postgresql://ada@db:5432/lw",
+    "postgresql://ada:se%40cret@a:5432,b:5433/lw": "postgresql://ada@a:5432,b:5433/lw",
+    "postgresql:///lw?host=/run/postgresql": "postgresql:///lw",
+    "sqlite:////srv/lw.db": "/srv/lw.db",
+}
 BOTH = pytest.mark.parametrize("processes", ["1", "2"])
 
 
@@ -30,6 +37,11 @@ def test_it_works_on_its_lanes_only(desk: Desk) -> None:
 def test_no_lane_at_all_is_a_mistake(desk: Desk) -> None:
     done = desk.run("worker", "--lanes", " ,", "--json")
     assert (done.code, done.json["error"]["kind"]) == (2, "usage")
+
+
+@pytest.mark.parametrize(("url", "name"), PLACES.items())
+def test_the_store_is_named_without_its_password(url: str, name: str) -> None:
+    assert store_name(url) == name
 
 
 @BOTH
