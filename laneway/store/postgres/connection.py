@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import resources
 from typing import Any, NamedTuple
 
 import orjson
 import psycopg
 from psycopg import errors
+from psycopg.pq import TransactionStatus
 from psycopg.types.json import set_json_dumps, set_json_loads
 
 from laneway.errors import StoreError
@@ -23,6 +25,10 @@ MIGRATING = 7_263_926_001  # of the advisory lock that is held while the schema 
 BUDGETS = 7_263_926_002  # … while budgets of the day are looked at and claimed from
 VERSION = "SELECT coalesce(max(version), 0), coalesce(max(usable_from), 0) FROM laneway.migration"
 TWINS = 7_263_926_003  # … while earlier tasks of the same key are looked for and new ones written
+
+BY_INDEX = "; ".join(
+    f"SET LOCAL enable_{way} = off" for way in ("seqscan", "bitmapscan", "hashjoin", "mergejoin", "sort")
+)
 
 # Somebody else was there at the same moment: the same transaction again, and it goes.
 RACES = (errors.SerializationFailure, errors.DeadlockDetected, errors.UniqueViolation, errors.LockNotAvailable)
@@ -194,6 +200,19 @@ def scalar(db: Db, sql: str, bindings: Bindings = ()) -> Any:
 def run(db: Db, sql: str, bindings: Bindings = ()) -> psycopg.Cursor[tuple[Any, ...]]:
     """Binary results: numbers and bytes come as they are."""
     return db.execute(sql, bindings or None, binary=True)
+
+
+@contextmanager
+def by_index(db: Db) -> Iterator[None]:
+    """Queries in here walk along indexes and stop at their limit. The planner does not know how much lies behind a
+    cursor, and would read and sort all of it for each page."""
+    within = db.info.transaction_status is not TransactionStatus.IDLE
+    db.execute(f"{'' if within else 'BEGIN; '}{BY_INDEX}")
+    try:
+        yield
+    finally:
+        if not within:
+            db.execute("COMMIT")
 
 
 def server_time(db: Db) -> float:

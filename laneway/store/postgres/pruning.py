@@ -6,7 +6,7 @@ A pruned task has an empty body, which no request ever is.
 from __future__ import annotations
 
 from laneway.store.keeping import PRUNED, Pruned
-from laneway.store.postgres.connection import Db, rows, run, scalar
+from laneway.store.postgres.connection import Db, by_index, rows, run, scalar
 from laneway.store.postgres.transaction import HORIZON, Transaction
 
 SHELVED = 5000  # of the tasks that left their run unanswered, in one batch
@@ -57,7 +57,9 @@ def look(db: Db, before: float, run_id: int | None, after: int, limit: int) -> t
             ids.append(id_)
             size += length
     looked = 0
-    for seq, id_, settled_at, full, delivered, length, of_run in rows(db, _ENDED, (after, limit)):
+    with by_index(db):
+        ended = rows(db, _ENDED, (after, limit))
+    for seq, id_, settled_at, full, delivered, length, of_run in ended:
         if settled_at >= before:
             cursor = None
             break

@@ -8,7 +8,7 @@ from typing import Any
 from laneway.errors import NotFoundError
 from laneway.store.figures import FailureGroup, RunFigures
 from laneway.store.interface import CellTally, Doing, Part, Result, Run, WorkerInfo
-from laneway.store.postgres.connection import Db, first, rows, scalar
+from laneway.store.postgres.connection import Db, by_index, first, rows, scalar
 from laneway.store.postgres.documents import Documents
 from laneway.store.postgres.transaction import HORIZON, STATES
 from laneway.store.rows import ATTEMPT, RESULT, TASK, attempt_of, grouped, result_of, task_of
@@ -120,13 +120,15 @@ def results_after(
     db: Db, documents: Documents, run: Run, cursor: int, limit: int, *, failed: bool = False
 ) -> list[Result]:
     sql = f"{RESULTS}{_FAILED if failed else ''} ORDER BY r.seq LIMIT %(limit)s"
-    found = rows(db, sql, {"cursor": cursor, "run": run.id, "limit": limit})
+    with by_index(db):
+        found = rows(db, sql, {"cursor": cursor, "run": run.id, "limit": limit})
     documents.read(db, [row[-1] for row in found])
     return [result_of(row, documents.spec(row[-1])) for row in found]
 
 
 def ended_after(db: Db, cursor: int, limit: int) -> list[tuple[int, int]]:
-    return [(seq, task_id) for seq, task_id in rows(db, _ENDED, (cursor, limit))]
+    with by_index(db):
+        return [(seq, task_id) for seq, task_id in rows(db, _ENDED, (cursor, limit))]
 
 
 def last_result(db: Db) -> int:
