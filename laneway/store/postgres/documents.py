@@ -25,6 +25,11 @@ class Documents:
             self._contents.update(found)
         return self
 
+    def forget(self) -> None:
+        """What was read in a transaction that came to nothing may never have been there, and its number be given to
+        another. While nobody else reads."""
+        self._contents, self._specs, self._routes = {}, {}, {}
+
     def spec(self, number: int) -> Spec:
         """Of one that was read."""
         spec = self._specs.get(number)

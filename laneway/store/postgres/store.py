@@ -71,11 +71,14 @@ class PostgresStore:
         self.url = url
         db = connect_first(url)
         self._documents = Documents()
+        self._claiming = Documents()  # read in transactions that may come to nothing
         own = secrets.token_hex(4)
         self._beats = Reads(url, BEAT_PATIENCE_S, "heart")
         self._announcer = Announcer(own, self._beats)
         self._listener = Listener(url, own)
-        self._transactions = [Transactions(url, first, patience_s, self._announcer) for first in (db, None)]
+        self._transactions = [
+            Transactions(url, first, patience_s, self._announcer, self._claiming.forget) for first in (db, None)
+        ]
         self._writer, self._upkeep = (Writer(one.run_all) for one in self._transactions)
         self._read = Reads(url, patience_s, "short-reads")
         self._read_long = Reads(url, patience_s, "long-reads")
@@ -161,7 +164,7 @@ class PostgresStore:
         return None if later is None else float(later)
 
     async def claim(self, worker: str, picks: Sequence[Pick], now: float, limits: Limits = NO_LIMITS) -> list[Claimed]:
-        return await self._writer.write(lambda tx: queue.claim(tx, self._documents, worker, picks, now, limits))
+        return await self._writer.write(lambda tx: queue.claim(tx, self._claiming, worker, picks, now, limits))
 
     def settle(self, worker: str, settlements: Sequence[Settlement], now: float) -> Awaitable[list[bool]]:
         return self._writer.write(lambda tx: settling.settle(tx, worker, settlements, now))

@@ -54,6 +54,10 @@ BEGIN = """
 # Below this number the order of results is complete: no transaction that is still open can add to it.
 HORIZON = f"pg_snapshot_xmin(pg_current_snapshot())::text::bigint << {SEQ_BITS}"
 LAST = "SELECT begun FROM laneway.last_commit WHERE name = %s"
+END_FORMER = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE backend_xid::text = %s AND application_name = 'laneway' AND pid <> pg_backend_pid()
+"""
 FORGET = """
     BEGIN; SET LOCAL synchronous_commit = off;
     DELETE FROM laneway.last_commit WHERE name = {name} OR at < now() - interval '1 day'; COMMIT
@@ -119,13 +123,23 @@ class Transaction:
 class Transactions:
     """Runs operations on a connection of its own. Races are run again; while the server is away it waits for it."""
 
-    def __init__(self, url: str, db: Db | None, patience_s: float, announce: Callable[[Iterable[News]], None]) -> None:
+    def __init__(
+        self,
+        url: str,
+        db: Db | None,
+        patience_s: float,
+        announce: Callable[[Iterable[News]], None],
+        undone: Callable[[], None],
+    ) -> None:
         """``db``: a first connection, where there is one already. ``patience_s``: how long an outage may last before
-        the operations fail. ``announce``: is told what others may be waiting for."""
+        the operations fail. ``announce``: is told what others may be waiting for. ``undone``: is called when something
+        that operations have read may have been taken back."""
         self._url = url
         self._db = db
         self._patience_s = patience_s
         self._announce = announce
+        self._undone = undone
+        self._number: int | None = None  # of the transaction that was begun last
         self._name = secrets.randbits(62)
         self._begun = 0
         self._shard = random.randrange(SHARDS)
@@ -138,12 +152,14 @@ class Transactions:
             try:
                 if self._db is None or self._db.closed:
                     self._db = connect(self._url)
+                    self._end_former(self._db)
                 if doubt is not None and self._was_committed(self._db, doubt[0]):
                     outage.over()
                     self._announce(News)
                     return doubt[1]
                 doubt = None
-                tx = Transaction(self._db, self._begin(self._db), self._shard)
+                self._number = self._begin(self._db)
+                tx = Transaction(self._db, self._number, self._shard)
                 results = [operation(tx) for operation in operations]
                 tx.flush()
                 doubt = (tx, results)
@@ -195,6 +211,11 @@ class Transactions:
                 return bool(scalar(db, LAST, (self._name,)) == self._begun)
             time.sleep(0.05)
 
+    def _end_former(self, db: Db) -> None:
+        """A server may not know for hours that a connection is gone, and keeps for it what its transaction has locked."""
+        if self._number is not None:
+            run(db, END_FORMER, (str(self._number % 2**32),))
+
     def _drop(self) -> None:
         if self._db is not None:
             self._db.close()
@@ -202,6 +223,7 @@ class Transactions:
 
     def _roll_back(self) -> None:
         """What is left of a connection after a fault: none, or one without a transaction."""
+        self._undone()
         if self._db is None:
             return
         try:
