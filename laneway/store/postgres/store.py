@@ -76,9 +76,10 @@ class PostgresStore:
         self._beats = Reads(url, BEAT_PATIENCE_S, "heart")
         self._announcer = Announcer(own, self._beats)
         self._listener = Listener(url, own)
-        self._transactions = [
-            Transactions(url, first, patience_s, self._announcer, self._claiming.forget) for first in (db, None)
-        ]
+        self._transactions = (
+            Transactions(url, db, patience_s, self._announcer, self._claiming.forget),
+            Transactions(url, None, patience_s, self._announcer),
+        )
         self._writer, self._upkeep = (Writer(one.run_all) for one in self._transactions)
         self._read = Reads(url, patience_s, "short-reads")
         self._read_long = Reads(url, patience_s, "long-reads")

@@ -129,7 +129,7 @@ class Transactions:
         db: Db | None,
         patience_s: float,
         announce: Callable[[Iterable[News]], None],
-        undone: Callable[[], None],
+        undone: Callable[[], None] = lambda: None,
     ) -> None:
         """``db``: a first connection, where there is one already. ``patience_s``: how long an outage may last before
         the operations fail. ``announce``: is told what others may be waiting for. ``undone``: is called when something
@@ -212,7 +212,7 @@ class Transactions:
             time.sleep(0.05)
 
     def _end_former(self, db: Db) -> None:
-        """A server may not know for hours that a connection is gone, and keeps for it what its transaction has locked."""
+        """A server may not know for hours that a connection is gone, and keeps what its transaction has locked."""
         if self._number is not None:
             run(db, END_FORMER, (str(self._number % 2**32),))
 
