@@ -130,7 +130,7 @@ class Desks:
             if saved and saved[0].get("by") != self._worker and now - saved[1] < LEASE_S:
                 desk.hear(saved[0], now)
             state = {**desk.state(now), "by": self._worker}
-            if saved is None or _is_news(state, saved[0]) or now - saved[1] > SAVED_S:
+            if saved is None or _is_news(state, saved[0]) or (desk.made and now - saved[1] > SAVED_S):
                 await self._store.save_state(name, state, now)
         latencies = {f"latency:{model}": state for model, state in self.latencies.changes()}
         sizes = {f"calibration:{model}": self.calibration.state(model) for model in self.calibration.changed()}
@@ -320,7 +320,13 @@ def _is_news(state: Mapping[str, Any], saved: Mapping[str, Any]) -> bool:
         down = (one.get("breaker") or {}).get("open_since") is not None
         return one.get("paused"), down, set(one.get("found") or ()), set(one.get("learnt") or ()), one.get("abundant")
 
-    return saved.get("by") in (None, state["by"]) or told(state) != told(saved)
+    mine = saved.get("by") in (None, state["by"])
+    return mine or told(state) != told(saved) or _is_measured(state) > _is_measured(saved)
+
+
+def _is_measured(state: Mapping[str, Any]) -> bool:
+    """Whether it tells how long calls take."""
+    return bool((state.get("health") or {}).get("answers"))
 
 
 def _soonness(blocked: Blocked) -> tuple[int, float]:

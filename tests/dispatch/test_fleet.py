@@ -198,6 +198,21 @@ def test_limits_that_nobody_states_are_found_by_one_for_all(hidden: dict[str, in
     in_fleet(live, options=Options(latency=1.0, no_headers=True, **hidden), accounts=[account()])  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("late", [0.0, 0.3, 1.0, 1.9])
+def test_who_has_no_part_yet_hears_how_long_calls_take(late: float) -> None:
+    async def live(fleet: Fleet) -> None:
+        await fleet.submit([prompt(str(i)) for i in range(600)])
+        await fleet.join("w0")
+        await asyncio.sleep(late)
+        await fleet.join("w1")
+        await fleet.done()
+        parts = [fleet.rate(8, 25, name) for name in ("w0", "w1")]
+        assert min(parts) >= 0.9 * max(parts)
+
+    limited = account(limits=Limits(concurrency=4))
+    in_fleet(live, options=Options(latency=0.2, no_headers=True), accounts=[limited])
+
+
 def test_what_headers_tell_one_is_known_to_all() -> None:
     async def live(fleet: Fleet) -> None:
         await fleet.submit([prompt(str(i)) for i in range(1200)])
