@@ -88,7 +88,7 @@ async def counts(store: Store, run: Run | None = None) -> dict[State, int]:
 
 
 async def tamper(store: Store, sql: str) -> None:
-    """Change what is stored behind the store's back. ``{}`` stands before the names of tables."""
+    """Change what is stored behind the store's back. ``{0}`` stands before the names of tables."""
     if isinstance(store, PostgresStore):
         await store._writer.write(lambda tx: run(tx.db, sql.format("laneway.")))
     elif isinstance(store, SQLiteStore):

@@ -60,9 +60,9 @@ PATIENCE_S = 60.0  # how long a server may be away before what was asked of it f
 class PostgresStore:
     """Implements ``laneway.store.interface.Store``.
 
-    Up to six connections, each made when it is first needed: one that writes; one for what workers settle among
-    themselves, where they may wait for each other; one for short reads and one for long ones; the heartbeat's; and one
-    that listens to what other processes do.
+    Up to seven connections, each made when it is first needed: one that writes; one that claims meanwhile; one for what
+    workers settle among themselves, where they may wait for each other; one for short reads and one for long ones; the
+    heartbeat's; and one that listens to what other processes do.
     """
 
     def __init__(self, url: str, *, patience_s: float = PATIENCE_S) -> None:
@@ -77,10 +77,11 @@ class PostgresStore:
         self._announcer = Announcer(own, self._beats)
         self._listener = Listener(url, own)
         self._transactions = (
-            Transactions(url, db, patience_s, self._announcer, self._claiming.forget),
+            Transactions(url, db, patience_s, self._announcer),
+            Transactions(url, None, patience_s, self._announcer, self._claiming.forget),
             Transactions(url, None, patience_s, self._announcer),
         )
-        self._writer, self._upkeep = (Writer(one.run_all) for one in self._transactions)
+        self._writer, self._claims, self._upkeep = (Writer(one.run_all) for one in self._transactions)
         self._read = Reads(url, patience_s, "short-reads")
         self._read_long = Reads(url, patience_s, "long-reads")
         self._latest: int | None = -1
@@ -165,7 +166,7 @@ class PostgresStore:
         return None if later is None else float(later)
 
     async def claim(self, worker: str, picks: Sequence[Pick], now: float, limits: Limits = NO_LIMITS) -> list[Claimed]:
-        return await self._writer.write(lambda tx: queue.claim(tx, self._claiming, worker, picks, now, limits))
+        return await self._claims.write(lambda tx: queue.claim(tx, self._claiming, worker, picks, now, limits))
 
     def settle(self, worker: str, settlements: Sequence[Settlement], now: float) -> Awaitable[list[bool]]:
         return self._writer.write(lambda tx: settling.settle(tx, worker, settlements, now))
@@ -340,7 +341,7 @@ class PostgresStore:
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
-        for writer, transactions in zip((self._writer, self._upkeep), self._transactions, strict=True):
+        for writer, transactions in zip((self._writer, self._claims, self._upkeep), self._transactions, strict=True):
             writer.close()
             transactions.close()
         self._announcer.close()
