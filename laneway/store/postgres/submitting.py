@@ -19,10 +19,16 @@ from laneway.task import BY_HAND, NewTask, Route, State
 
 LONGEST_KEY = 1000  # characters: it is part of an index
 BY_COPY = 8  # rows from which COPY is quicker than an INSERT each
-KNOWN = """
-    SELECT key, id, generation, hash, state, cell_id FROM laneway.task
-    WHERE run_id = %s AND key = ANY(%s) AND generation > 0 ORDER BY id
+# Key by key (OFFSET 0): of a table that was small when it was looked at last, the planner would rather read all that
+# the run has, and hold each row against each key.
+_KNOWN = """
+    SELECT t.key, t.id, t.generation, t.hash, t.state, t.cell_id FROM unnest(%s::text[]) AS k (key)
+    CROSS JOIN LATERAL (
+        SELECT * FROM laneway.task WHERE run_id = %s AND key = k.key AND generation > 0 OFFSET 0 {lock}
+    ) t
 """
+KNOWN = _KNOWN.format(lock="")
+KNOWN_AND_KEPT = _KNOWN.format(lock="FOR NO KEY UPDATE")  # as they are, until the commit
 TASK = (
     ("id", "int8"),
     ("run_id", "int8"),
@@ -138,7 +144,9 @@ def submit(tx: Transaction, run_: Run, tasks: Sequence[NewTask], now: float, hel
 
 
 def named(db: Db, run_: Run, keys: Sequence[str]) -> dict[str, tuple[int, bytes]]:
-    found = sorted(rows(db, KNOWN, (run_.id, [key for key in keys if "\x00" not in key])), key=lambda row: row[2])
+    found = sorted(
+        rows(db, KNOWN, (sorted(key for key in set(keys) if "\x00" not in key), run_.id)), key=lambda row: row[2]
+    )
     return {key: (id_, hash_) for key, id_, _, hash_, _, _ in found}
 
 
@@ -152,8 +160,8 @@ def _known(db: Db, run_: Run, tasks: Sequence[NewTask]) -> dict[str, list[Known]
                 hint=f"use keys of at most {LONGEST_KEY:,} characters, without NUL",
             )
     found: dict[str, list[Known]] = {}
-    if keys:  # they stay as they are until the commit
-        for key, id_, *rest, state, cell in rows(db, f"{KNOWN} FOR NO KEY UPDATE", (run_.id, keys)):
+    if keys:
+        for key, id_, *rest, state, cell in rows(db, KNOWN_AND_KEPT, (sorted(set(keys)), run_.id)):
             found.setdefault(key, []).append(Known(id_, rest[0], rest[1], State(state), cell))
         for of_key in found.values():
             of_key.sort(key=lambda one: one.generation)
