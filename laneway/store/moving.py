@@ -15,7 +15,7 @@ from laneway.errors import StoreError, UsageError
 from laneway.store.moved import GUARDS, STATE
 from laneway.store.postgres import workers
 from laneway.store.postgres.connection import Db, connect_first, rows, scalar
-from laneway.store.postgres.submitting import LONGEST_KEY
+from laneway.store.postgres.submitting import LONGEST_KEY, MOST_KEY_BYTES, wrong_with
 from laneway.store.postgres.transaction import SEQ_BITS, STATES, Transaction, Transactions
 from laneway.store.sqlite import connection as sqlite
 from laneway.store.sqlite.locks import FileLock, LifeSigns
@@ -182,8 +182,9 @@ def _converted(found: Iterable[Sequence[Any]], columns: Sequence[tuple[str, str]
 
 
 def _check_key(key: str) -> None:
-    if "\x00" in key or len(key) > LONGEST_KEY:
+    if wrong := wrong_with(key):
         raise UsageError(
-            f"the key {key[:40]!r}… cannot be kept in PostgreSQL",
-            hint=f"keys there have at most {LONGEST_KEY:,} characters, none of them NUL; this store stays as it is",
+            f"the key {key[:40]!r}… has {wrong} and cannot be kept in PostgreSQL",
+            hint=f"keys there have at most {LONGEST_KEY:,} characters and {MOST_KEY_BYTES:,} bytes, none of them NUL;"
+            " this store stays as it is",
         )

@@ -31,6 +31,11 @@ _SHELVED = """
           AND length(p.body) > 0 AND (%(run)s::bigint IS NULL OR c.run_id = %(run)s)
     ORDER BY t.id LIMIT %(limit)s
 """
+# Nobody changes them until the commit.
+_LOCK = """
+    SELECT id FROM laneway.task WHERE id = ANY(%s) AND state IN ('succeeded', 'failed', 'cancelled')
+    ORDER BY id FOR UPDATE
+"""
 _PAYLOADS = "UPDATE laneway.payload SET body = '', record = NULL, complaint = NULL WHERE task_id = ANY(%s)"
 _RESULTS = f"""
     UPDATE laneway.result SET output = NULL, error = jsonb_set(error, '{{message}}', '"{PRUNED}"')
@@ -75,11 +80,14 @@ def look(db: Db, before: float, run_id: int | None, after: int, limit: int) -> t
 
 
 def take_away(tx: Transaction, before: float, run_id: int | None, after: int, limit: int) -> Pruned:
-    """The same, and do it. Looks again: a run that begins anew needs its answers for its results file."""
-    found, task_ids = look(tx.db, before, run_id, after, limit)
+    """The same, and do it. Looks again: a run that begins anew needs its answers for its results file. And once more
+    when they are locked: one that was readied meanwhile needs its request."""
+    locked = {id_ for (id_,) in rows(tx.db, _LOCK, (look(tx.db, before, run_id, after, limit)[1],))}
+    found, ended = look(tx.db, before, run_id, after, limit)
+    task_ids = [id_ for id_ in ended if id_ in locked]
     for statement in (_PAYLOADS, _RESULTS, _ATTEMPTS):
         run(tx.db, statement, (task_ids,))
-    return found
+    return found._replace(tasks=len(task_ids))
 
 
 def pruned(db: Db, run_id: int, generation: int) -> int:

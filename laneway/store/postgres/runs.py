@@ -12,7 +12,7 @@ from laneway.store.interface import Run, Sealed
 from laneway.store.keeping import answers_pruned
 from laneway.store.postgres.connection import Db, first, json, rows, run, scalar
 from laneway.store.postgres.places import Places, cell_id
-from laneway.store.postgres.pruning import pruned
+from laneway.store.postgres.pruning import pruned, unpruned
 from laneway.store.postgres.transaction import HORIZON, Transaction
 from laneway.task import Route, State
 
@@ -155,7 +155,9 @@ def seal(tx: Transaction, run_: Run) -> Sealed:
         for (id_,) in rows(db, _REPLACED, (run_.identity,)):  # what it had still to do would be paid beside this one's
             _drop(tx, _UNDONE, {"run": id_, "shelf": cell_id(db, id_, "", "", 0, shelf=True)})
     rewrite += _take_back(tx, run_, shelf)
-    requeue_all(tx, [(id_, cell, State(state)) for id_, cell, state in rows(db, _ENDED_BADLY, submission)])
+    ended = rows(db, _ENDED_BADLY, submission)
+    full = unpruned(db, [id_ for id_, _, _ in ended])  # of what was pruned since it was named, there is nothing to send
+    requeue_all(tx, [(id_, cell, State(state)) for id_, cell, state in ended if id_ in full])
     run(db, _BEGIN_ANEW, submission)  # while nobody worked, no time passed
     run(db, "UPDATE laneway.run SET sealed = true WHERE id = %s", (run_.id,))
     if rewrite and (gone := pruned(db, run_.id, run_.generation)):

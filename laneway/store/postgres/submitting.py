@@ -17,7 +17,8 @@ from laneway.store.postgres.transaction import Transaction
 from laneway.store.steering import keeping_hands
 from laneway.task import BY_HAND, NewTask, Route, State
 
-LONGEST_KEY = 1000  # characters: it is part of an index
+LONGEST_KEY = 1000  # characters
+MOST_KEY_BYTES = 2600  # it is part of an index, whose entries have up to 2,704 bytes with all else
 BY_COPY = 8  # rows from which COPY is quicker than an INSERT each
 # Key by key (OFFSET 0): of a table that was small when it was looked at last, the planner would rather read all that
 # the run has, and hold each row against each key.
@@ -150,14 +151,24 @@ def named(db: Db, run_: Run, keys: Sequence[str]) -> dict[str, tuple[int, bytes]
     return {key: (id_, hash_) for key, id_, _, hash_, _, _ in found}
 
 
+def wrong_with(key: str) -> str | None:
+    """What a key has that this store cannot keep."""
+    if "\x00" in key:
+        return "a NUL character"
+    if len(key) > LONGEST_KEY:
+        return f"{len(key):,} characters"
+    if len(key) * 4 > MOST_KEY_BYTES and (size := len(key.encode())) > MOST_KEY_BYTES:
+        return f"{size:,} bytes in UTF-8"
+    return None
+
+
 def _known(db: Db, run_: Run, tasks: Sequence[NewTask]) -> dict[str, list[Known]]:
     keys = [task.key for task in tasks if task.key is not None]
     for key in keys:
-        if "\x00" in key or len(key) > LONGEST_KEY:
+        if wrong := wrong_with(key):
             raise UsageError(
-                f"the key {key[:40]!r}… has {'a NUL character' if chr(0) in key else f'{len(key):,} characters'},"
-                " which the PostgreSQL store cannot keep",
-                hint=f"use keys of at most {LONGEST_KEY:,} characters, without NUL",
+                f"the key {key[:40]!r}… has {wrong}, which the PostgreSQL store cannot keep",
+                hint=f"use keys of at most {LONGEST_KEY:,} characters and {MOST_KEY_BYTES:,} bytes, without NUL",
             )
     found: dict[str, list[Known]] = {}
     if keys:

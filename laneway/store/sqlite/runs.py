@@ -13,7 +13,7 @@ from laneway.store.interface import Run, Sealed, Submitted
 from laneway.store.keeping import answers_pruned
 from laneway.store.sqlite.connection import scalar
 from laneway.store.sqlite.earlier import Earlier, over
-from laneway.store.sqlite.pruning import pruned
+from laneway.store.sqlite.pruning import is_pruned, pruned
 from laneway.store.sqlite.transaction import Transaction
 from laneway.store.steering import keeping_hands
 from laneway.task import BY_HAND, NewTask, Route, State
@@ -310,7 +310,8 @@ def seal(tx: Transaction, run: Run) -> Sealed:
         tx.count(home, State(state), 1)
         rewrite += state == State.SUCCEEDED
     for id_, cell, state in list(_of_submission(db, run, "state IN ('failed', 'cancelled')", ())):
-        requeue(tx, id_, cell, State(state), State.READY)
+        if not is_pruned(db, id_):  # since it was named; there is nothing to send
+            requeue(tx, id_, cell, State(state), State.READY)
     for id_, _, _ in list(_of_submission(db, run, "state IN ('ready', 'waiting') AND begun_at IS NOT NULL", ())):
         db.execute("UPDATE task SET begun_at = NULL WHERE id = ?", (id_,))  # while nobody worked, no time passed
     db.execute("UPDATE run SET sealed = 1 WHERE id = ?", (run.id,))

@@ -95,6 +95,21 @@ class TestKeeping:
         await run_with(store, [new("a")])
         assert [task.body for task in await claim(store)] == [b"{}"], "a new submission brings it back"
 
+    async def test_what_is_pruned_between_submission_and_seal_is_not_sent_empty(self, store: Store) -> None:
+        tasks = [new("a", "1"), new("b", "2")]
+        await run_with(store, tasks)
+        await store.join("w", LEASE, NOW)
+        await finish(store, await claim(store), State.FAILED)
+        again = await open_run(store)
+        await store.submit(again, tasks, NOW, held=True)
+        assert await self.prune(store) == (2, 0)
+        await store.seal_run(again, NOW)
+        assert await claim(store) == []
+        assert await counts(store, again) == {State.FAILED: 2}
+        await run_with(store, tasks)
+        assert sorted(task.body for task in await claim(store)) == [b"1", b"2"], "a new submission brings it back"
+        await sound(store)
+
     async def test_a_finished_task_is_not_paid_again(self, store: Store) -> None:
         run, tasks = await self.ended(store)
         await self.prune(store)
