@@ -83,9 +83,7 @@ class Dispatcher:
         self._words = words
         self._order = Order(weights, desks.place)
         self._deeper: dict[int, int] = {}  # by cell: look at more than usual
-        self._dry: dict[
-            int, tuple[Head, float]
-        ] = {}  # by cell: the head that gave nothing, and until when to believe it
+        self._dry: dict[int, tuple[Head, float]] = {}  # by cell: the head that gave nothing; believed until then
         self._max_in_flight = max_in_flight
         self._has_app = has_app
         self._rng = rng or random.Random()

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from laneway.store.figures import GroupFigures
+from laneway.store.figures import GroupFigures, PastCall
 from laneway.store.interface import Result
 from laneway.task import Attempt, Outcome, Route, Spec, State, Task, Urgency, Usage, WaitReason
 
@@ -86,6 +86,20 @@ def attempt_of(row: Sequence[Any]) -> Attempt:
         output_price=row[13],
         cost=row[14],
         error=parsed(row[15]) if row[15] else None,
+    )
+
+
+def past_call_of(row: Sequence[Any], spec: Spec) -> PastCall:
+    """``row``: model, spec, account, outcome, started at, latency, estimated input tokens, and those of its usage."""
+    return PastCall(
+        model=row[0],
+        type=spec.type,
+        account=row[2],
+        outcome=Outcome(row[3]),
+        started_at=row[4],
+        latency=row[5],
+        input_tokens=row[6],
+        usage=None if row[7] is None else Usage(*row[7:]),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -53,6 +53,22 @@ class Extent(NamedTuple):
     @property
     def tasks(self) -> int:
         return sum(self.states.values())
+
+
+def extent_of(rows: Iterable[tuple[str, str, int, int]]) -> Extent:
+    """Of (state, wire, tasks, tokens of the longest)."""
+    states: dict[State, int] = {}
+    wires: dict[Wire, int] = {}
+    longest = 0
+    for state, wire, n, tokens in rows:
+        states[State(state)] = states.get(State(state), 0) + n
+        wires[Wire(wire)] = wires.get(Wire(wire), 0) + n
+        longest = max(longest, tokens)
+    return Extent(states, wires, longest)
+
+
+def is_glob(key: str) -> bool:
+    return any(char in key for char in "*?[")
 
 
 class Change(NamedTuple):

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from laneway.store.figures import PastCall
 from laneway.store.postgres.connection import Db, rows
 from laneway.store.postgres.documents import Documents
-from laneway.task import Outcome, State, Usage
+from laneway.store.rows import past_call_of
+from laneway.task import State
 
 _KNOWN = "SELECT key, hash, state FROM laneway.task WHERE run_id = %s AND key = ANY(%s) ORDER BY generation"
 # the primary key begins with the task: its end holds the newest
@@ -28,16 +29,4 @@ def known(db: Db, run_id: int, keys: Sequence[str]) -> dict[tuple[str, bytes], S
 def calls(db: Db, documents: Documents, model: str, limit: int) -> list[PastCall]:
     found = rows(db, _CALLS, (model, limit))
     documents.read(db, [row[1] for row in found])
-    return [
-        PastCall(
-            model=row[0],
-            type=documents.spec(row[1]).type,
-            account=row[2],
-            outcome=Outcome(row[3]),
-            started_at=row[4],
-            latency=row[5],
-            input_tokens=row[6],
-            usage=None if row[7] is None else Usage(*row[7:]),
-        )
-        for row in found
-    ]
+    return [past_call_of(row, documents.spec(row[1])) for row in found]

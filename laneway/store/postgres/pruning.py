@@ -5,7 +5,7 @@ A pruned task has an empty body, which no request ever is.
 
 from __future__ import annotations
 
-from laneway.store.keeping import PRUNED, Pruned
+from laneway.store.keeping import PRUNED, Pruned, examine
 from laneway.store.postgres.connection import Db, by_index, rows, run, scalar
 from laneway.store.postgres.transaction import HORIZON, Transaction
 
@@ -54,29 +54,10 @@ _PRUNED = """
 
 def look(db: Db, before: float, run_id: int | None, after: int, limit: int) -> tuple[Pruned, list[int]]:
     """What a batch would take away, and from which tasks."""
-    ids: list[int] = []
-    size = kept = 0
-    cursor: int | None = after
-    if after == 0:
-        for id_, length in rows(db, _SHELVED, {"before": before, "run": run_id, "limit": SHELVED}):
-            ids.append(id_)
-            size += length
-    looked = 0
+    shelved = rows(db, _SHELVED, {"before": before, "run": run_id, "limit": SHELVED}) if after == 0 else ()
     with by_index(db):
         ended = rows(db, _ENDED, (after, limit))
-    for seq, id_, settled_at, full, delivered, length, of_run in ended:
-        if settled_at >= before:
-            cursor = None
-            break
-        looked, cursor = looked + 1, seq
-        if full and run_id in (None, of_run):
-            kept += not delivered
-            if delivered:
-                ids.append(id_)
-                size += length
-    if looked < limit:
-        cursor = None
-    return Pruned(len(ids), size, kept, cursor), ids
+    return examine(shelved, ended, before, run_id, after, limit)
 
 
 def take_away(tx: Transaction, before: float, run_id: int | None, after: int, limit: int) -> Pruned:

@@ -12,8 +12,19 @@ from laneway.store.interface import News
 from laneway.store.postgres.connection import Db, rows, run, scalar
 from laneway.store.postgres.places import Places
 from laneway.store.postgres.transaction import Transaction
-from laneway.store.steering import Change, Extent, Pause, PauseKind, Selector, Waiting, by_hand, moved
-from laneway.task import Route, State, WaitReason, Wire
+from laneway.store.steering import (
+    Change,
+    Extent,
+    Pause,
+    PauseKind,
+    Selector,
+    Waiting,
+    by_hand,
+    extent_of,
+    is_glob,
+    moved,
+)
+from laneway.task import Route, State, WaitReason
 
 PAUSE = """
     INSERT INTO laneway.pause AS p (kind, name, since) VALUES (%s, %s, %s)
@@ -87,14 +98,7 @@ def select(db: Db, selector: Selector) -> list[int]:
 def extent(db: Db, selector: Selector) -> Extent:
     where, bindings = conditions(selector)
     sql = f"SELECT t.state, d.wire, count(*), max(t.input_tokens + t.output_tokens) {CHOSEN}{where} GROUP BY 1, 2"
-    states: dict[State, int] = {}
-    wires: dict[Wire, int] = {}
-    longest = 0
-    for state, wire, n, tokens in rows(db, sql, bindings):
-        states[State(state)] = states.get(State(state), 0) + n
-        wires[Wire(wire)] = wires.get(Wire(wire), 0) + n
-        longest = max(longest, tokens)
-    return Extent(states, wires, longest)
+    return extent_of(rows(db, sql, bindings))
 
 
 def conditions(s: Selector) -> tuple[str, list[Any]]:
@@ -125,13 +129,9 @@ def conditions(s: Selector) -> tuple[str, list[Any]]:
     if s.tags:
         among("p.tags ?| %s::text[]", s.tags)
     if s.keys:
-        where.append("(" + " OR ".join("t.key ~ %s" if _is_glob(key) else "t.key = %s" for key in s.keys) + ")")
-        bindings.extend(_as_regex(key) if _is_glob(key) else key for key in s.keys)
+        where.append("(" + " OR ".join("t.key ~ %s" if is_glob(key) else "t.key = %s" for key in s.keys) + ")")
+        bindings.extend(_as_regex(key) if is_glob(key) else key for key in s.keys)
     return "".join(f" AND {condition}" for condition in where), bindings
-
-
-def _is_glob(key: str) -> bool:
-    return any(char in key for char in "*?[")
 
 
 def _as_regex(glob: str) -> str:

@@ -57,6 +57,7 @@ PAYLOAD = (
     ("record", "bytea"),
 )
 RETIRE = "UPDATE laneway.task SET generation = -id WHERE id = %s"  # its key is free again
+FREE_KEY = "UPDATE laneway.task SET generation = -id WHERE id = %s"
 KEEP = "UPDATE laneway.task SET generation = %s WHERE id = ANY(%s)"
 ROUTES = "SELECT task_id, route_id FROM laneway.payload WHERE task_id = ANY(%s)"
 MOVE = """
@@ -97,9 +98,7 @@ def submit(tx: Transaction, run_: Run, tasks: Sequence[NewTask], now: float, hel
         if task.key is not None and (found := known.get(task.key)):
             here = next((k for k in found if k.generation == run_.generation), None)
             if here and not held and over(tx.db, here.id, here.state, task.dedupe_for, now):
-                run(
-                    tx.db, "UPDATE laneway.task SET generation = -id WHERE id = %s", (here.id,)
-                )  # its key is free again
+                run(tx.db, FREE_KEY, (here.id,))
                 found.remove(here)
                 here = None
             if here:

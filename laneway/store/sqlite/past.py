@@ -8,8 +8,9 @@ import apsw
 import orjson
 
 from laneway.store.figures import PastCall
+from laneway.store.rows import past_call_of
 from laneway.store.sqlite.reading import Documents
-from laneway.task import Outcome, State, Usage
+from laneway.task import State
 
 _KNOWN = """
     SELECT key, hash, state FROM task
@@ -31,16 +32,4 @@ def known(db: apsw.Connection, run_id: int, keys: Sequence[str]) -> dict[tuple[s
 
 
 def calls(db: apsw.Connection, documents: Documents, model: str, limit: int) -> list[PastCall]:
-    return [
-        PastCall(
-            model=row[0],
-            type=documents.spec(row[1]).type,
-            account=row[2],
-            outcome=Outcome(row[3]),
-            started_at=row[4],
-            latency=row[5],
-            input_tokens=row[6],
-            usage=None if row[7] is None else Usage(*row[7:]),
-        )
-        for row in db.execute(_CALLS, (model, limit))
-    ]
+    return [past_call_of(row, documents.spec(row[1])) for row in db.execute(_CALLS, (model, limit))]

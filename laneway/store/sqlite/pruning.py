@@ -11,7 +11,7 @@ from typing import Any
 import apsw
 import orjson
 
-from laneway.store.keeping import PRUNED, Pruned
+from laneway.store.keeping import PRUNED, Pruned, examine
 from laneway.store.sqlite.connection import connect, scalar
 from laneway.store.sqlite.locks import FileLock
 from laneway.store.sqlite.transaction import Transaction
@@ -56,27 +56,8 @@ _PRUNED = """
 
 def look(db: apsw.Connection, before: float, run_id: int | None, after: int, limit: int) -> tuple[Pruned, list[int]]:
     """What a batch would take away, and from which tasks."""
-    ids: list[int] = []
-    size = kept = 0
-    cursor: int | None = after
-    if after == 0:
-        for id_, length in db.execute(_SHELVED, (before, run_id, SHELVED)):
-            ids.append(id_)
-            size += length
-    looked = 0
-    for seq, id_, settled_at, full, delivered, length, run in db.execute(_ENDED, (after, limit)):
-        if settled_at >= before:
-            cursor = None
-            break
-        looked, cursor = looked + 1, seq
-        if full and run_id in (None, run):
-            kept += not delivered
-            if delivered:
-                ids.append(id_)
-                size += length
-    if looked < limit:
-        cursor = None
-    return Pruned(len(ids), size, kept, cursor), ids
+    shelved = db.execute(_SHELVED, (before, run_id, SHELVED)) if after == 0 else ()
+    return examine(shelved, db.execute(_ENDED, (after, limit)), before, run_id, after, limit)
 
 
 def take_away(tx: Transaction, before: float, run_id: int | None, after: int, limit: int) -> Pruned:

@@ -11,8 +11,19 @@ import orjson
 from laneway.store.sqlite.connection import scalar
 from laneway.store.sqlite.runs import Places
 from laneway.store.sqlite.transaction import Transaction
-from laneway.store.steering import Change, Extent, Pause, PauseKind, Selector, Waiting, by_hand, moved
-from laneway.task import Route, State, WaitReason, Wire
+from laneway.store.steering import (
+    Change,
+    Extent,
+    Pause,
+    PauseKind,
+    Selector,
+    Waiting,
+    by_hand,
+    extent_of,
+    is_glob,
+    moved,
+)
+from laneway.task import Route, State, WaitReason
 
 PAUSE = """
     INSERT INTO pause (kind, name, since) VALUES (?1, ?2, ?3)
@@ -82,14 +93,7 @@ def extent(db: apsw.Connection, selector: Selector) -> Extent:
         "SELECT t.state, (SELECT CAST(content AS TEXT) ->> '$.wire' FROM document WHERE id = p.spec_id), count(*),"
         f" max(t.input_tokens + t.output_tokens) {CHOSEN}{where} GROUP BY 1, p.spec_id"
     )
-    states: dict[State, int] = {}
-    wires: dict[Wire, int] = {}
-    longest = 0
-    for state, wire, n, tokens in db.execute(sql, bindings):
-        states[State(state)] = states.get(State(state), 0) + n
-        wires[Wire(wire)] = wires.get(Wire(wire), 0) + n
-        longest = max(longest, tokens)
-    return Extent(states, wires, longest)
+    return extent_of(db.execute(sql, bindings))
 
 
 def conditions(s: Selector) -> tuple[str, list[Any]]:
@@ -121,13 +125,9 @@ def conditions(s: Selector) -> tuple[str, list[Any]]:
     if s.tags:
         among(_ANY_TAG, s.tags)
     if s.keys:
-        where.append("(" + " OR ".join("t.key GLOB ?" if _is_glob(key) else "t.key = ?" for key in s.keys) + ")")
+        where.append("(" + " OR ".join("t.key GLOB ?" if is_glob(key) else "t.key = ?" for key in s.keys) + ")")
         bindings.extend(s.keys)
     return "".join(f" AND {condition}" for condition in where), bindings
-
-
-def _is_glob(key: str) -> bool:
-    return any(char in key for char in "*?[")
 
 
 def waiting(db: apsw.Connection, run_id: int | None) -> list[Waiting]:
