@@ -1,1 +1,1 @@
-"""What is learnt from examples, applied: model files made by ``laneway triage train``. numpy only, imported when used."""
+"""What was learnt from examples, applied: the model files of ``laneway triage train``. numpy only, imported late."""

@@ -1,11 +1,12 @@
 """What of a text counts: its words, pairs of words, the characters inside words, and its shape in numbers.
 
-Words are looked at in lower case; numbers keep their place but not their digits, so that an order's number says nothing.
-Of a long text the beginning and the end are read.
+Words are looked at in lower case; numbers keep their place but not their digits, so that an order's number says
+nothing. Of a long text the beginning and the end are read.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping
 
@@ -28,7 +29,7 @@ def words(text: str) -> list[str]:
 
 
 def pairs(of: list[str]) -> Iterator[str]:
-    return map("%s %s".__mod__, zip(of, of[1:], strict=False))
+    return map("%s %s".__mod__, itertools.pairwise(of))
 
 
 def grams(word: str) -> Iterator[str]:

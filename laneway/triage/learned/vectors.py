@@ -48,11 +48,12 @@ class Vocabulary:
     def rows(self, texts: Iterable[str]) -> Rows:
         """A row for each text; a text without any known term has an empty one."""
         flat: list[int] = []
-        ends = [0]
+        lengths = []
         for text in texts:
-            flat += self._indices(text)
-            ends.append(len(flat))
-        return self._weighed(np.array(flat, np.int64), np.diff(np.array(ends, np.int64)))
+            of_text = self._indices(text)
+            flat += of_text
+            lengths.append(len(of_text))
+        return self._weighed(np.array(flat, np.int64), np.array(lengths, np.int64))
 
     def _indices(self, text: str) -> list[int]:
         """Of all known terms of a text, as often as they stand there."""
