@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from laneway.hiding import HIDDEN, error_without_words
 
 if TYPE_CHECKING:
+    from laneway.store.feedback import Feedback
     from laneway.store.figures import RunFigures
     from laneway.store.interface import Result, Run, Store
     from laneway.task import Attempt, Task
@@ -35,6 +36,13 @@ class _HiddenStore:
 
     async def attempts(self, task_id: int) -> list[Attempt]:
         return [_hidden(attempt) for attempt in await self._store.attempts(task_id)]
+
+    async def attempts_of(self, task_ids: Sequence[int]) -> list[Attempt]:
+        return [_hidden(attempt) for attempt in await self._store.attempts_of(task_ids)]
+
+    async def feedback(self, task_ids: Sequence[int]) -> list[Feedback]:
+        words = await self._store.feedback(task_ids)
+        return [word._replace(note=HIDDEN) if word.note else word for word in words]
 
     async def results_after(self, run: Run, cursor: int, limit: int) -> list[Result]:
         return [_hidden(result) for result in await self._store.results_after(run, cursor, limit)]

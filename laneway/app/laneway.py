@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 SUBMIT_BATCH = 500
+FeedbackField = Literal["quality", "category", "urgency", "complexity"]
 
 
 class Laneway:
@@ -301,6 +302,16 @@ class Laneway:
         """A task that was submitted before, here or elsewhere, by its id or key. Raises NotFoundError."""
         task = await self.store.find_task(str(ref))
         return Job(task.id, task.key, lambda: self.board, lambda output: self.preparing.value(task, output))
+
+    async def feedback(
+        self, task: int | str | Job[Any], word: str, *, field: FeedbackField | None = None, note: str | None = None
+    ) -> None:
+        """Say that a task's answer was ``"good"`` or ``"bad"``, or what the task really was: a label, with ``field``
+        saying of what (default: its category). ``task``: a Job, an id or a key. The last word about a task counts;
+        ``laneway triage train --from-store`` learns from them. Raises NotFoundError, UsageError."""
+        from laneway.app.feedback import say_one
+
+        await say_one(self, str(task.id if isinstance(task, Job) else task), word, field, note)
 
     def poke(self) -> None:
         """There is new work: a worker of this process looks at once."""

@@ -79,6 +79,10 @@ class Sync:
         """As ``Laneway.job``, blocking."""
         return SyncJob(self.run(self._lw.job(ref)), self)
 
+    def feedback(self, task: Any, word: str, **options: Any) -> None:
+        """As ``Laneway.feedback``, blocking."""
+        self.run(self._lw.feedback(task.id if isinstance(task, SyncJob) else task, word, **options))
+
     def call(self, model: str, messages: Any, **options: Any) -> Any:
         """As ``Laneway.call``, for sync tasks."""
         from laneway.app.python.tasks import CURRENT

@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, Sequence[str]] = {
     "show": ["explain"],
     "submit": ["submit"],
     "results": ["results"],
+    "feedback": ["feedback"],
     "steer": ["pause", "resume", "cancel", "retry", "set"],
     "worker": ["worker"],
     "serve": ["serve"],

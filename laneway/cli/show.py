@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
     from laneway.app.standing import Standing
     from laneway.store.detours import Detour
+    from laneway.store.feedback import Feedback
     from laneway.task import Attempt, Task
 
 TaskArgument = Annotated[str, typer.Argument(help="A task's id or key.", metavar="TASK")]
@@ -43,25 +44,30 @@ def explain(
 ) -> None:
     """Why a task went where it went, and what its calls came to."""
     lw = application(config, store, verbose)
-    found, attempts, detours, waits = run_async(_find(lw, task, run))
+    found, attempts, detours, waits, words = run_async(_find(lw, task, run))
     content = "pruned" if found.pruned else "hidden" if lw.config.hide_content else "kept"
     if as_json:
         went = [{"at": d.at, "from": d.origin, "to": d.model, "reason": d.reason} for d in detours]
         budgets = [one.as_json() for one in waits]
-        print_json({**_task_json(found, attempts), "diverted": went, "budgets": budgets, "content": content})
+        said = [{"field": w.about.value, "value": w.value, "model": w.model, "at": w.at, "note": w.note} for w in words]
+        more = {"diverted": went, "budgets": budgets, "content": content, "feedback": said}
+        print_json({**_task_json(found, attempts), **more})
     else:
-        sys.stdout.write(_task_text(found, attempts, detours, waits, content))
+        sys.stdout.write(_task_text(found, attempts, detours, waits, content) + _feedback_text(words))
 
 
-async def _find(lw: Laneway, ref: str, run_id: int | None) -> tuple[Task, list[Attempt], list[Detour], list[Standing]]:
-    """The task, its calls, its way to other models, and the budgets that hold it back today."""
+async def _find(
+    lw: Laneway, ref: str, run_id: int | None
+) -> tuple[Task, list[Attempt], list[Detour], list[Standing], list[Feedback]]:
+    """The task, its calls, its way to other models, the budgets that hold it back today, and what was said of it."""
     from laneway.app.standing import holding, standings
 
     try:
         task = await lw.store.find_task(ref, run_id)
         budgets = await standings(lw.config, lw.store, lw.clock.now()) if not task.state.ended else []
         detours = await lw.store.detours(task.run_id, task.id)
-        return task, await lw.store.attempts(task.id), detours, list(holding(lw.config, task, budgets))
+        waits = list(holding(lw.config, task, budgets))
+        return task, await lw.store.attempts(task.id), detours, waits, await lw.store.feedback([task.id])
     finally:
         await lw.close()
 
@@ -131,6 +137,18 @@ def _task_text(task: Task, attempts: list[Attempt], detours: list[Detour], waits
         lines.append("answer\n  [hidden], since hide_content = true in the config")
     elif task.output is not None:
         lines.append(f"answer\n  {printable(_answer(task))[:PREVIEW]}")
+    return "\n".join(lines) + "\n"
+
+
+def _feedback_text(words: list[Feedback]) -> str:
+    if not words:
+        return ""
+    lines = ["feedback"]
+    for word in words:
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(word.at))
+        of = f" ({word.model}'s answer)" if word.about == "quality" and word.model else ""
+        note = f": {printable(word.note)[:PREVIEW]}" if word.note else ""
+        lines.append(f"  {word.about.value}: {printable(word.value)}{of}, {when}{note}")
     return "\n".join(lines) + "\n"
 
 

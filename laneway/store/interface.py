@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 
 from laneway.store.budgets import NO_LIMITS, Budget, Limits, Spending
 from laneway.store.detours import Diverting
+from laneway.store.feedback import Judging
 from laneway.store.figures import PastCall, RunFigures
 from laneway.store.grants import Capacity, Demand, Grant
 from laneway.store.keeping import Pruned
@@ -152,7 +153,7 @@ class Part(NamedTuple):
     slots: int  # of its concurrency
 
 
-class Store(Diverting, Protocol):
+class Store(Diverting, Judging, Protocol):
     # runs ---------------------------------------------------------------------------------------------------------
     async def open_run(
         self,

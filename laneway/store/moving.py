@@ -39,6 +39,7 @@ TABLES: Mapping[str, str] = {
     "state": "state",
     "pause": "pause",
     "detour": "detour",
+    "feedback": "feedback",
 }
 COLUMNS = """
     SELECT attname, format_type(atttypid, NULL) FROM pg_attribute

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -69,6 +70,11 @@ def extent_of(rows: Iterable[tuple[str, str, int, int]]) -> Extent:
 
 def is_glob(key: str) -> bool:
     return any(char in key for char in "*?[")
+
+
+def literal(key: str) -> str:
+    """The key itself where keys may be patterns."""
+    return re.sub(r"([*?\[])", r"[\1]", key)
 
 
 class Change(NamedTuple):

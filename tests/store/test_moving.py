@@ -11,6 +11,7 @@ import pytest
 
 from laneway.errors import StoreError, UsageError
 from laneway.store import moved, moving
+from laneway.store.feedback import BAD, About, Feedback
 from laneway.store.postgres import PostgresStore
 from laneway.store.postgres.connection import connect, connect_first
 from laneway.store.postgres.transaction import SEQ_BITS
@@ -37,6 +38,7 @@ async def lived_in(path: Path) -> SQLiteStore:
     await store.submit(await open_run(store, "held.jsonl"), [new("h1"), new("h2")], NOW, held=True)
     await store.pause(PauseKind.LANE, "night", NOW)
     await store.save_state("bucket:main", {"level": 3.5}, NOW)
+    await store.judge([Feedback(claimed[0].id, About.QUALITY, BAD, "nul\x00")], NOW)
     return store
 
 
@@ -65,6 +67,7 @@ async def test_everything_goes_along(tmp_path: Path, postgres_url: str) -> None:
         )
         assert [one.name for one in await store.pauses() if one.since is not None] == ["night"]
         assert await store.load_state("bucket:main") == ({"level": 3.5}, NOW)
+        assert [word[2:] for word in await store.feedback([1])] == [(BAD, "nul\ufffd", "small", NOW)]
         task = await store.find_task("a0", 1)
         assert task.tags == ("x", "nul\ufffd")
         lost = [line for id_ in range(1, 31) for line in await store.attempts(id_) if line.outcome is Outcome.LOST]

@@ -45,6 +45,7 @@ _ATTEMPTS = f"""
     UPDATE laneway.attempt SET error = jsonb_set(error, '{{message}}', '"{PRUNED}"')
     WHERE task_id = ANY(%s) AND error IS NOT NULL
 """
+_NOTES = "UPDATE laneway.feedback SET note = NULL WHERE task_id = ANY(%s)"
 _PRUNED = """
     SELECT count(*) FROM laneway.task t JOIN laneway.payload p ON p.task_id = t.id
     JOIN laneway.cell c ON c.id = t.cell_id
@@ -66,7 +67,7 @@ def take_away(tx: Transaction, before: float, run_id: int | None, after: int, li
     locked = {id_ for (id_,) in rows(tx.db, _LOCK, (look(tx.db, before, run_id, after, limit)[1],))}
     found, ended = look(tx.db, before, run_id, after, limit)
     task_ids = [id_ for id_ in ended if id_ in locked]
-    for statement in (_PAYLOADS, _RESULTS, _ATTEMPTS):
+    for statement in (_PAYLOADS, _RESULTS, _ATTEMPTS, _NOTES):
         run(tx.db, statement, (task_ids,))
     return found._replace(tasks=len(task_ids))
 
@@ -84,6 +85,6 @@ def unpruned(db: Db, task_ids: list[int]) -> set[int]:
 
 def scrub(db: Db, *, shrink: bool) -> bool:
     """Let what was taken away leave the disk. ``shrink`` also rewrites the tables, which holds all others up."""
-    for table in ("payload", "result", "attempt"):
+    for table in ("payload", "result", "attempt", "feedback"):
         db.execute(f"VACUUM {'(FULL) ' * shrink}laneway.{table}")
     return True

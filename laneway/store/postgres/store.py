@@ -10,6 +10,7 @@ from typing import Any
 
 from laneway.store.budgets import NO_LIMITS, Budget, Limits, Spending
 from laneway.store.detours import Detour, Strays
+from laneway.store.feedback import Feedback
 from laneway.store.figures import PastCall, RunFigures
 from laneway.store.grants import Capacity, Demand, Grant
 from laneway.store.heads import Heads
@@ -31,6 +32,7 @@ from laneway.store.keeping import Pruned
 from laneway.store.postgres import (
     checking,
     detours,
+    feedback,
     past,
     pruning,
     queue,
@@ -300,6 +302,19 @@ class PostgresStore:
 
     async def past_calls(self, model: str, limit: int) -> list[PastCall]:
         return await self._read_long(lambda db: past.calls(db, self._documents, model, limit))
+
+    async def attempts_of(self, task_ids: Sequence[int]) -> list[Attempt]:
+        return await self._read_long(lambda db: feedback.attempts_of(db, task_ids))
+
+    # feedback
+    async def judge(self, words: Sequence[Feedback], now: float) -> int:
+        return await self._writer.write(lambda tx: feedback.judge(tx, words, now))
+
+    async def feedback(self, task_ids: Sequence[int]) -> list[Feedback]:
+        return await self._read(lambda db: feedback.feedback(db, task_ids))
+
+    async def feedback_after(self, after: tuple[int, str], limit: int, since: float = 0.0) -> list[Feedback]:
+        return await self._read_long(lambda db: feedback.after(db, after, limit, since))
 
     # keeping
     async def prune(

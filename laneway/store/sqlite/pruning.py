@@ -48,6 +48,7 @@ _ATTEMPTS = f"""
     UPDATE attempt SET error = json_set(error, '$.message', '{PRUNED}')
     WHERE task_id IN (SELECT value FROM json_each(?)) AND error IS NOT NULL
 """
+_NOTES = "UPDATE feedback SET note = NULL WHERE task_id IN (SELECT value FROM json_each(?))"
 _PRUNED = """
     SELECT count(*) FROM task t JOIN payload p ON p.task_id = t.id JOIN cell c ON c.id = t.cell_id
     WHERE t.run_id = ? AND t.generation = ? AND t.state = 'succeeded' AND c.shelf = 0 AND length(p.body) = 0
@@ -64,7 +65,7 @@ def take_away(tx: Transaction, before: float, run_id: int | None, after: int, li
     """The same, and do it. Looks again: a run that begins anew needs its answers for its results file."""
     found, task_ids = look(tx.db, before, run_id, after, limit)
     ids = orjson.dumps(task_ids).decode()
-    for statement in (_PAYLOADS, _RESULTS, _ATTEMPTS):
+    for statement in (_PAYLOADS, _RESULTS, _ATTEMPTS, _NOTES):
         tx.db.execute(statement, (ids,))
     return found
 

@@ -15,6 +15,7 @@ import apsw
 from laneway.errors import UsageError
 from laneway.store.budgets import NO_LIMITS, Budget, Limits, Spending
 from laneway.store.detours import Detour, Strays
+from laneway.store.feedback import Feedback
 from laneway.store.figures import PastCall, RunFigures
 from laneway.store.grants import Capacity, Demand, Grant
 from laneway.store.heads import Heads
@@ -33,7 +34,19 @@ from laneway.store.interface import (
     WorkerInfo,
 )
 from laneway.store.keeping import Pruned
-from laneway.store.sqlite import detours, past, pruning, queue, reading, runs, settling, spending, steering, workers
+from laneway.store.sqlite import (
+    detours,
+    feedback,
+    past,
+    pruning,
+    queue,
+    reading,
+    runs,
+    settling,
+    spending,
+    steering,
+    workers,
+)
 from laneway.store.sqlite.connection import connect, connect_first, is_same_file, scalar, sqlite_errors, warn_if_shared
 from laneway.store.sqlite.heads import HeadSource
 from laneway.store.sqlite.locks import LifeSigns
@@ -335,6 +348,19 @@ class SQLiteStore:
 
     async def past_calls(self, model: str, limit: int) -> list[PastCall]:
         return await self._read_long(lambda db: past.calls(db, self._long_documents, model, limit))
+
+    async def attempts_of(self, task_ids: Sequence[int]) -> list[Attempt]:
+        return await self._read_long(lambda db: feedback.attempts_of(db, task_ids))
+
+    # feedback
+    async def judge(self, words: Sequence[Feedback], now: float) -> int:
+        return await self._writer.write(lambda tx: feedback.judge(tx, words, now))
+
+    async def feedback(self, task_ids: Sequence[int]) -> list[Feedback]:
+        return self._read(lambda db: feedback.feedback(db, task_ids))
+
+    async def feedback_after(self, after: tuple[int, str], limit: int, since: float = 0.0) -> list[Feedback]:
+        return await self._read_long(lambda db: feedback.after(db, after, limit, since))
 
     # keeping
     async def prune(
