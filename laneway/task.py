@@ -172,6 +172,7 @@ class Spec(NamedTuple):
     time_limit: float | None = None  # seconds for the task in all, from its first call's start; None: no limit
     output_schema: Mapping[str, Any] | None = None  # JSON Schema of the answer
     checks: tuple[Mapping[str, Any], ...] = ()  # what else is asked of the answer, as configured
+    escalate: bool = False  # an answer that is probably not good enough goes on to the route's next model
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -183,6 +184,7 @@ class Spec(NamedTuple):
             "time_limit": self.time_limit,
             "output_schema": self.output_schema,
             "checks": [dict(check) for check in self.checks],
+            "escalate": self.escalate,
         }
 
     @classmethod
@@ -196,6 +198,7 @@ class Spec(NamedTuple):
             time_limit=data.get("time_limit"),
             output_schema=data["output_schema"],
             checks=tuple(data.get("checks", ())),
+            escalate=data.get("escalate", False),
         )
 
 
@@ -269,6 +272,7 @@ class Outcome(StrEnum):
     ACCOUNT = "account"
     REQUEST = "request"
     OUTPUT = "output"
+    ESCALATED = "escalated"  # answered as asked for, but probably not well: a stronger model was asked
     CODE = "code"
     LOST = "lost"  # its worker died; whether the provider charged for it is unknown
     CANCELLED = "cancelled"
@@ -294,7 +298,7 @@ class Settlement:
     wake_at: float | None = None
     burned: bool = True  # counts against max_attempts
     counted: bool = True  # False: not even among the free tries, which are bounded, too
-    model: str | None = None  # go on with this model instead
+    model: str | None = None  # go on with this model instead; of a task that ended: whose answer it has
     complaint: str | None = None
 
 

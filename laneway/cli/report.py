@@ -46,6 +46,11 @@ def summary_lines(summary: Summary) -> str:
     cached = f" ({figures.cached_tokens:,} cached)" if figures.cached_tokens else ""
     console.print(f"  tokens   {figures.input_tokens:,} in{cached}, {figures.output_tokens:,} out")
     console.print(f"  cost     {_cost_line(summary)}")
+    if summary.escalated:
+        spent = money(summary.escalated_cost)
+        console.print(
+            f"  weak     {summary.escalated:,} answers, for which a stronger model was asked; they cost {spent}"
+        )
     if summary.bound_by:
         console.print(f"  held by  {summary.bound_by}")
     elif figures.calls:
@@ -126,6 +131,7 @@ def _outcomes(summary: Summary) -> str:
         "rate_limited": "refused (429)",
         "transient": "failed in passing",
         "output": "unusable answers",
+        "escalated": "weak answers",
         "lost": "lost",
     }
     if timeouts := summary.figures.timeouts:

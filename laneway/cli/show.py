@@ -130,7 +130,9 @@ def _task_text(task: Task, attempts: list[Attempt], detours: list[Detour], waits
             f"  {number}. {a.model or 'Python'} on {a.account or 'this machine'}: {outcome}{took}{usage}{cost}"
         )
         if a.error:
-            lines.append(f"     {a.error.get('class')}/{a.error.get('code')}: {printable(str(a.error.get('message')))}")
+            lines.append(f"     {_fault(a)}")
+    if (kept := _kept(task, attempts)) is not None:
+        lines.append(f"  the answer is that of attempt {kept}: no stronger model gave one")
     if content == "pruned":
         lines.append("content: pruned; its answer is in the results file, if it had one")
     elif content == "hidden" and task.state.ended:
@@ -150,6 +152,25 @@ def _feedback_text(words: list[Feedback]) -> str:
         note = f": {printable(word.note)[:PREVIEW]}" if word.note else ""
         lines.append(f"  {word.about.value}: {printable(word.value)}{of}, {when}{note}")
     return "\n".join(lines) + "\n"
+
+
+def _fault(attempt: Attempt) -> str:
+    from laneway.task import Outcome
+
+    error = attempt.error or {}
+    said = printable(str(error.get("message")))
+    if attempt.outcome is Outcome.ESCALATED:
+        return f"probably not good enough: {said}"
+    return f"{error.get('class')}/{error.get('code')}: {said}"
+
+
+def _kept(task: Task, attempts: list[Attempt]) -> int | None:
+    """The number of the attempt whose weak answer the task has for want of a better one."""
+    from laneway.task import Outcome, State
+
+    if task.state is not State.SUCCEEDED or any(a.outcome is Outcome.OK for a in attempts):
+        return None
+    return max((number for number, a in enumerate(attempts, 1) if a.outcome is Outcome.ESCALATED), default=None)
 
 
 def _waits(task: Task) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from laneway.dispatch.desk import Admission
 from laneway.dispatch.desks import Desks
 from laneway.dispatch.patience import Patience
+from laneway.dispatch.retry import stronger
 from laneway.dispatch.time_limit import left_s, out_of_time
 from laneway.providers.answers.complaints import Complaint, shown_to
 from laneway.providers.chat import answer_text
@@ -29,6 +30,14 @@ class Check(Protocol):
     ) -> Failure | None: ...
 
 
+class Judge(Protocol):
+    """Of answers that are as asked for. Never raises: without a judgement an answer is kept."""
+
+    async def __call__(self, task: Claimed, output: bytes) -> str | None:
+        """What speaks against an answer, in words that hold nothing of it; None when it will probably do."""
+        ...
+
+
 class Prices(Protocol):
     """Before they are known nothing is settled."""
 
@@ -41,8 +50,17 @@ Records = Callable[[Claimed], Awaitable["Mapping[str, Any]"]]  # a task's input 
 class ModelCalls:
     """Executes tasks whose body is a model request."""
 
-    def __init__(self, patience: Patience, desks: Desks, check: Check, records: Records, prices: Prices) -> None:
+    def __init__(
+        self,
+        patience: Patience,
+        desks: Desks,
+        check: Check,
+        records: Records,
+        prices: Prices,
+        judge: Judge | None = None,
+    ) -> None:
         self._prices = prices
+        self._judge = judge
         self._patience = patience
         self._desks = desks
         self._check = check
@@ -75,6 +93,8 @@ class ModelCalls:
         if reply.output is not None and (fault := await self._fault(task, reply.output)):
             said = answer_text(task.spec.wire, reply.output)
             return dataclasses.replace(reply, output=None, failure=fault, answer=said)
+        if reply.output is not None and self._judge is not None and stronger(task):
+            reply.weak = await self._judge(task, reply.output)
         return reply
 
     async def _fault(self, task: Claimed, output: bytes) -> Failure | None:

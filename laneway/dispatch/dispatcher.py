@@ -24,9 +24,9 @@ from laneway.dispatch.flights import Flight, Flights
 from laneway.dispatch.limits import Size
 from laneway.dispatch.order import Order, Plan
 from laneway.dispatch.pauses import EVERY_S, Pauses
-from laneway.dispatch.retry import decide
+from laneway.dispatch.retry import decide, or_kept, stronger
 from laneway.dispatch.settler import PATIENCE_S, Settled, Settler
-from laneway.dispatch.time_limit import within_limit
+from laneway.dispatch.time_limit import left_s, within_limit
 from laneway.dispatch.watch import Watch, binding
 from laneway.errors import StoreError
 from laneway.providers.model import Reply
@@ -323,6 +323,7 @@ class Dispatcher:
             gave = {task.cell_id for task in claimed}
             dry = {h.cell_id: (h, now + DRY_S) for h in heads if h.cell_id in plan.picks and h.cell_id not in gave}
             self._dry = {cell: kept for cell, kept in self._dry.items() if now < kept[1]} | dry
+        await self.desks.prepare(set(filter(None, map(stronger, claimed))), now)
         return len(claimed)
 
     def _put_back(self, claimed: Sequence[Claimed]) -> None:
@@ -395,6 +396,8 @@ class Dispatcher:
         self, task: Claimed, reply: Reply, now: float, *, down: bool = False, back_at: float | None = None
     ) -> None:
         model, failure = self.desks.model(task.model), reply.failure
+        if reply.weak and not self._may_escalate(task, now):
+            reply = replace(reply, weak=None)
         settlement = decide(task, reply, model, now=now, rng=self._rng, down=down, back_at=back_at)
         home = self._detours.home(task.id, away=down or (failure is not None and failure.cls is FailureClass.ACCOUNT))
         if failure is None:
@@ -405,7 +408,15 @@ class Dispatcher:
         if back_at is not None and self._detours.elsewhere(task, now):
             settlement = replace(settlement, state=State.READY, wake_at=None)
         settlement = replace(settlement, failure=self.to_be_kept(reply).failure)
-        self._settler.add(task, within_limit(task, settlement, now))
+        self._settler.add(task, or_kept(task, within_limit(task, settlement, now)))
+
+    def _may_escalate(self, task: Claimed, now: float) -> bool:
+        """Whether the route's next model could be asked soon. Else an answer that is there is better than to wait."""
+        name, lane = stronger(task) or ("", "")
+        model = self.desks.model(name)
+        if model is None or self.desks.away(name, now) or left_s(task, now) <= 0:
+            return False
+        return self._budgets.of_place(model, lane, task.spec.type) is None
 
     def _learn(self, admission: Admission, reply: Reply, now: float, task: Claimed) -> Doubt | None:
         desk, went = admission.desk, admission.desk.paused is None

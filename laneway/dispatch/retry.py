@@ -6,10 +6,11 @@ use up an even share of them; what it leaves, the next may use.
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from typing import assert_never
 
-from laneway.providers.answers.complaints import TRUNCATED, Complaint
+from laneway.providers.answers.complaints import ESCALATED, TRUNCATED, Complaint
 from laneway.providers.model import Model, Reply
 from laneway.task import Claimed, Failure, FailureClass, Outcome, Settlement, State, Usage
 
@@ -35,7 +36,7 @@ def decide(
     certain that it is down: the task waits for its return, however long that takes, and not for a try of its own."""
     failure = reply.failure
     if failure is None:
-        return _succeeded(task, reply, model)
+        return _escalated(task, reply, model) if reply.weak else _succeeded(task, reply, model)
     match failure.cls:
         case FailureClass.TRANSIENT:
             outcome = Outcome.RATE_LIMITED if failure.refused else Outcome.TRANSIENT
@@ -69,6 +70,44 @@ def _succeeded(task: Claimed, reply: Reply, model: Model | None) -> Settlement:
         done.input_price, done.output_price = model.input_price, model.output_price
         done.cost = model.cost(reply.usage) if reply.usage else None
     return done
+
+
+def stronger(task: Claimed) -> tuple[str, str] | None:
+    """(model, lane) that may be asked when the answer of the present one is weak."""
+    name = task.route.after(task.model) if task.spec.escalate else None
+    return (name, task.lane) if name else None
+
+
+def _escalated(task: Claimed, reply: Reply, model: Model | None) -> Settlement:
+    """On to the route's next model, which has all its tries. The answer is kept, should none of them bring one."""
+    if (further := stronger(task)) is None or reply.weak is None or reply.output is None:
+        return _succeeded(task, reply, model)
+    complaint = Complaint.of_weak(task.model, reply.weak, reply.output)
+    done = _settlement(
+        task,
+        reply,
+        model,
+        State.READY,
+        Outcome.ESCALATED,
+        burned=False,
+        counted=False,
+        next_model=further[0],
+        complaint=complaint.to_text(),
+    )
+    return dataclasses.replace(done, failure=Failure(FailureClass.OUTPUT, ESCALATED, reply.weak))
+
+
+def or_kept(task: Claimed, settlement: Settlement) -> Settlement:
+    """The settlement; of a task that failed for good after an answer of its was put aside, success with that answer."""
+    if settlement.state is not State.FAILED or task.complaint is None:
+        return settlement
+    before = Complaint.from_text(task.complaint)
+    if before is None or before.kept is None:
+        return settlement
+    kept = before.kept
+    return dataclasses.replace(
+        settlement, state=State.SUCCEEDED, output=kept.output.encode(), model=kept.model, request_id=None
+    )
 
 
 def _again(

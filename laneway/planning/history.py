@@ -14,7 +14,7 @@ from laneway.task import Outcome
 LEAST = 5  # answered calls before they are taken to say something
 DRIFT = 0.08  # how far a provider's mean moves from one day to the next, and a file's tasks from the last file's
 SPREAD_OF_MEAN = 2.0  # standard errors either way: 95 of 100 means
-_ANSWERED = (Outcome.OK, Outcome.OUTPUT)
+_ANSWERED = (Outcome.OK, Outcome.OUTPUT, Outcome.ESCALATED)
 _NOT_THE_CALL = (Outcome.ACCOUNT, Outcome.LOST, Outcome.CANCELLED, None)  # say nothing about how calls go
 
 

@@ -95,5 +95,6 @@ class Reply:
     observed: tuple[Observed, ...] = ()
     request_id: str | None = None
     answer: str = ""  # what the model said, where it could not be used
+    weak: str | None = None  # what speaks against the output, where a stronger model may be asked
     heard: bool = True  # of the provider; False: it was not asked, or we broke off for reasons of our own
     sent: bool = True  # False: no connection came about, so the provider knows nothing of the call

@@ -236,8 +236,9 @@ class Store(Diverting, Judging, Protocol):
         ...
 
     def settle(self, worker: str, settlements: Sequence[Settlement], now: float) -> Awaitable[list[bool]]:
-        """Write outcomes. False where the fence was refused: the task belongs to somebody else by now. Begun when it is
-        called, where the store can: so that it shares a commit with the claim that follows."""
+        """Write outcomes. False where the fence was refused: the task belongs to somebody else by now. A task that
+        succeeded has no error, even if its last call has one, and an earlier model's answer where ``model`` names it.
+        Begun when it is called, where the store can: so that it shares a commit with the claim that follows."""
         ...
 
     async def record_call(self, worker: str, attempt: Attempt, run_id: int, limits: Limits = NO_LIMITS) -> bool:

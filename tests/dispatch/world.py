@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from laneway.clock import Clock
-from laneway.dispatch.calls import ModelCalls
+from laneway.dispatch.calls import Judge, ModelCalls
 from laneway.dispatch.desk import Desk
 from laneway.dispatch.desks import Desks
 from laneway.dispatch.dispatcher import Dispatcher, Execute
@@ -160,6 +160,7 @@ async def staged(
     whole_store: bool = False,
     budgets: Mapping[Budget, float] = NO_LIMITS,
     watched: Callable[[Execute], Execute] = lambda calls: calls,
+    judge: Judge | None = None,
 ) -> AsyncIterator[Stage]:
     """A store with the tasks in it, and a dispatcher that has not begun yet."""
     with tempfile.TemporaryDirectory(dir=IN_MEMORY) as folder:
@@ -170,9 +171,8 @@ async def staged(
         desks = Desks(store, "w", clock, models.__getitem__, lanes or {}, random.Random(2))
         priced = asyncio.Event()
         priced.set()
-        calls = ModelCalls(
-            Patience(caller, desks.latencies, desks.tempos), desks, OutputCheck(no_code), no_record, priced
-        )
+        patience = Patience(caller, desks.latencies, desks.tempos)
+        calls = ModelCalls(patience, desks, OutputCheck(no_code), no_record, priced, judge)
         dispatcher = Dispatcher(
             store,
             "w",
@@ -221,6 +221,7 @@ def in_world(
     catalog: Mapping[str, Sequence[Account]] | None = None,
     budgets: Mapping[Budget, float] = NO_LIMITS,
     models: Sequence[Model] = (),
+    judge: Judge | None = None,
     **provider: object,
 ) -> None:
     """Run the tasks to their end in simulated time, then look at what happened."""
@@ -242,6 +243,7 @@ def in_world(
             max_in_flight=max_in_flight,
             whole_store=whole_store,
             budgets=budgets,
+            judge=judge,
         ) as stage:
             world = World(**vars(stage), provider=side)
             if before:

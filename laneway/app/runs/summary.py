@@ -75,6 +75,16 @@ class Summary:
         return self.unusable_cost / self.cost_usd
 
     @property
+    def escalated(self) -> int:
+        """Answers that were put aside for a stronger model's."""
+        return self.figures.outcomes.get(Outcome.ESCALATED, 0)
+
+    @property
+    def escalated_cost(self) -> float | None:
+        """USD for those answers; None when a price is unknown."""
+        return self.figures.outcome_costs.get(Outcome.ESCALATED, 0.0)
+
+    @property
     def speedup(self) -> float | None:
         """Against one call after the other."""
         return self.figures.sequential_seconds / self.seconds if self.seconds > 0 and self.figures.calls else None
@@ -137,6 +147,7 @@ class Summary:
                 "cost_usd": _money(self.unusable_cost),
                 "share": None if self.unusable_share is None else round(self.unusable_share, 4),
             },
+            "escalated": {"answers": self.escalated, "cost_usd": _money(self.escalated_cost)},
             "tokens": {
                 "input": figures.input_tokens,
                 "output": figures.output_tokens,

@@ -1,4 +1,5 @@
-"""What a model is told when its last answer was of no use: the answer itself, shortened, and what is wrong with it."""
+"""What a model is told when its last answer was of no use: the answer itself, shortened, and what is wrong with it. And
+the answer that is kept while a stronger model is asked."""
 
 from __future__ import annotations
 
@@ -12,6 +13,15 @@ from laneway.providers.text import shortened
 LONGEST_ANSWER = 2000  # characters of the answer that are shown again: about 500 tokens
 LONGEST_FAULT = 1000
 TRUNCATED = "truncated"
+ESCALATED = "escalated"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An answer that will do if no stronger model gives one."""
+
+    model: str
+    output: str  # in the task's own wire format
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +33,19 @@ class Complaint:
     fault: str
     answer: str = ""
     times: int = 1
+    kept: Kept | None = None
 
     @classmethod
     def about(cls, model: str, code: str, fault: str, answer: str, before: Complaint | None) -> Complaint:
         """``before``: what was complained about the time before, None when nothing was."""
         times = before.times if before is not None and before.model == model else 0
-        return cls(model, code, shortened(fault, LONGEST_FAULT), shortened(answer, LONGEST_ANSWER), times + 1)
+        kept = before.kept if before is not None else None
+        return cls(model, code, shortened(fault, LONGEST_FAULT), shortened(answer, LONGEST_ANSWER), times + 1, kept)
+
+    @classmethod
+    def of_weak(cls, model: str, fault: str, output: bytes) -> Complaint:
+        """An answer that is put aside. The next model is not told."""
+        return cls(model, ESCALATED, fault, kept=Kept(model, output.decode()))
 
     def to_text(self) -> str:
         """As the store keeps it."""
@@ -39,7 +56,8 @@ class Complaint:
         if text is None:
             return None
         try:
-            return cls(**orjson.loads(text))
+            data = orjson.loads(text)
+            return cls(**{**data, "kept": Kept(**data["kept"]) if data.get("kept") else None})
         except (orjson.JSONDecodeError, TypeError):  # of an earlier version, which kept the fault alone
             return cls("", "", text)
 
@@ -61,5 +79,8 @@ def with_complaint(messages: Any, complaint: Complaint | None) -> Any:
 
 
 def shown_to(complaint: Complaint | None, model: str) -> Complaint | None:
-    """A model sees its own answers only: the next one of a route begins afresh, not from a weaker one's mistakes."""
-    return complaint if complaint is not None and complaint.model in (model, "") else None
+    """A model sees its own answers only: the next one of a route begins afresh, not from a weaker one's mistakes. Of
+    one that was put aside nobody is told."""
+    if complaint is None or complaint.code == ESCALATED:
+        return None
+    return complaint if complaint.model in (model, "") else None

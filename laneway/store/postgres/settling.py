@@ -147,7 +147,8 @@ def _write_results(tx: Transaction, ended: Sequence[tuple[int, Settlement]], now
     start = 1
     for seq, s in ended:
         length = None if s.output is None else len(s.output)
-        columns.append((seq, s.task_id, _task_cost(s, totals), start, length, text(s.request_id), _error(s.failure)))
+        failure = None if s.state is State.SUCCEEDED else s.failure  # its last call may have failed all the same
+        columns.append((seq, s.task_id, _task_cost(s, totals), start, length, text(s.request_id), _error(failure)))
         if s.output:
             outputs.append(s.output)
             start += len(s.output)
@@ -165,10 +166,12 @@ def _task_cost(s: Settlement, totals: dict[int, float]) -> float | None:
 
 
 def _go_on(tx: Transaction, accepted: Accepted) -> None:
-    """With another model, or the same one and what it did wrong."""
+    """With another model, or the same one and what it did wrong. An ended task may have an earlier model's answer."""
     for s, row in accepted:
-        model = row.next_model or s.model
-        if model and not s.state.ended and not row.cancel_requested:
+        if s.state.ended:
+            if s.model:
+                to_model(tx, s.task_id, row.run_id, row.cell_id, s.state, s.model)
+        elif (model := row.next_model or s.model) and not row.cancel_requested:
             to_model(tx, s.task_id, row.run_id, row.cell_id, s.state, model, by_hand=row.next_model is not None)
     if complaints := {s.task_id: text(s.complaint) for s, _ in accepted if s.complaint is not None}:
         run(tx.db, COMPLAIN, (array(complaints), list(complaints.values())))

@@ -94,9 +94,11 @@ def settle(tx: Transaction, worker: str, settlements: Sequence[Settlement], now:
 
 
 def _go_on(tx: Transaction, s: Settlement, row: Running) -> None:
-    """With another model, or the same one and what it did wrong."""
-    model = row.next_model or s.model
-    if model and not s.state.ended and not row.cancel_requested:
+    """With another model, or the same one and what it did wrong. An ended task may have an earlier model's answer."""
+    if s.state.ended:
+        if s.model:
+            to_model(tx, s.task_id, row.run_id, row.cell_id, s.state, s.model)
+    elif (model := row.next_model or s.model) and not row.cancel_requested:
         to_model(tx, s.task_id, row.run_id, row.cell_id, s.state, model, by_hand=row.next_model is not None)
     if s.complaint is not None:
         tx.db.execute("UPDATE payload SET complaint = ? WHERE task_id = ?", (s.complaint, s.task_id))
@@ -142,7 +144,8 @@ def _book(tx: Transaction, priced: Sequence[tuple[int, Line, float, float]]) -> 
 
 
 def _result(db: apsw.Connection, seq: int, s: Settlement, now: float) -> tuple[Any, ...]:
-    return (seq, s.task_id, now, _task_cost(db, s), s.request_id, _error(s.failure), s.output)
+    failure = None if s.state is State.SUCCEEDED else s.failure  # its last call may have failed all the same
+    return (seq, s.task_id, now, _task_cost(db, s), s.request_id, _error(failure), s.output)
 
 
 def _error(failure: Failure | None) -> str | None:

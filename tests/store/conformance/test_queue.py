@@ -17,6 +17,7 @@ from tests.store.helpers import (
     new,
     open_run,
     run_with,
+    settlement,
     sound,
 )
 
@@ -104,6 +105,35 @@ class TestTheQueue:
         (attempt,) = await store.attempts(task.id)
         assert (attempt.outcome, attempt.usage, attempt.cost) == (Outcome.OK, Usage(90, 40, 10), 0.01)
         assert (await store.get_run(run.id)).spent == pytest.approx(0.01)
+        await sound(store)
+
+    async def test_a_task_may_end_with_the_answer_of_an_earlier_model(self, store: Store) -> None:
+        """Its last call failed: that stands in the ledger, and not in the result."""
+        run = await run_with(store, [new("a")])
+        await store.join("w", LEASE, NOW)
+        (task,) = await claim(store)
+        first = settlement(task, State.READY, model="strong", complaint="it is weak")
+        first.outcome, first.cost, first.burned, first.counted = Outcome.ESCALATED, 0.01, False, False
+        await store.settle("w", [first], NOW)
+        (task,) = await claim(store)
+        assert (task.model, task.attempts, task.refusals, task.complaint) == ("strong", 0, 0, "it is weak")
+        last = settlement(task, State.FAILED, output=b'{"ok":1}', model="small")
+        last.state = State.SUCCEEDED
+        assert await store.settle("w", [last], NOW) == [True]
+        (result,) = await store.results_after(run, run.cursor, 10)
+        assert (result.state, result.model, result.output, result.error) == (
+            State.SUCCEEDED,
+            "small",
+            b'{"ok":1}',
+            None,
+        )
+        assert result.cost == pytest.approx(0.01)
+        lines = [(line.outcome, line.error and line.error["code"]) for line in await store.attempts(task.id)]
+        assert lines == [(Outcome.ESCALATED, "bad"), (Outcome.REQUEST, "bad")]
+        figures = await store.figures(run)
+        assert figures.failures == ()
+        assert figures.outcome_costs["escalated"] == pytest.approx(0.01)
+        assert {group.name: group.tasks for group in figures.by_model} == {"small": 1}
         await sound(store)
 
     async def test_a_settlement_counts_once(self, store: Store) -> None:
