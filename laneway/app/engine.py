@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from laneway.app.budgets import limits_of
+from laneway.app.cascade import AnswerJudge
 from laneway.app.late_prices import LatePrices
 from laneway.app.python.inner_calls import InnerCalls
 from laneway.app.python.running import PythonCalls
@@ -72,7 +73,8 @@ async def engine(
             await asyncio.to_thread(catalog.load_prices)  # what nobody knows the price of could not be reserved
         await lw.store.release_held(limits, lw.clock.now())  # the line may have been raised, or taken out
         patience = Patience(client, desks.latencies, desks.tempos)
-        model_calls = ModelCalls(patience, desks, check, partial(_record, lw.store), prices)
+        judge = AnswerJudge(lw.config)
+        model_calls = ModelCalls(patience, desks, check, partial(_record, lw.store), prices, judge)
         executors: dict[Wire, Execute] = {wire: model_calls for wire in Wire if wire is not Wire.PYTHON}
         dispatcher = Dispatcher(
             lw.store,

@@ -40,6 +40,10 @@ def check(config: Config) -> Iterator[Fault]:
                 yield from _file(config.folder / path, ("types", name, field))
         for index, one in enumerate(kind.checks):
             yield from _check_of_answers(config, one, ("types", name, "checks", index))
+        if kind.escalate and config.triage.answers is None:
+            yield Fault(("types", name, "escalate"), "nothing judges answers; name a file under [triage] answers")
+    if config.triage.answers is not None:
+        yield from _file(config.folder / config.triage.answers, ("triage", "answers"))
     yield from _misspelt_by_environment(config)
 
 

@@ -175,6 +175,7 @@ class TypeConfig(Section):
     urgency: str | None = None  # a name or an alias
     dedupe_for: Duration | None = None  # the same key within this time, in any run, is the earlier task
     budget_per_day: DayBudget | None = None
+    escalate: bool | None = None  # weak answers go on to the next model; default: where [triage] has answers
 
 
 class UrgencyConfig(Section):
@@ -210,6 +211,12 @@ class DefaultsConfig(Section):
     type: str | None = None
 
 
+class TriageConfig(Section):
+    """What triage has learnt: files that `laneway triage train` wrote."""
+
+    answers: Path | None = None  # which answers are probably good enough
+
+
 class Config(Section):
     """All settings. ``folder`` is where relative paths in it start; ``origin`` says which file or variable each value
     came from (``"accounts.main.concurrency"`` → ``"laneway.toml"``), without those that have their default."""
@@ -226,6 +233,7 @@ class Config(Section):
     retry: RetryConfig = Field(default_factory=RetryConfig)
     rules: list[RuleConfig] = Field(default_factory=list)
     defaults: DefaultsConfig = Field(default_factory=DefaultsConfig)
+    triage: TriageConfig = Field(default_factory=TriageConfig)
     folder: Path = Field(default=Path(), exclude=True)
     sources: tuple[Path, ...] = Field(default=(), exclude=True)
     origin: Mapping[str, str] = Field(default_factory=dict, exclude=True)
@@ -242,6 +250,11 @@ class Config(Section):
     def lane(self, name: str) -> LaneConfig:
         """The lane's settings; a lane that is only named has the defaults."""
         return self.lanes.get(name, LaneConfig())
+
+    def escalates(self, type_name: str) -> bool:
+        """Whether weak answers to tasks of this type go on to the next model of their route."""
+        own = self.types.get(type_name)
+        return self.triage.answers is not None and (own is None or own.escalate is not False)
 
     def target_wait(self, urgency: Urgency) -> float:
         """Seconds that a task of this urgency may wait."""

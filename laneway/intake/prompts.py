@@ -72,6 +72,7 @@ class PromptType:
             time_limit=settings.time_limit or config.retry.time_limit,
             output_schema=self.asked.schema,
             checks=self.asked.checks,
+            escalate=config.escalates(name),
         )
 
     def render(self, record: Mapping[str, Any], document: Document | None = None) -> Rendered:

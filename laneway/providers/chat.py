@@ -70,3 +70,17 @@ def was_cut(wire: Wire, output: bytes) -> bool:
     if wire is Wire.RESPONSES:
         return bool(answer.get("status") == "incomplete")
     return bool((answer.get("choices") or [{}])[0].get("finish_reason") == "length")
+
+
+def asked_text(wire: Wire, body: bytes) -> str:
+    """The text of the last thing that a user says in a body ("" when it has none)."""
+    data = orjson.loads(body)
+    turns = data.get("input" if wire is Wire.RESPONSES else "messages")
+    if isinstance(turns, str):
+        return turns
+    for turn in reversed(turns or []):
+        if turn.get("role") == "user":
+            content = turn.get("content")
+            parts = [] if isinstance(content, str) else content or []
+            return content if isinstance(content, str) else "\n".join(str(part.get("text", "")) for part in parts)
+    return ""

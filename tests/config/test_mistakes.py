@@ -38,6 +38,8 @@ from .example import GOOD
         (('model = "small"', 'type = "letter"'), 30, "there is no type 'letter'"),
         (('model = "small"', 'fallbacks = ["small"]'), 30, "fallbacks belong to a model"),
         (('model = "small"', '[types.a]\nprompt = "p/none.j2"'), 31, "p/none.j2"),
+        (('model = "small"', '[triage]\nanswers = "t/none.npz"'), 31, "t/none.npz"),
+        (('model = "small"', "[types.a]\nescalate = true"), 31, "nothing judges answers"),
         (("[accounts.main]", 'folder = "x"\n[accounts.main]'), 2, "there is no such setting"),
     ],
 )

@@ -124,6 +124,7 @@ class BatchLines:
                 timeout=own.timeout if own else None,
                 time_limit=(own and own.time_limit) or config.retry.time_limit,
                 checks=checks,
+                escalate=wire is not Wire.EMBEDDINGS and config.escalates(name),
             )
         return self._specs[wire]
 
