@@ -57,7 +57,9 @@ def parser() -> argparse.ArgumentParser:
     add("--output-spread", type=float, default=0.0, help="sigma of a log-normal length with that median; 0: fixed")
     add("--key", action="append", default=[], help="an accepted key; may be given again; none: any key")
     add("--models", type=Path, metavar="FILE", help="TOML or JSON: per model input_price, output_price (USD per "
-        "million tokens), latency, quality (0 to 1); `strict = true`: other models are unknown")  # fmt: skip
+        "million tokens), latency, quality (0 to 1), kinds (a table: pattern in the request = quality), marked and "
+        "alarms (shares of poor and of good answers that begin with [uncertain]); `strict = true`: other models are "
+        "unknown")  # fmt: skip
     add("--seed", type=int, default=0, help="of answers and faults (default: %(default)s)")
     add("--exit-with-parent", action="store_true", help="end when standard input ends")
     add("--json", action="store_true", help="print the ready line, or an error, as one JSON object")

@@ -39,11 +39,12 @@ _SHORTEST = 30  # characters, of these phrases
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """An answer's content. ``cut_off``: it would have been longer than the request allows."""
+    """An answer's content. ``cut_off``: it would have been longer than the request allows. ``good``: for the books."""
 
     text: str
     tokens: int
     cut_off: bool = False
+    good: bool = True
 
 
 def tokens_in(text: str) -> int:
@@ -60,31 +61,45 @@ def length_of(seed: int, text: str, median: int, sigma: float) -> int:
     return max(1, round(median * math.exp(NormalDist(0.0, sigma).inv_cdf(uniform))))
 
 
-def say(seed: int, text: str, schema: Any, quality: float, output_tokens: int, max_tokens: int | None) -> Said:
+def say(
+    seed: int,
+    text: str,
+    schema: Any,
+    quality: float,
+    output_tokens: int,
+    max_tokens: int | None,
+    *,
+    marked: float = 1.0,
+    alarms: float = 0.0,
+) -> Said:
     """Answer a request's ``text``. ``schema``: None for plain text of ``output_tokens``, else a JSON Schema; its
-    instance is as long as it has to be. Raises ValueError for a schema that has no instance."""
+    instance is as long as it has to be. ``marked``, ``alarms``: shares of poor and of good plain answers that begin
+    with ``[uncertain]``. Raises ValueError for a schema that has no instance."""
     digest = hashlib.blake2b(f"{seed}|{text}".encode("utf-8", "replace"), digest_size=16).digest()
     good = int.from_bytes(digest[:8]) / 2**64 < quality
     rng = random.Random(digest)
     if schema is None:
-        said = _prose(rng, output_tokens, good)
+        doubts = int.from_bytes(digest[8:]) / 2**64 < (alarms if good else marked)
+        said = _prose(rng, output_tokens, good, doubts)
     else:
         said = _json(schema, rng, good, terse=False)
         if max_tokens is not None and tokens_in(said) > max_tokens:
             said = _json(schema, rng, good, terse=True)
     if max_tokens is not None and tokens_in(said) > max_tokens:
         said = said[: max_tokens * CHARS_PER_TOKEN]
-        return Said(said, max_tokens, cut_off=True)
-    return Said(said, tokens_in(said))
+        return Said(said, max_tokens, True, good)
+    return Said(said, tokens_in(said), False, good)
 
 
-def _prose(rng: random.Random, tokens: int, good: bool) -> str:
-    """Exactly so many tokens that say that they are simulated; a poor answer begins with ``[uncertain]``."""
-    opening = _OPENING if good else f"{POOR} {_OPENING}"
+def _prose(rng: random.Random, tokens: int, good: bool, doubts: bool) -> str:
+    """Exactly so many tokens that say that they are simulated. A poor answer says other things than a good one;
+    ``doubts``: it begins with ``[uncertain]``."""
+    opening = f"{POOR} {_OPENING}" if doubts else _OPENING
     length = tokens * CHARS_PER_TOKEN
     if length <= len(opening):
         return opening[:length]
-    words = " ".join(rng.choices(_PHRASES, k=length // _SHORTEST + 1))
+    said = rng.choices(_PHRASES, k=length // _SHORTEST + 1)
+    words = " ".join(said if good else rng.choices(_PHRASES, k=len(said)))
     return f"{opening}{words}"[: length - 1].rstrip() + "."
 
 
@@ -104,7 +119,7 @@ def malformed(said: Said, schema: Any, way: float) -> Said:
         text = "Simulated answer: here is what you asked for, in words."
     else:
         text = f"[{said.text}]"
-    return Said(text, tokens_in(text), said.cut_off)
+    return Said(text, tokens_in(text), said.cut_off, good=False)
 
 
 def embedding(seed: int, model: str, text: str, dimensions: int) -> array[float]:

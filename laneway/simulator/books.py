@@ -18,6 +18,7 @@ class Account:
 
     requests: int = 0
     completed: int = 0
+    good: int = 0  # of those, the ones that answer the request well
     rate_limited: int = 0
     errors: int = 0  # every other failed answer: 500, 400, 404, 413, an overload within a stream
     cut: int = 0
@@ -72,12 +73,21 @@ class Books:
             setattr(account, ending, getattr(account, ending) + 1)
 
     def answered(
-        self, key: str, model: str, input_tokens: int, output_tokens: int, cost_usd: float | None, cached: int = 0
+        self,
+        key: str,
+        model: str,
+        input_tokens: int,
+        output_tokens: int,
+        cost_usd: float | None,
+        cached: int = 0,
+        *,
+        good: bool = True,
     ) -> None:
         """Count a completed answer with what it used."""
         self.unpriced += cost_usd is None
         for account in self._accounts(key, model):
             account.completed += 1
+            account.good += good
             account.input_tokens += input_tokens
             account.output_tokens += output_tokens
             account.cached_tokens += cached

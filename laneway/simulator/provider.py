@@ -141,7 +141,7 @@ class Provider:
             return
         used, said = call.ask.input_tokens, call.said.tokens
         cost = call.model.cost_usd(used, said, call.cached, call.written)
-        self.books.answered(call.key, call.ask.model, used, said, cost, call.cached)
+        self.books.answered(call.key, call.ask.model, used, said, cost, call.cached, good=call.said.good)
         self.books.disconnected += not listening
 
     def leave(self, call: Call) -> None:
@@ -169,7 +169,9 @@ class Provider:
             return Said("", 0)
         options = self.options
         length = length_of(options.seed, ask.text, options.output_tokens, options.output_spread)
-        said = say(options.seed, ask.text, ask.schema, model.quality, length, ask.max_tokens)
+        quality = model.quality_for(ask.text) if model.kinds else model.quality
+        marks = {"marked": model.marked, "alarms": model.alarms}
+        said = say(options.seed, ask.text, ask.schema, quality, length, ask.max_tokens, **marks)
         return malformed(said, ask.schema, drawn.way) if drawn.malformed(options) else said
 
     def _refusal(

@@ -59,6 +59,20 @@ def test_quality_is_the_share_of_good_answers_and_better_models_fail_only_where_
     assert len(poor(0.0)) == 1000
 
 
+def test_a_poor_answer_need_not_say_so_and_a_good_one_may_seem_to() -> None:
+    def said(quality: float, marked: float, alarms: float) -> list[tuple[bool, bool]]:
+        answers = [say(0, f"request {i}", None, quality, 30, None, marked=marked, alarms=alarms) for i in range(1000)]
+        return [(answer.good, answer.text.startswith("[uncertain]")) for answer in answers]
+
+    assert set(said(0.5, 0.0, 0.0)) == {(True, False), (False, False)}
+    some = said(0.5, 0.6, 0.1)
+    poor, good = [marked for ok, marked in some if not ok], [marked for ok, marked in some if ok]
+    assert sum(poor) / len(poor) == pytest.approx(0.6, abs=0.07)
+    assert sum(good) / len(good) == pytest.approx(0.1, abs=0.04)
+    quiet = say(0, "a", None, 0.0, 30, None, marked=0.0)
+    assert quiet.text != say(0, "a", None, 1.0, 30, None).text, "it says other things than a good one"
+
+
 def test_all_good_answers_agree_and_a_poor_one_is_valid_but_wrong() -> None:
     good = json.loads(say(0, "x", VERDICT, 1.0, 20, None).text)
     poor = json.loads(say(0, "x", VERDICT, 0.0, 20, None).text)

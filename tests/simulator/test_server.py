@@ -441,6 +441,19 @@ class TestModels:
             assert stats["by_model"]["unheard-of"]["cost_usd"] is None
             assert stats["unpriced"] == 1
 
+    async def test_quality_by_kind_of_request_stands_in_the_books(self) -> None:
+        models = {"small": {"quality": 1, "kinds": {"(?i)contract": 0, "letter": 1}, "latency": 0}, "strong": {}}
+        async with simulated(models=models, output_tokens=20, latency=0) as client:
+            for text in ("a Contract and a letter", "a letter", "a bill"):
+                for model in models:
+                    await client.chat(text, model=model)
+            stats = await client.stats()
+            assert {name: (own["completed"], own["good"]) for name, own in stats["by_model"].items()} == {
+                "small": (3, 2),
+                "strong": (3, 3),
+            }
+            assert stats["good"] == 5
+
     async def test_the_list_of_models(self) -> None:
         async with simulated(models=self.MODELS) as client:
             listed = (await client.get("/models")).json
