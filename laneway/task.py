@@ -40,6 +40,7 @@ class WaitReason(StrEnum):
     SCHEDULED = "scheduled"
     BUDGET = "budget"  # its type's budget for the day is used up
     SHARED = "shared"  # an earlier task of the same key is doing it
+    TRIAGE = "triage"  # the classifier is asked about it
 
 
 class Urgency(IntEnum):
@@ -216,6 +217,7 @@ class NewTask:
     record: bytes | None = None  # the input's columns, JSON, for the results file
     deadline: float | None = None
     wake_at: float | None = None  # not before this time
+    verdict_within: float | None = None  # seconds that it waits at most for the classifier's verdict
     dedupe_for: float | None = None  # seconds in which the same key, in any run, is the earlier task
     tags: tuple[str, ...] = ()
     team: str | None = None

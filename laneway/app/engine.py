@@ -14,10 +14,12 @@ import orjson
 
 from laneway.app.budgets import limits_of
 from laneway.app.cascade import AnswerJudge
+from laneway.app.hearing import AnyAnswer, Hearing
 from laneway.app.late_prices import LatePrices
 from laneway.app.python.inner_calls import InnerCalls
 from laneway.app.python.running import PythonCalls
 from laneway.dispatch.calls import ModelCalls
+from laneway.dispatch.desk import Admission
 from laneway.dispatch.desks import Desks
 from laneway.dispatch.dispatcher import MAX_IN_FLIGHT, Dispatcher, Execute
 from laneway.dispatch.ending import Scope
@@ -28,9 +30,11 @@ from laneway.hiding import without_words
 from laneway.intake.asked import find_function
 from laneway.providers.answers.validate import OutputCheck
 from laneway.providers.client import Client
+from laneway.providers.model import Reply
 from laneway.providers.secrets import known_secrets
 from laneway.store.interface import Store
 from laneway.task import Claimed, Settlement, Wire
+from laneway.triage.classifier import CLASSIFY
 
 if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
@@ -75,7 +79,9 @@ async def engine(
         patience = Patience(client, desks.latencies, desks.tempos)
         judge = AnswerJudge(lw.config)
         model_calls = ModelCalls(patience, desks, check, partial(_record, lw.store), prices, judge)
+        asking = ModelCalls(patience, desks, AnyAnswer(), partial(_record, lw.store), prices)
         executors: dict[Wire, Execute] = {wire: model_calls for wire in Wire if wire is not Wire.PYTHON}
+        executors[Wire.CHAT] = partial(_chat, model_calls, Hearing(lw.store, asking, lw.clock))
         dispatcher = Dispatcher(
             lw.store,
             name,
@@ -99,6 +105,11 @@ async def engine(
             finally:
                 lw.python.inner = None
                 python_calls.close()
+
+
+async def _chat(model_calls: Execute, hearing: Execute, task: Claimed, admission: Admission | None) -> Reply:
+    """A question to triage's classifier is a chat request, too."""
+    return await (hearing if task.spec.type == CLASSIFY else model_calls)(task, admission)
 
 
 async def _record(store: Store, task: Claimed) -> Mapping[str, Any]:

@@ -26,6 +26,7 @@ from laneway.logs import Redactor, learn_secrets
 from laneway.store.interface import Run, Store
 
 if TYPE_CHECKING:
+    from laneway.app.inquiries import Inquiries
     from laneway.app.outbox.relay import Relay
     from laneway.app.outbox.within import Within
     from laneway.app.sync import Sync
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from laneway.config.models import Config
     from laneway.config.trusted import TrustBook
     from laneway.providers.catalog import Catalog
+    from laneway.task import NewTask
     from laneway.triage.pipeline import Triage
 
 P = ParamSpec("P")
@@ -209,6 +211,16 @@ class Laneway:
             self._triage = Triage(self.config, functions=self.rules, models=tuple(self.config.models) or None)
         return self._triage
 
+    def inquiries(self, seen: Callable[[NewTask], object] = lambda _: None) -> Inquiries | None:
+        """Questions to the classifier, where the config has one. ``seen`` is told of every task as it may become."""
+        settings = self.config.triage.classifier
+        if settings is None:
+            return None
+        from laneway.app.inquiries import Inquiries
+        from laneway.triage.classifier import Classifier
+
+        return Inquiries(self.config, self.triage, Classifier(self.config, settings, {}), seen)
+
     @property
     def store(self) -> Store:
         """Opened on first use. Raises StoreError when it cannot be used, UsageError when this process was forked after
@@ -286,17 +298,17 @@ class Laneway:
         ``connection``: to a SQLite database of your own; the task is written in the transaction that is open there and
         exists if and only if it commits. Without an open one it is as with any other statement on that connection."""
         options = Options(key, urgency, lane, model, deadline, delay, tuple(tags), team, at)
-        new, decode = self.preparing.prepare(task, args, kwargs, options)
+        prepared = self.preparing.prepare(task, args, kwargs, options)
         if connection is not None:
-            return (await self.within.submit(connection, [(new, decode)]))[0]
+            return (await self.within.submit(connection, [prepared]))[0]
         run = await self._api_run()
-        done = await self.store.submit(run, [new], self.clock.now())
+        done = await self.preparing.submit(self.store, run, [prepared], self.clock.now())
         if done.conflicts:
             raise ConflictError(
                 f"the key {key!r} was used for other arguments before", hint="use another key, or leave it out"
             )
         self.poke()
-        return Job(done.ids[0], key, lambda: self.board, decode)
+        return Job(done.ids[0], key, lambda: self.board, prepared.decode)
 
     async def job(self, ref: int | str) -> Job[Any]:
         """A task that was submitted before, here or elsewhere, by its id or key. Raises NotFoundError."""
@@ -337,19 +349,19 @@ class Laneway:
     ) -> list[Job[Any]]:
         prepared = self.preparing.prepare_many(task, items, of_each(options))
         run = await self._api_run()
-        done = await self.store.submit(run, [new for new, _ in prepared], self.clock.now())
+        done = await self.preparing.submit(self.store, run, prepared, self.clock.now())
         self.poke()
 
         def board() -> Board:
             return self.board
 
-        return [Job(id_, None, board, decode) for id_, (_, decode) in zip(done.ids, prepared, strict=True)]
+        return [Job(id_, None, board, decode) for id_, (_, decode, _) in zip(done.ids, prepared, strict=True)]
 
     @property
     def preparing(self) -> Preparing:
         """From calls to tasks: validated, rendered and routed."""
         if self._preparing is None:
-            self._preparing = Preparing(self.config, self.triage, self.python, self.clock)
+            self._preparing = Preparing(self.config, self.triage, self.python, self.clock, self.inquiries())
         return self._preparing
 
     @property

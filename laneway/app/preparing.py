@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from laneway.app.due import due_at
 from laneway.app.options import Options
@@ -14,39 +14,63 @@ from laneway.errors import ConfigError
 from laneway.task import NewTask, Spec, Task, Urgency, Wire
 
 if TYPE_CHECKING:
+    from laneway.app.inquiries import Inquiries
     from laneway.clock import Clock
     from laneway.config.models import Config
     from laneway.intake.prompts import PromptType
+    from laneway.store.interface import Run, Store, Submitted
     from laneway.triage.patient import Patient
     from laneway.triage.pipeline import Triage
 
 Decode = Callable[[bytes], Any]  # from a task's output to what ``job.result()`` returns
 
 
+class Prepared(NamedTuple):
+    """A task, and how its result is read. ``patient``: where the classifier is to be asked about it."""
+
+    task: NewTask
+    decode: Decode
+    patient: Patient | None = None
+
+
 class Preparing:
-    def __init__(self, config: Config, triage: Triage, python: PythonTasks, clock: Clock) -> None:
+    def __init__(
+        self, config: Config, triage: Triage, python: PythonTasks, clock: Clock, inquiries: Inquiries | None = None
+    ) -> None:
+        self._inquiries = inquiries
         self._config, self._triage, self._python, self._clock = config, triage, python, clock
         self._specs: dict[str, Spec] = {}
         self._prompts: dict[str, PromptType] = {}
 
-    def prepare(
-        self, task: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], options: Options
-    ) -> tuple[NewTask, Decode]:
+    def prepare(self, task: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], options: Options) -> Prepared:
         if self._is_prompt(task):
             record = dict(kwargs) if kwargs or not args else args[0]
             urgency = self._triage.urgency_of(options.urgency) if options.urgency else None
-            return self._prompt_task(task, record, urgency, options, self._clock.now()), self._prompt(task).asked.decode
+            prompted, patient = self._prompt_task(task, record, urgency, options, self._clock.now())
+            asks = self._inquiries is not None and self._inquiries.open(patient, prompted.route)
+            return Prepared(prompted, self._prompt(task).asked.decode, patient if asks else None)
         function = self._function(task)
         new = self._call(function, kwargs, options)
-        return new(body=function.encode(args, kwargs)), function.decode_result
+        return Prepared(new(body=function.encode(args, kwargs)), function.decode_result)
 
-    def prepare_many(self, task: Any, items: Sequence[Any], options: Options) -> list[tuple[NewTask, Decode]]:
+    def prepare_many(self, task: Any, items: Sequence[Any], options: Options) -> list[Prepared]:
         """A task for each item, its only argument."""
         if self._is_prompt(task):
             return [self.prepare(task, (item,), {}, options) for item in items]
         function = self._function(task)
         new, decode = self._call(function, {}, options), function.decode_result
-        return [(new(body=function.encode((item,), {})), decode) for item in items]
+        return [Prepared(new(body=function.encode((item,), {})), decode) for item in items]
+
+    async def submit(self, store: Store, run: Run, prepared: Sequence[Prepared], now: float) -> Submitted:
+        """Into the store, with questions to the classifier where something is left open."""
+        if self._inquiries is None or not any(one.patient for one in prepared):
+            return await store.submit(run, [one.task for one in prepared], now)
+        from laneway.app.inquiries import Asked
+
+        asked = await self._inquiries.known(store, [Asked(one.task, one.patient) for one in prepared], now)
+        done = await store.submit(run, [one.task for one in asked], now)
+        await self._inquiries.ask(store, run, asked, done, now)
+        return done
 
     def _is_prompt(self, task: Any) -> bool:
         return isinstance(task, str) and task in self._config.prompt_types
@@ -111,7 +135,7 @@ class Preparing:
 
     def _prompt_task(
         self, type_name: str, record: Mapping[str, Any], urgency: Urgency | None, options: Options, now: float
-    ) -> NewTask:
+    ) -> tuple[NewTask, Patient]:
         import orjson
 
         from laneway.providers.answers.checks import needs_code
@@ -133,7 +157,7 @@ class Preparing:
         new = self._routed(patient, prompt.spec, options, now)(body=rendered.body)
         if needs_code(prompt.spec.checks):  # its checks may look at the record
             new = replace(new, record=orjson.dumps(record, default=str))
-        return new
+        return new, patient
 
     def _refuse_checks_of_python(self, name: str) -> None:
         settings = self._config.types.get(name)

@@ -26,6 +26,7 @@ class Routed(NamedTuple):
 
     draft: Draft
     task: NewTask
+    patient: Patient | None = None  # where the classifier is to be asked about it
 
 
 class Routing:
@@ -38,6 +39,7 @@ class Routing:
         self.models: set[str] = set()
         self.ways: set[Way] = set()
         self._taken: set[tuple[str, tuple[str, ...], str, str]] = set()  # whose ways are known
+        self.inquiries = lw.inquiries(self.seen)
         self._target_wait = {urgency: lw.config.target_wait(urgency) for urgency in Urgency}
 
     def route(self, draft: Draft, now: float) -> Routed:
@@ -53,10 +55,18 @@ class Routing:
         if "image" in draft.attachments:
             draft = dataclasses.replace(draft, input_tokens=self._seen_by(route.model, draft))
         task = self._task(draft, route, now)
-        if (taken := (route.model, route.fallbacks, route.lane, draft.spec.type)) not in self._taken:
-            self._taken.add(taken)
-            self.ways.update(ways_of(task))
+        self.seen(task)
+        if self.inquiries is not None and self.inquiries.open(patient := self._patient(draft), route):
+            return Routed(draft, task, patient)
         return Routed(draft, task)
+
+    def seen(self, task: NewTask) -> None:
+        """Know what such a task may call. Raises InputError for a model that is not known."""
+        route = task.route
+        if (taken := (route.model, route.fallbacks, route.lane, task.spec.type)) not in self._taken:
+            self._taken.add(taken)
+            self._know(route)
+            self.ways.update(ways_of(task))
 
     def _seen_by(self, name: str, draft: Draft) -> int:
         """Tokens of the draft for this model: pictures are counted differently by each."""
@@ -66,26 +76,31 @@ class Routing:
 
     def _assess(self, draft: Draft) -> Route:
         """Raises InputError when no model can take the draft or a model is not known."""
-        route = self._lw.triage.assess(
-            Patient(
-                type=draft.spec.type,
-                text=draft.text,
-                input_tokens=draft.input_tokens,
-                pins=draft.pins,
-                tags=draft.tags,
-                fields=draft.fields,
-                output_tokens=draft.output_tokens,
-                key=draft.key,
-                refused_by=draft.refused_by,
-                attachments=draft.attachments,
-                pdf_as_text=draft.as_text is not None,
-            )
+        route = self._lw.triage.assess(self._patient(draft))
+        self._know(route)
+        return route
+
+    @staticmethod
+    def _patient(draft: Draft) -> Patient:
+        return Patient(
+            type=draft.spec.type,
+            text=draft.text,
+            input_tokens=draft.input_tokens,
+            pins=draft.pins,
+            tags=draft.tags,
+            fields=draft.fields,
+            output_tokens=draft.output_tokens,
+            key=draft.key,
+            refused_by=draft.refused_by,
+            attachments=draft.attachments,
+            pdf_as_text=draft.as_text is not None,
         )
+
+    def _know(self, route: Route) -> None:
         for name in (route.model, *route.fallbacks):
             if name not in self.models:
                 self._catalog.model(name)
                 self.models.add(name)
-        return route
 
     def _task(self, draft: Draft, route: Route, now: float) -> NewTask:
         target_wait = self._target_wait[route.urgency]

@@ -7,6 +7,7 @@ import dataclasses
 import uuid
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -74,20 +75,20 @@ async def submit_one(
         if options.model is not None:
             lw.new_catalog(keys_needed=False).model(options.model)
         try:
-            new, decode = lw.preparing.prepare(name, (dict(named),), {}, options)
+            prepared = lw.preparing.prepare(name, (dict(named),), {}, options)
         except InputError as error:
             hint = error.hint or "give every field that the prompt uses: name=text"
             raise InputError(error.message, hint=hint) from None
     else:
-        new, decode = lw.preparing.prepare(lw.python.find(name), tuple(args), named, options)
+        prepared = lw.preparing.prepare(lw.python.find(name), tuple(args), named, options)
     now = lw.clock.now()
     run = await lw.store.open_run(API_RUN, info={"kind": "api"}, max_cost=None, now=now, join=True)
-    done = await lw.store.submit(run, [new], now)
+    done = await lw.preparing.submit(lw.store, run, [prepared], now)
     if done.conflicts:
         raise ConflictError(
             f"the key {options.key!r} was used for other arguments before", hint="use another key, or leave it out"
         )
-    return Job(done.ids[0], options.key, lambda: lw.board, decode)
+    return Job(done.ids[0], options.key, lambda: lw.board, prepared.decode)
 
 
 async def submit_file(lw: Laneway, name: str, source: str, read: ReadOptions, options: Options) -> Filed:
@@ -122,9 +123,7 @@ async def _records(lw: Laneway, run: Run, reading: Reading, options: Options) ->
     intake = TakingIn(lw, reading, lw.new_catalog(keys_needed=False))
     for chunk in intake.chunks():
         now = lw.clock.now()
-        tasks = [_at(routed.task, options, now) for routed in chunk]
-        done = await lw.store.submit(run, tasks, now, held=True)
-        intake.taken_in(chunk, done.duplicates + done.shared, done.conflicts)
+        await intake.submit(run, chunk, now, partial(_at, options=options, now=now))
     intake.finish(OnBadInput.STOP)
     return Filed(run.id, intake.taken, intake.deduplicated)
 
@@ -144,10 +143,10 @@ async def _calls(lw: Laneway, run: Run, name: str, source: str, options: Options
     for line, given in _json_lines(source):
         args = tuple(given) if isinstance(given, list) else () if isinstance(given, dict) else (given,)
         try:
-            new, _ = lw.preparing.prepare(function, args, given if isinstance(given, dict) else {}, options)
+            new = lw.preparing.prepare(function, args, given if isinstance(given, dict) else {}, options)
         except UsageError as error:
             raise InputError(f"{source}, line {line}: {error.message}", hint=error.hint) from None
-        chunk.append(dataclasses.replace(new, key=str(line)))
+        chunk.append(dataclasses.replace(new.task, key=str(line)))
         if len(chunk) == CHUNK:
             await send()
     if chunk:

@@ -51,6 +51,8 @@ def summary_lines(summary: Summary) -> str:
         console.print(
             f"  weak     {summary.escalated:,} answers, for which a stronger model was asked; they cost {spent}"
         )
+    if summary.asked.asked or summary.from_cache:
+        console.print(f"  triage   {_triage_line(summary)}")
     if summary.bound_by:
         console.print(f"  held by  {summary.bound_by}")
     elif figures.calls:
@@ -124,6 +126,17 @@ def _cost_line(summary: Summary) -> str:
     if total.calls > figures.calls:
         said += f" this time, {money(total.cost_usd)} for the whole run"
     return said
+
+
+def _triage_line(summary: Summary) -> str:
+    """What the classifier was asked, and what of the cost that was."""
+    asked = summary.asked
+    said = f"the classifier was asked about {asked.asked:,} tasks"
+    if summary.from_cache:
+        said += f" and knew {summary.from_cache:,} from before"
+    silent = [(asked.abstained, "it would not say"), (asked.unheard, "had no answer in time and took their safe route")]
+    said += "".join(f", {n:,} {what}" for n, what in silent if n)
+    return f"{said}; {money(asked.cost_usd)} of the cost"
 
 
 def _outcomes(summary: Summary) -> str:

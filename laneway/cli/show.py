@@ -44,30 +44,33 @@ def explain(
 ) -> None:
     """Why a task went where it went, and what its calls came to."""
     lw = application(config, store, verbose)
-    found, attempts, detours, waits, words = run_async(_find(lw, task, run))
+    found, attempts, detours, waits, words, asked = run_async(_find(lw, task, run))
     content = "pruned" if found.pruned else "hidden" if lw.config.hide_content else "kept"
     if as_json:
         went = [{"at": d.at, "from": d.origin, "to": d.model, "reason": d.reason} for d in detours]
         budgets = [one.as_json() for one in waits]
         said = [{"field": w.about.value, "value": w.value, "model": w.model, "at": w.at, "note": w.note} for w in words]
-        more = {"diverted": went, "budgets": budgets, "content": content, "feedback": said}
+        more = {"diverted": went, "budgets": budgets, "content": content, "feedback": said, "classifier": asked}
         print_json({**_task_json(found, attempts), **more})
     else:
-        sys.stdout.write(_task_text(found, attempts, detours, waits, content) + _feedback_text(words))
+        sys.stdout.write(_task_text(found, attempts, detours, waits, asked, content) + _feedback_text(words))
 
 
 async def _find(
     lw: Laneway, ref: str, run_id: int | None
-) -> tuple[Task, list[Attempt], list[Detour], list[Standing], list[Feedback]]:
-    """The task, its calls, its way to other models, the budgets that hold it back today, and what was said of it."""
+) -> tuple[Task, list[Attempt], list[Detour], list[Standing], list[Feedback], list[dict[str, Any]]]:
+    """The task, its calls, its way to other models, the budgets that hold it back today, what was said of it, and
+    what the classifier was asked about it."""
     from laneway.app.standing import holding, standings
+    from laneway.cli.show_questions import questions_about
 
     try:
         task = await lw.store.find_task(ref, run_id)
         budgets = await standings(lw.config, lw.store, lw.clock.now()) if not task.state.ended else []
         detours = await lw.store.detours(task.run_id, task.id)
         waits = list(holding(lw.config, task, budgets))
-        return task, await lw.store.attempts(task.id), detours, waits, await lw.store.feedback([task.id])
+        attempts, words = await lw.store.attempts(task.id), await lw.store.feedback([task.id])
+        return task, attempts, detours, waits, words, await questions_about(lw.store, task)
     finally:
         await lw.close()
 
@@ -104,7 +107,15 @@ def _task_json(task: Task, attempts: list[Attempt]) -> dict[str, Any]:
     }
 
 
-def _task_text(task: Task, attempts: list[Attempt], detours: list[Detour], waits: list[Standing], content: str) -> str:
+def _task_text(
+    task: Task,
+    attempts: list[Attempt],
+    detours: list[Detour],
+    waits: list[Standing],
+    asked: list[dict[str, Any]],
+    content: str,
+) -> str:
+    from laneway.cli.show_questions import question_line
     from laneway.task import State
     from laneway.triage.pipeline import explain as explain_route
 
@@ -117,6 +128,7 @@ def _task_text(task: Task, attempts: list[Attempt], detours: list[Detour], waits
     if task.twin_id is not None and task.state.ended:
         lines.append(f"  its result is that of task {task.twin_id}, which had the same key (dedupe_for)")
     lines += ["triage", *(f"  {line}" for line in explain_route(task.route))]
+    lines += [f"  {question_line(task, one)}" for one in asked]
     for went in detours:
         when = time.strftime("%H:%M:%S", time.localtime(went.at))
         lines.append(f"  went to {went.model} at {when}: {went.origin} was {printable(went.reason)}")

@@ -17,8 +17,9 @@ from laneway.cli.status_workers import worker_data, worker_lines
 
 if TYPE_CHECKING:
     from laneway.config.models import Config
-    from laneway.store.interface import CellTally, Run
+    from laneway.store.interface import CellTally, Run, Store
 
+DAY_S = 86_400.0
 RUNS = 10  # of the newest that are shown
 COLUMNS = (("ready",), ("running",), ("triaging", "waiting"), ("succeeded",), ("failed",), ("cancelled",))
 HEADS = ("ready", "running", "waiting", "done", "failed", "cancelled")
@@ -27,6 +28,7 @@ WAITS = {
     "scheduled": "for the time set",
     "shared": "for an earlier task of the same key",
     "budget": "for the budget of their type",
+    "triage": "for the classifier's verdict",
 }
 
 
@@ -73,6 +75,7 @@ async def _status(config: Config, place: str | None, run_id: int | None) -> dict
                 {"reason": one.reason.value, "tasks": one.tasks, "next_at": one.next_at}
                 for one in await store.waiting(run_id)
             ],
+            "triage": await _triage(config, store, run_id, now),
             "accounts": {
                 name: account_data(state, saved_at)
                 for name, (state, saved_at) in (await store.states("account:")).items()
@@ -81,6 +84,14 @@ async def _status(config: Config, place: str | None, run_id: int | None) -> dict
         }
     finally:
         await store.close()
+
+
+async def _triage(config: Config, store: Store, run_id: int | None, now: float) -> dict[str, Any] | None:
+    """What the classifier was asked: of a run, else in the last day."""
+    if config.triage.classifier is None:
+        return None
+    asked = await store.asked(run_id, 0.0 if run_id is not None else now - DAY_S)
+    return {**asked._asdict(), "since": None if run_id is not None else now - DAY_S}
 
 
 def _run(run: Run, cells: Sequence[CellTally]) -> dict[str, Any]:
@@ -119,6 +130,7 @@ def status_text(data: Mapping[str, Any], now: float) -> str:
             lines.append(f"{name:{max(4, width)}}" + "".join(f"{n:>10,}" for n in cells))
     lines += [_waiting_line(one, now) for one in data["waiting"]]
     lines += [one["said"] for one in data["budgets"]]
+    lines += _triage_lines(data.get("triage"))
     accounts = {**{one["name"]: {} for one in data["paused"] if one["kind"] == "account"}, **data["accounts"]}
     for name, state in accounts.items():
         lines += account_lines(name, state, paused=f"account {name}" in held, now=now)
@@ -128,6 +140,16 @@ def status_text(data: Mapping[str, Any], now: float) -> str:
         thing = f"{one['kind']} {one['name']}"
         lines.append(f"{thing} was paused {ago(one['since'], now)}; `laneway resume {thing}` lets it go on")
     return "\n".join(lines) + "\n"
+
+
+def _triage_lines(asked: Mapping[str, Any] | None) -> list[str]:
+    if not asked or not asked["asked"]:
+        return []
+    cost = "unknown" if asked["cost_usd"] is None else f"${asked['cost_usd']:.4f}"
+    when = "" if asked["since"] is None else " in the last 24 h"
+    said = f"classifier{when}: asked about {asked['asked']:,} tasks in {asked['calls']:,} calls, {cost}"
+    silent = asked["abstained"] + asked["unheard"]
+    return [said + (f"; of {silent:,} it said nothing" if silent else "")]
 
 
 def _run_lines(run: Mapping[str, Any], paused: bool) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from laneway.config.code import is_reference
 from laneway.config.faults import Fault, close_match
-from laneway.config.models import CheckConfig, Config, parse_urgency
+from laneway.config.models import CheckConfig, ClassifierConfig, Config, parse_urgency
 from laneway.config.patterns import BadPattern, finder
 from laneway.config.places import Place, dotted
 from laneway.task import Urgency
@@ -44,6 +44,8 @@ def check(config: Config) -> Iterator[Fault]:
             yield Fault(("types", name, "escalate"), "nothing judges answers; name a file under [triage] answers")
     if config.triage.answers is not None:
         yield from _file(config.folder / config.triage.answers, ("triage", "answers"))
+    if config.triage.classifier is not None:
+        yield from _classifier(config, config.triage.classifier)
     yield from _misspelt_by_environment(config)
 
 
@@ -94,6 +96,22 @@ def _models(config: Config, section: Any, place: Place) -> Iterator[Fault]:
             yield Fault((*place, "urgency"), f"{error}{also}")
 
 
+def _classifier(config: Config, settings: ClassifierConfig) -> Iterator[Fault]:
+    place: Place = ("triage", "classifier")
+    if config.models:
+        yield from _known("model", settings.model, config.models, (*place, "model"))
+    if not settings.fields:
+        yield Fault((*place, "fields"), "name what it is asked for: category, complexity, urgency")
+    for label in settings.fields.get("complexity", ()):
+        if label not in ("low", "medium", "high"):
+            yield Fault((*place, "fields", "complexity"), f"{label!r} is no complexity: low, medium, high")
+    for label in settings.fields.get("urgency", ()):
+        if label not in [urgency.label for urgency in Urgency]:
+            yield Fault((*place, "fields", "urgency"), f"{label!r} is not an urgency")
+    if settings.instructions is not None:
+        yield from _file(config.folder / settings.instructions, (*place, "instructions"))
+
+
 def _urgencies(config: Config) -> Iterator[Fault]:
     names = [urgency.label for urgency in Urgency]
     meaning: dict[str, str] = {name: name for name in names}
@@ -114,12 +132,21 @@ def _urgencies(config: Config) -> Iterator[Fault]:
                 yield Fault(("urgency", name, "aliases"), f"{alias!r} already means {meaning[word]}")
 
 
+def _lane_of_classifier(config: Config) -> tuple[str, ...]:
+    return () if config.triage.classifier is None else (config.triage.classifier.lane,)
+
+
 def _misspelt_by_environment(config: Config) -> Iterator[Fault]:
     """``LANEWAY_ACCOUNTS__MIAN__CONCURRENCY`` would make an account that nobody asks, and leave main without a limit.
     An entry that only variables name must be referred to, or at least not look like one from the files."""
     used: dict[str, set[str | None]] = {
         "accounts": {name for model in config.models.values() for name in model.account_names},
-        "lanes": {config.defaults.lane, *(s.lane for s in config.rules), *(s.lane for s in config.types.values())},
+        "lanes": {
+            config.defaults.lane,
+            *_lane_of_classifier(config),
+            *(s.lane for s in config.rules),
+            *(s.lane for s in config.types.values()),
+        },
         "types": {config.defaults.type},
     }
     for table, referred_to in used.items():

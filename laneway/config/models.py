@@ -211,10 +211,30 @@ class DefaultsConfig(Section):
     type: str | None = None
 
 
+def _labels(value: object) -> object:
+    """A list of labels is a table without descriptions."""
+    if isinstance(value, Mapping):
+        return {name: dict.fromkeys(map(str, own), "") if isinstance(own, list) else own for name, own in value.items()}
+    return value
+
+
+class ClassifierConfig(Section):
+    """A cheap model that is asked about tasks of which rules and examples leave something open."""
+
+    model: str
+    lane: str = "triage"  # its own: concurrency and weight there are its share of the account
+    fields: Annotated[dict[Literal["category", "complexity", "urgency"], dict[str, str]], BeforeValidator(_labels)]
+    tasks_per_call: Annotated[int, BeforeValidator(_no_switch), Field(ge=1, le=50)] = 10
+    timeout: TimeLimit = 20.0  # after which a task goes on with its safe route
+    text_chars: Annotated[int, BeforeValidator(_no_switch), Field(ge=100, le=20_000)] = 1600  # shown of each text
+    instructions: Path | None = None  # a text file, put behind the question
+
+
 class TriageConfig(Section):
     """What triage has learnt: files that `laneway triage train` wrote."""
 
     answers: Path | None = None  # which answers are probably good enough
+    classifier: ClassifierConfig | None = None
 
 
 class Config(Section):

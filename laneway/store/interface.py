@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
+from laneway.store.asking import Asking
 from laneway.store.budgets import NO_LIMITS, Budget, Limits, Spending
 from laneway.store.detours import Diverting
 from laneway.store.feedback import Judging
@@ -58,6 +59,7 @@ class Submitted:
     duplicates: int = 0  # the same key and body twice in one submission
     shared: int = 0  # done by an earlier task of another run (``dedupe_for``)
     conflicts: list[int] = field(default_factory=list)  # positions whose key came with another body before
+    waiting: list[int] = field(default_factory=list)  # positions of tasks that wait for the classifier (or for a time)
 
 
 class Sealed(NamedTuple):
@@ -153,7 +155,7 @@ class Part(NamedTuple):
     slots: int  # of its concurrency
 
 
-class Store(Diverting, Judging, Protocol):
+class Store(Asking, Diverting, Judging, Protocol):
     # runs ---------------------------------------------------------------------------------------------------------
     async def open_run(
         self,

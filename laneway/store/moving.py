@@ -40,6 +40,8 @@ TABLES: Mapping[str, str] = {
     "pause": "pause",
     "detour": "detour",
     "feedback": "feedback",
+    "question": "question",
+    "verdict": "verdict",
 }
 COLUMNS = """
     SELECT attname, format_type(atttypid, NULL) FROM pg_attribute

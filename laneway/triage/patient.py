@@ -36,3 +36,4 @@ class Patient:
     unsupported_by: frozenset[str] = frozenset()  # models that cannot take this request (format, tools)
     key: str | None = None
     team: str | None = None
+    said: Mapping[str, str] = field(default_factory=dict)  # what the classifier said of it: field → label

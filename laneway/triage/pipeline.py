@@ -22,6 +22,7 @@ from laneway.triage.rules import FILLED, Filling, RuleFunction, compile_rules
 
 MOST_ROUTES = 10_000  # kept as one object each; more than this many distinct ones means that sharing is hopeless
 _NONE: tuple[str, ...] = ()
+DEFAULTS, OF_TYPE = "[defaults]", "type "  # reasons: only a default says so
 
 
 @dataclass(slots=True)
@@ -69,6 +70,8 @@ class Triage:
         self._defaults: dict[str, dict[str, list[_Default]]] = {}
         self._standing: dict[tuple[str, bool], dict[str, Any]] = {}  # by type, and whether it needs a model
         self._routes: dict[tuple[Any, ...], Route] = {}
+        classifier = config.triage.classifier
+        self._by_classifier = f"classifier {classifier.model}" if classifier else "classifier"
         self._assessed = 0
         # the fields that rules look at and that no record has had yet
         self._unseen = {name: field_getter(name) for rule in self._rules for name in rule.fields}
@@ -84,6 +87,7 @@ class Triage:
         """The route of a task. Raises InputError when no model is left that could take it, or when a rule's function
         fails."""
         chart = self._admit(patient)
+        found = self._heard(patient, chart) if patient.said else ()
         if self._unseen:
             self._look_for_fields(patient)
         for rule in self._rules:
@@ -93,6 +97,8 @@ class Triage:
             if filling is not None:
                 rule.matched = True
                 self._take(filling, rule.name, patient, chart)
+        for name, value in found:
+            chart.fill(name, value, self._by_classifier)
         for name, default in self._defaults_of(patient.type).items():
             for one in default:
                 if name == "model":
@@ -147,6 +153,26 @@ class Triage:
             chart.filled["fallbacks"] = _NONE
         return chart
 
+    def _heard(self, patient: Patient, chart: _Chart) -> list[tuple[str, Any]]:
+        """What the classifier's labels come to; rules see it, and what they fill goes before it."""
+        found: list[tuple[str, Any]] = []
+        for name, label in patient.said.items():
+            if name in chart.filled:
+                continue
+            value = raised_by_text(chart.standing["urgency"], label) if name == "urgency" else label
+            if value is not None:
+                chart.standing[name] = value
+                found.append((name, value))
+        return found
+
+    @property
+    def looked_at(self) -> frozenset[str]:
+        """Of category, complexity and urgency those that any rule looks at: on the others no more depends."""
+        names = frozenset(("category", "complexity", "urgency"))
+        if any(rule.looks_at is None for rule in self._rules):
+            return names
+        return names & {name for rule in self._rules for name in rule.looks_at or ()}
+
     def _take(self, filling: Filling, name: str, patient: Patient, chart: _Chart) -> None:
         for field_name, value in filling.items():
             if field_name not in ("model", "fallbacks"):
@@ -200,7 +226,7 @@ class Triage:
         if type_name not in self._defaults:
             config, own = self._config, self._config.types.get(type_name)
             found: dict[str, list[_Default]] = {"lane": [], "urgency": [], "model": []}
-            for section, reason in ((own, f"type {type_name}"), (config.defaults, "[defaults]")):
+            for section, reason in ((own, OF_TYPE + type_name), (config.defaults, DEFAULTS)):
                 if section is None:
                     continue
                 if section.lane is not None:
@@ -268,6 +294,20 @@ class Triage:
                 reasons={**why, **refused},
             )
         return route
+
+
+def left_open(route: Route) -> set[str]:
+    """What only a default says, or nothing: of this the classifier may be asked."""
+    open_ = {name for name in ("category", "complexity") if getattr(route, name) is None}
+    said = route.reasons.get("urgency", "")
+    return open_ | {"urgency"} if said == DEFAULTS or said.startswith(OF_TYPE) else open_
+
+
+def raised_by_text(standing: Urgency, label: str) -> Urgency | None:
+    """What a text alone can make of an urgency: one class more at most, and never immediate. None: nothing."""
+    said = Urgency[label.upper()]
+    raised = Urgency(max(said, standing - 1, Urgency.URGENT))
+    return raised if raised < standing else None
 
 
 def explain(route: Route) -> list[str]:

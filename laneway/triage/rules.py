@@ -23,12 +23,14 @@ COMPLEXITIES = ("low", "medium", "high")
 
 @dataclass(slots=True)
 class Rule:
-    """``fill`` gives None where a function abstains. ``fields``: the record's fields that the conditions look at."""
+    """``fill`` gives None where a function abstains. ``fields``: the record's fields that the conditions look at.
+    ``looks_at``: names of conditions, or None where a function may look at anything."""
 
     name: str
     applies: Predicate
     fill: Callable[[Patient], Filling | None]
     fields: frozenset[str] = frozenset()
+    looks_at: frozenset[str] | None = frozenset()
     matched: bool = False
 
 
@@ -48,7 +50,8 @@ def compile_rules(config: Config, functions: Mapping[str, RuleFunction], models:
     for name, function in functions.items():
         shown = f"rule {name}()"
         _refuse_async(function, shown)
-        rules.append(Rule(shown, lambda patient, standing: True, _asking(shown, function, {}, config, models)))
+        ask = _asking(shown, function, {}, config, models)
+        rules.append(Rule(shown, lambda patient, standing: True, ask, looks_at=None))
     return rules
 
 
@@ -59,12 +62,12 @@ def _from_config(number: int, rule: RuleConfig, config: Config, models: Collecti
     fields = frozenset(fields_named(rule.when))
     if rule.function:
         function = _load(rule.function, config, name)
-        return Rule(name, applies, _asking(f"{name}, {rule.function}", function, given, config, models), fields)
+        return Rule(name, applies, _asking(f"{name}, {rule.function}", function, given, config, models), fields, None)
     try:
         filling = _checked(name, given, config, None)  # its models were checked with the config
     except InputError as error:
         raise ConfigError(error.message, hint=error.hint) from None
-    return Rule(name, applies, lambda patient: filling, fields)
+    return Rule(name, applies, lambda patient: filling, fields, frozenset(rule.when))
 
 
 def _asking(

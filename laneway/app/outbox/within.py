@@ -13,14 +13,12 @@ from laneway.app.options import Options, of_each
 from laneway.app.outbox import table as outbox
 from laneway.app.outbox.callers import Caller, recognise
 from laneway.app.outbox.pending import Arrivals, PendingJob
+from laneway.app.preparing import Prepared
 from laneway.store.interface import Run, Store
-from laneway.task import NewTask
 
 if TYPE_CHECKING:
     from laneway.app.outbox.relay import Relay
     from laneway.clock import Clock
-
-Prepared = tuple[NewTask, Callable[[bytes], Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +35,7 @@ class Letters:
 
     def post(self) -> list[PendingJob[Any]]:
         """Write them, on the connection's own thread; nothing is committed. Raises ConflictError."""
-        tasks = [task for task, _ in self.prepared]
+        tasks = [task for task, *_ in self.prepared]
         if self.owned:
             done = self.store.submit_within(self.caller.driver, API_RUN, tasks, self.clock.now())
             if done.conflicts:
@@ -46,7 +44,7 @@ class Letters:
             outbox.write(self.caller, tasks)
         return [
             PendingJob(task.key or "", task.hash, self.caller, self.arrivals, self.board, decode, outbox=not self.owned)
-            for task, decode in self.prepared
+            for task, decode, _ in self.prepared
         ]
 
 
@@ -86,15 +84,15 @@ class Within:
     async def letters(self, caller: Caller, prepared: Sequence[Prepared]) -> Letters:
         """Raises UsageError for a connection that cannot be used, ConflictError for a key that had other arguments."""
         owned = self._store.owns(caller.driver, caller.place.path)
-        given = [task.key for task, _ in prepared if task.key is not None]
+        given = [task.key for task, *_ in prepared if task.key is not None]
         named = [
-            (dataclasses.replace(task, key=task.key or uuid.uuid4().hex, dedupe_for=None), decode)
-            for task, decode in prepared
+            Prepared(dataclasses.replace(task, key=task.key or uuid.uuid4().hex, dedupe_for=None), decode)
+            for task, decode, _ in prepared  # the classifier is not asked: the task may never come to be
         ]
         if not owned:
             await self._relay.register(caller.place)
             known = await self._store.named(await self._open_run(), given)
-            for task, _ in named:
+            for task, *_ in named:
                 if task.key in known and known[task.key][1] != task.hash:
                     raise outbox.conflict(task.key)
         arrivals = Arrivals(self._store, self._clock, self._relay)

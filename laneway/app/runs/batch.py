@@ -152,9 +152,7 @@ class Batch:
         options = self._options
         intake = TakingIn(self._lw, reading, catalog, anew=self._options.fresh)
         for chunk in intake.chunks():
-            tasks = [routed.task for routed in chunk]
-            done = await self._lw.store.submit(run, tasks, self._lw.clock.now(), held=True)
-            intake.taken_in(chunk, done.duplicates + done.shared, done.conflicts)
+            await intake.submit(run, chunk, self._lw.clock.now())
             self.progress.read = intake.taken
             await asyncio.sleep(0)
         if options.on_bad_input is OnBadInput.SKIP:
@@ -228,6 +226,8 @@ class Batch:
             bound=bound,
             paused=tuple(str(pause) for pause in await pauses_of(self._lw, run.id)),
             diverted=await store.diverted(run.id, started),
+            asked=await store.asked(run.id, started),
+            from_cache=intake.from_cache,
         )
 
     async def _counts(self, run: Run) -> Counter[State]:

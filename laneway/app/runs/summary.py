@@ -9,6 +9,7 @@ from typing import Any
 
 from laneway.dispatch.ending import Stop, StopReason
 from laneway.intake.draft import BadLine
+from laneway.store.asking import NOT_ASKED, AskedFigures
 from laneway.store.figures import FailureGroup, GroupFigures, RunFigures
 from laneway.task import Outcome, State
 
@@ -36,6 +37,8 @@ class Summary:
     diverted: Mapping[tuple[str, str], int] = field(
         default_factory=dict
     )  # tasks by (model that was away or slow, other model)
+    asked: AskedFigures = NOT_ASKED  # the classifier, this invocation
+    from_cache: int = 0  # tasks of which it had said before what they are
 
     @property
     def succeeded(self) -> int:
@@ -107,6 +110,22 @@ class Summary:
             case _:
                 return 3
 
+    def _triage(self) -> dict[str, Any]:
+        """The classifier's part; its cost is in ``cost_usd``, too."""
+        asked = self.asked
+        per_1000 = None if asked.cost_usd is None or not asked.asked else 1000 * asked.cost_usd / asked.asked
+        return {
+            "asked": asked.asked,
+            "answered": asked.answered,
+            "abstained": asked.abstained,
+            "unheard": asked.unheard,
+            "from_cache": self.from_cache,
+            "calls": asked.calls,
+            "tokens": {"input": asked.input_tokens, "output": asked.output_tokens},
+            "cost_usd": _money(asked.cost_usd),
+            "cost_per_1000_usd": _money(per_1000),
+        }
+
     def as_json(self) -> dict[str, Any]:
         figures, total = self.figures, self.total
         return {
@@ -154,6 +173,7 @@ class Summary:
                 "cached": figures.cached_tokens,
             },
             "cost_usd": _money(self.cost_usd),
+            "triage": self._triage(),
             "cost_unknown_tasks": figures.cost_unknown_tasks,
             "by_type": {group.name: _group(group) for group in total.by_type},
             "by_model": {group.name: _group(group) for group in total.by_model},

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from laneway.app.budgets import check_prices
+from laneway.app.inquiries import Asked
 from laneway.app.routing import Routed, Routing
 from laneway.app.runs.price_lines import price_lines
 from laneway.errors import BudgetError, ConflictError, InputError, NoModel
@@ -19,6 +20,8 @@ from laneway.intake.reading import Reading
 if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
     from laneway.providers.catalog import Catalog
+    from laneway.store.interface import Run
+    from laneway.task import NewTask
 
 CHUNK = 500  # tasks in one submission to the store …
 CHUNK_BYTES = 32_000_000  # … or as many as have this size together
@@ -33,7 +36,7 @@ class OnBadInput(StrEnum):
 
 
 class TakingIn:
-    """Read ``chunks()`` to the end, report each chunk's fate with ``taken_in``, then call ``finish``."""
+    """Read ``chunks()`` to the end, ``submit`` each chunk (or tell its fate by ``taken_in``), then call ``finish``."""
 
     def __init__(self, lw: Laneway, reading: Reading, catalog: Catalog, *, anew: bool = False) -> None:
         """``anew``: nothing that was done before counts."""
@@ -63,6 +66,24 @@ class TakingIn:
                 chunk, size = [], 0
         if chunk:
             yield self._routed(chunk)
+
+    async def submit(
+        self, run: Run, chunk: list[Routed], now: float, change: Callable[[NewTask], NewTask] = lambda task: task
+    ) -> None:
+        """Take a chunk into a run, held back, with questions to the classifier where something is left open."""
+        store, inquiries = self._lw.store, self._routing.inquiries
+        asked = [Asked(change(routed.task), routed.patient) for routed in chunk]
+        if inquiries is not None:
+            asked = await inquiries.known(store, asked, now)
+        done = await store.submit(run, [one.task for one in asked], now, held=True)
+        if inquiries is not None:
+            await inquiries.ask(store, run, asked, done, now, held=True)
+        self.taken_in(chunk, done.duplicates + done.shared, done.conflicts)
+
+    @property
+    def from_cache(self) -> int:
+        """Of how many the classifier had said before what they are."""
+        return self._routing.inquiries.from_cache if self._routing.inquiries else 0
 
     def taken_in(self, chunk: list[Routed], duplicates: int, conflicts: list[int]) -> None:
         """Count a chunk. ``conflicts``: positions of tasks whose key came before with another body."""

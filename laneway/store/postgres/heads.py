@@ -16,7 +16,7 @@ _CELLS = """
     LEFT JOIN LATERAL (
         SELECT due_at FROM laneway.task WHERE cell_id = c.id AND state = 'ready' ORDER BY due_at, id LIMIT 1
     ) f ON n.ready > 0
-    WHERE NOT c.shelf AND (%(run)s::bigint IS NULL OR c.run_id = %(run)s)
+    WHERE (NOT c.shelf OR c.aside) AND (%(run)s::bigint IS NULL OR c.run_id = %(run)s)
 """
 _READY = f"{_CELLS} AND n.ready > 0"
 CHANGED = f"{_CELLS} AND c.id IN (SELECT cell_id FROM laneway.cell_count WHERE changed >= %(seen)s)"

@@ -21,7 +21,7 @@ CELL = """
     SELECT id FROM laneway.cell WHERE run_id = %s AND model = %s AND lane = %s AND urgency = %s AND shelf = %s
 """
 MAKE_CELL = """
-    INSERT INTO laneway.cell (run_id, model, lane, urgency, shelf) VALUES (%s, %s, %s, %s, %s)
+    INSERT INTO laneway.cell (run_id, model, lane, urgency, shelf, aside) VALUES (%s, %s, %s, %s, %s, %s)
     ON CONFLICT (run_id, model, lane, urgency, shelf) DO NOTHING
 """
 Storable = Route | Spec
@@ -30,8 +30,9 @@ Storable = Route | Spec
 class Places:
     """Ids of a run's cells, and of documents. For one transaction only."""
 
-    def __init__(self, db: Db, run_id: int) -> None:
+    def __init__(self, db: Db, run_id: int, *, aside: bool = False) -> None:
         self._db = db
+        self._aside = aside
         self._run_id = run_id
         self._cells: dict[tuple[str, str, int], int] = {}
         self._documents: dict[int, tuple[Storable, int]] = {}  # by the thing's identity; it is kept alive with it
@@ -39,7 +40,7 @@ class Places:
     def cell(self, route: Route, model: str | None = None) -> int:
         place = (route.model if model is None else model, route.lane, int(route.urgency))
         if place not in self._cells:
-            self._cells[place] = cell_id(self._db, self._run_id, *place)
+            self._cells[place] = cell_id(self._db, self._run_id, *place, shelf=self._aside, aside=self._aside)
         return self._cells[place]
 
     def document(self, thing: Storable) -> int:
@@ -74,10 +75,12 @@ def _columns(missing: dict[bytes, int], things: dict[int, Storable], contents: d
     )
 
 
-def cell_id(db: Db, run_id: int, model: str, lane: str, urgency: int, *, shelf: bool = False) -> int:
+def cell_id(
+    db: Db, run_id: int, model: str, lane: str, urgency: int, *, shelf: bool = False, aside: bool = False
+) -> int:
     place = (run_id, model, lane, urgency, shelf)
     found = scalar(db, CELL, place)
     if found is None:
-        run(db, MAKE_CELL, place)
+        run(db, MAKE_CELL, (*place, aside))
         found = scalar(db, CELL, place)
     return int(found)

@@ -31,8 +31,10 @@ _OPEN = """
     WITH opened AS (
         UPDATE laneway.task SET
             state = CASE WHEN wake_at IS NULL AND twin_id IS NULL THEN 'ready' ELSE 'waiting' END,
-            wait_reason = CASE WHEN twin_id IS NOT NULL THEN 'shared' WHEN wake_at IS NOT NULL THEN 'scheduled' END,
-            wake_at = CASE WHEN twin_id IS NOT NULL THEN 0 ELSE wake_at END
+            wait_reason = CASE WHEN twin_id IS NOT NULL THEN 'shared' WHEN wake_at IS NOT NULL
+                               THEN coalesce(wait_reason, 'scheduled') END,
+            wake_at = CASE WHEN twin_id IS NOT NULL THEN 0 WHEN wait_reason = 'triage' THEN %s + wake_at
+                           ELSE wake_at END
         WHERE id BETWEEN %s AND %s AND run_id = %s AND state = 'triaging' RETURNING cell_id, state
     ) SELECT cell_id, state, count(*) FROM opened GROUP BY 1, 2
 """
@@ -47,7 +49,10 @@ _DROP = """
         FROM old WHERE t.id = old.id RETURNING old.cell_id, old.state AS was, t.state
     ) SELECT cell_id, was, state, count(*) FROM dropped GROUP BY 1, 2, 3
 """
-_LEFT = _DROP.format("run_id = %(run)s AND key IS NOT NULL AND generation < %(generation)s")
+_LEFT = _DROP.format(
+    "run_id = %(run)s AND key IS NOT NULL AND generation < %(generation)s"
+    " AND cell_id NOT IN (SELECT id FROM laneway.cell WHERE run_id = %(run)s AND aside)"
+)
 _UNDONE = _DROP.format("run_id = %(run)s AND state IN ('triaging', 'ready', 'running', 'waiting')")
 _OF_SUBMISSION = "run_id = %(run)s AND key IS NOT NULL AND generation = %(generation)s"
 _ON_THE_SHELF = f"""
@@ -72,7 +77,8 @@ _BEGIN_ANEW = f"""
 """
 _FORGET = f"""
     WITH gone AS (DELETE FROM laneway.task WHERE {_OF_SUBMISSION} AND state = 'triaging' RETURNING id, cell_id),
-         content AS (DELETE FROM laneway.payload WHERE task_id IN (SELECT id FROM gone))
+         content AS (DELETE FROM laneway.payload WHERE task_id IN (SELECT id FROM gone)),
+         questions AS (DELETE FROM laneway.question WHERE asked_in IN (SELECT id FROM gone))
     SELECT cell_id, count(*) FROM gone GROUP BY 1
 """
 _REPLACED = "SELECT id FROM laneway.run WHERE identity = %s || ' (replaced ' || id || ')'"  # by `fresh`
@@ -199,10 +205,10 @@ def held_range(db: Db, run_: Run) -> tuple[int, int] | None:
     return None if low is None else (low, high)
 
 
-def open_held(tx: Transaction, run: Run, low: int, high: int) -> int:
+def open_held(tx: Transaction, run: Run, low: int, high: int, now: float) -> int:
     """Ready the held tasks with ids from ``low`` to ``high``; those with a time or a twin to wait for wait."""
     opened = 0
-    for cell, state, n in rows(tx.db, _OPEN, (low, high, run.id)):
+    for cell, state, n in rows(tx.db, _OPEN, (now, low, high, run.id)):
         tx.move(cell, State.TRIAGING, State(state), n)
         opened += n
     return opened

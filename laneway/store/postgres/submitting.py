@@ -8,8 +8,9 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from laneway.errors import UsageError
+from laneway.store.asking import wait_of
 from laneway.store.interface import Run, Submitted
-from laneway.store.postgres.connection import Db, rows, run, text
+from laneway.store.postgres.connection import Db, rows, run, scalar, text
 from laneway.store.postgres.documents import Documents
 from laneway.store.postgres.earlier import Earlier, over
 from laneway.store.postgres.places import Places
@@ -58,6 +59,11 @@ PAYLOAD = (
 )
 RETIRE = "UPDATE laneway.task SET generation = -id WHERE id = %s"  # its key is free again
 FREE_KEY = "UPDATE laneway.task SET generation = -id WHERE id = %s"
+WAIT_ON = "UPDATE laneway.task SET wake_at = %s WHERE id = %s AND state = 'waiting' AND wait_reason = 'triage'"
+ASKED = """
+    SELECT 1 FROM laneway.question q JOIN laneway.task t ON t.id = q.asked_in
+    WHERE q.task_id = %s AND t.state NOT IN ('succeeded', 'failed', 'cancelled') LIMIT 1
+"""
 KEEP = "UPDATE laneway.task SET generation = %s WHERE id = ANY(%s)"
 ROUTES = "SELECT task_id, route_id FROM laneway.payload WHERE task_id = ANY(%s)"
 MOVE = """
@@ -82,9 +88,12 @@ class Known:
         self.id, self.generation, self.hash, self.state, self.cell = id_, generation, hash_, state, cell
 
 
-def submit(tx: Transaction, run_: Run, tasks: Sequence[NewTask], now: float, held: bool) -> Submitted:
+def submit(
+    tx: Transaction, run_: Run, tasks: Sequence[NewTask], now: float, held: bool, *, aside: bool = False
+) -> Submitted:
+    """``aside``: triage's own questions, which no count or result of the run holds."""
     done = Submitted()
-    places = Places(tx.db, run_.id)
+    places = Places(tx.db, run_.id, aside=aside)
     known = _known(tx.db, run_, tasks)
     earlier = Earlier(tx.db, tasks, now)
     places.know([*(task.spec for task in tasks), *(task.route for task in tasks)])
@@ -112,6 +121,8 @@ def submit(tx: Transaction, run_: Run, tasks: Sequence[NewTask], now: float, hel
         if here:
             here.generation = run_.generation
             kept.append((here, task))
+            if _asks_again(tx.db, here, task, now):
+                done.waiting.append(position)
             done.ids.append(here.id)
             again = here.state in (State.FAILED, State.CANCELLED)
             done.again += again
@@ -124,17 +135,19 @@ def submit(tx: Transaction, run_: Run, tasks: Sequence[NewTask], now: float, hel
             done.ids.append(twin)
             continue
         id_ = next(ids)
-        state = State.TRIAGING if held else State.WAITING if task.wake_at is not None else State.READY
+        reason, wake_at = wait_of(task, now, held=held)
+        state = State.TRIAGING if held else State.WAITING if wake_at is not None else State.READY
         cell = places.cell(task.route)
-        reason = "scheduled" if state is State.WAITING else None
         place = (id_, run_.id, task.key, run_.generation, digest, cell, state.value)
-        rows_.append((*place, task.due_at, task.wake_at, reason, task.input_tokens, task.output_tokens, twin))
+        rows_.append((*place, task.due_at, wake_at, reason, task.input_tokens, task.output_tokens, twin))
         documents = (spec, places.document(task.route))
         tags = [text(tag) for tag in task.tags] or None
         payloads.append((id_, now, task.deadline, *documents, tags, text(task.team), task.body, task.record))
         tx.count(cell, state, 1)
         done.new += 1
         done.ids.append(id_)
+        if task.verdict_within is not None and twin is None:
+            done.waiting.append(position)
         if task.key is not None:
             known.setdefault(task.key, []).append(Known(id_, run_.generation, digest, state, cell))
     _write(tx.db, "laneway.task", TASK, rows_)
@@ -210,7 +223,7 @@ def _keep(tx: Transaction, run_: Run, kept: Sequence[tuple[Known, NewTask]], pla
     open_ = [(here, task) for here, task in kept if here.state not in (State.SUCCEEDED, State.RUNNING)]
     if not open_:
         return
-    routes = _Routes(tx.db, [here.id for here, _ in open_])
+    routes = Routes(tx.db, [here.id for here, _ in open_])
     placed = [(here, task, routes.keeping_hands(here.id, task.route)) for here, task in open_]
     places.know([route for _, _, route in placed])
     moves: list[tuple[int, int, float | None]] = []
@@ -229,7 +242,16 @@ def _keep(tx: Transaction, run_: Run, kept: Sequence[tuple[Known, NewTask]], pla
     run(tx.db, RENEW, [list(column) for column in zip(*renewed, strict=True)])
 
 
-class _Routes:
+def _asks_again(db: Db, here: Known, task: NewTask, now: float) -> bool:
+    """Whether a task that is kept still waits for the classifier, and no question about it is on its way any more. Its
+    wait begins anew."""
+    if task.verdict_within is None or here.state is not State.WAITING:
+        return False
+    waits = run(db, WAIT_ON, (now + task.verdict_within, here.id)).rowcount > 0
+    return waits and scalar(db, ASKED, (here.id,)) is None
+
+
+class Routes:
     """The stored routes of tasks, of which something may have been set by hand."""
 
     def __init__(self, db: Db, ids: Sequence[int]) -> None:

@@ -12,7 +12,7 @@ from laneway.store.sqlite.connection import scalar
 _CELL = """
     SELECT id, run_id, model, lane, urgency, ready, coalesce((
         SELECT due_at FROM task WHERE cell_id = cell.id AND state = 'ready' ORDER BY due_at, id LIMIT 1
-    ), 0), changed FROM cell WHERE shelf = 0
+    ), 0), changed FROM cell WHERE (shelf = 0 OR aside = 1)
 """
 _READY = f"{_CELL} AND ready > 0"
 CHANGED = f"{_CELL} AND changed > ?"

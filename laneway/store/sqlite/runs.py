@@ -9,6 +9,7 @@ import apsw
 import orjson
 
 from laneway.errors import NotFoundError
+from laneway.store.asking import wait_of
 from laneway.store.interface import Run, Sealed, Submitted
 from laneway.store.keeping import answers_pruned
 from laneway.store.sqlite.connection import scalar
@@ -47,9 +48,19 @@ _HELD = """
 _OPEN = """
     UPDATE task SET
         state = CASE WHEN wake_at IS NULL AND twin_id IS NULL THEN 'ready' ELSE 'waiting' END,
-        wait_reason = CASE WHEN twin_id IS NOT NULL THEN 'shared' WHEN wake_at IS NOT NULL THEN 'scheduled' END,
-        wake_at = CASE WHEN twin_id IS NOT NULL THEN 0 ELSE wake_at END
+        wait_reason = CASE WHEN twin_id IS NOT NULL THEN 'shared' WHEN wake_at IS NOT NULL
+                           THEN coalesce(wait_reason, 'scheduled') END,
+        wake_at = CASE WHEN twin_id IS NOT NULL THEN 0 WHEN wait_reason = 'triage' THEN ? + wake_at ELSE wake_at END
     WHERE id BETWEEN ? AND ? AND run_id = ? AND state = 'triaging'
+"""
+_WAIT_ON = "UPDATE task SET wake_at = ? WHERE id = ? AND state = 'waiting' AND wait_reason = 'triage'"
+_ASKED = """
+    SELECT 1 FROM question q JOIN task t ON t.id = q.asked_in
+    WHERE q.task_id = ? AND t.state NOT IN ('succeeded', 'failed', 'cancelled') LIMIT 1
+"""
+_LEFT = """
+    run_id = ? AND key IS NOT NULL AND generation < ?
+    AND cell_id NOT IN (SELECT id FROM cell WHERE run_id = ? AND aside)
 """
 _REPLACED = "SELECT id FROM run WHERE identity = ?1 || ' (replaced ' || id || ')'"  # by `fresh`
 SEAL_CHUNK = 2_000  # tasks in one commit: whoever else writes, an urgent claim even, waits no longer than for one
@@ -114,9 +125,12 @@ def save_cursor(tx: Transaction, run_id: int, cursor: int, offset: int) -> None:
     tx.db.execute("UPDATE run SET cursor = ?, offset = ? WHERE id = ?", (cursor, offset, run_id))
 
 
-def submit(tx: Transaction, run: Run, tasks: Sequence[NewTask], now: float, held: bool) -> Submitted:
+def submit(
+    tx: Transaction, run: Run, tasks: Sequence[NewTask], now: float, held: bool, *, aside: bool = False
+) -> Submitted:
+    """``aside``: triage's own questions, which no count or result of the run holds."""
     done = Submitted()
-    places = Places(tx.db, run.id)
+    places = Places(tx.db, run.id, aside=aside)
     known = _known(tx.db, run, tasks)
     earlier = Earlier(tx.db, tasks, now)
     next_id = int(scalar(tx.db, "SELECT coalesce(max(id), 0) FROM task")) + 1
@@ -142,6 +156,8 @@ def submit(tx: Transaction, run: Run, tasks: Sequence[NewTask], now: float, held
             here = next((k for k in reversed(found) if k.hash == digest), None)
         if here:
             _keep(tx, run, here, task, places, done)
+            if _asks_again(tx, here, task, now):
+                done.waiting.append(position)
             continue
         spec = places.document(task.spec)
         twin = earlier.of(task, digest, spec) if task.wake_at is None or not held else None
@@ -149,9 +165,9 @@ def submit(tx: Transaction, run: Run, tasks: Sequence[NewTask], now: float, held
         if twin is not None and not held:
             done.ids.append(twin)
             continue
-        state = State.TRIAGING if held else State.WAITING if task.wake_at is not None else State.READY
+        reason, wake_at = wait_of(task, now, held=held)
+        state = State.TRIAGING if held else State.WAITING if wake_at is not None else State.READY
         cell = places.cell(task.route)
-        waiting = state is State.WAITING
         rows.append(
             (
                 next_id,
@@ -162,8 +178,8 @@ def submit(tx: Transaction, run: Run, tasks: Sequence[NewTask], now: float, held
                 cell,
                 state.value,
                 task.due_at,
-                task.wake_at,
-                "scheduled" if waiting else None,
+                wake_at,
+                reason,
                 task.input_tokens,
                 task.output_tokens,
                 twin,
@@ -185,6 +201,8 @@ def submit(tx: Transaction, run: Run, tasks: Sequence[NewTask], now: float, held
         tx.count(cell, state, 1)
         done.new += 1
         done.ids.append(next_id)
+        if task.verdict_within is not None and twin is None:
+            done.waiting.append(position)
         if task.key is not None:
             known.setdefault(task.key, []).append(_Known(next_id, run.generation, digest, state, cell))
         next_id += 1
@@ -240,11 +258,21 @@ def _keep(tx: Transaction, run: Run, here: _Known, task: NewTask, places: Places
     )
 
 
+def _asks_again(tx: Transaction, here: _Known, task: NewTask, now: float) -> bool:
+    """Whether a task that is kept still waits for the classifier, and no question about it is on its way any more. Its
+    wait begins anew."""
+    if task.verdict_within is None or here.state is not State.WAITING:
+        return False
+    tx.db.execute(_WAIT_ON, (now + task.verdict_within, here.id))
+    return tx.db.changes() > 0 and scalar(tx.db, _ASKED, (here.id,)) is None
+
+
 class Places:
     """Ids of cells and documents, made on first use. For one transaction only."""
 
-    def __init__(self, db: apsw.Connection, run_id: int) -> None:
+    def __init__(self, db: apsw.Connection, run_id: int, *, aside: bool = False) -> None:
         self._db = db
+        self._aside = aside
         self._run_id = run_id
         self._cells: dict[tuple[str, str, int], int] = {}
         self._documents: dict[int, tuple[object, int]] = {}
@@ -269,7 +297,7 @@ class Places:
     def cell(self, route: Route, model: str | None = None) -> int:
         place = (route.model if model is None else model, route.lane, int(route.urgency))
         if place not in self._cells:
-            self._cells[place] = cell_id(self._db, self._run_id, *place)
+            self._cells[place] = cell_id(self._db, self._run_id, *place, shelf=int(self._aside), aside=int(self._aside))
         return self._cells[place]
 
     def document(self, thing: Any) -> int:
@@ -283,12 +311,15 @@ class Places:
         return known[1]
 
 
-def cell_id(db: apsw.Connection, run_id: int, model: str, lane: str, urgency: int, shelf: int = 0) -> int:
+def cell_id(
+    db: apsw.Connection, run_id: int, model: str, lane: str, urgency: int, shelf: int = 0, aside: int = 0
+) -> int:
     place = (run_id, model, lane, urgency, shelf)
     where = "run_id = ? AND model = ? AND lane = ? AND urgency = ? AND shelf = ?"
     found = scalar(db, f"SELECT id FROM cell WHERE {where}", place)
     if found is None:
-        db.execute("INSERT INTO cell (run_id, model, lane, urgency, shelf) VALUES (?, ?, ?, ?, ?)", place)
+        columns = "run_id, model, lane, urgency, shelf, aside"
+        db.execute(f"INSERT INTO cell ({columns}) VALUES (?, ?, ?, ?, ?, ?)", (*place, aside))
         found = db.last_insert_rowid()
     return int(found)
 
@@ -297,7 +328,7 @@ def seal(tx: Transaction, run: Run) -> Sealed:
     """Drop what the submission did not name, take back what it named again, and ready what had failed."""
     db = tx.db
     shelf = cell_id(db, run.id, "", "", 0, shelf=1)
-    left = _drop(tx, shelf, "run_id = ? AND key IS NOT NULL AND generation < ?", (run.id, run.generation))
+    left = _drop(tx, shelf, _LEFT, (run.id, run.generation, run.id))
     dropped, rewrite = len(left), left.count(State.SUCCEEDED)
     if run.generation == 1:
         _end_replaced(tx, run)
@@ -363,13 +394,13 @@ def held_range(db: apsw.Connection, run: Run) -> tuple[int, int] | None:
     return None
 
 
-def open_held(tx: Transaction, run: Run, low: int, high: int) -> int:
+def open_held(tx: Transaction, run: Run, low: int, high: int, now: float) -> int:
     """Ready the held tasks with ids from ``low`` to ``high``; those with a time or a twin to wait for wait."""
     opened = 0
     for cell, waits, n in list(tx.db.execute(_HELD, (low, high, run.id))):
         tx.move(cell, State.TRIAGING, State.WAITING if waits else State.READY, n)
         opened += n
-    tx.db.execute(_OPEN, (low, high, run.id))
+    tx.db.execute(_OPEN, (now, low, high, run.id))
     return opened
 
 
@@ -378,6 +409,7 @@ def abandon(tx: Transaction, run: Run) -> None:
     where = (run.id, run.generation)
     for cell, n in list(tx.db.execute(f"SELECT cell_id, count(*) FROM task WHERE {held} GROUP BY 1", where)):
         tx.count(cell, State.TRIAGING, -n)
+    tx.db.execute(f"DELETE FROM question WHERE asked_in IN (SELECT id FROM task WHERE {held})", where)
     tx.db.execute(f"DELETE FROM payload WHERE task_id IN (SELECT id FROM task WHERE {held})", where)
     tx.db.execute(f"DELETE FROM task WHERE {held}", where)
     if (

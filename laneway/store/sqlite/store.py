@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import apsw
 
 from laneway.errors import UsageError
+from laneway.store.asking import AskedFigures, Labels, Question, Ruling
 from laneway.store.budgets import NO_LIMITS, Budget, Limits, Spending
 from laneway.store.detours import Detour, Strays
 from laneway.store.feedback import Feedback
@@ -35,6 +36,7 @@ from laneway.store.interface import (
 )
 from laneway.store.keeping import Pruned
 from laneway.store.sqlite import (
+    asking,
     detours,
     feedback,
     past,
@@ -144,7 +146,7 @@ class SQLiteStore:
         if span := await self._read_long(lambda db: runs.held_range(db, run)):
             for low in range(span[0], span[1] + 1, runs.SEAL_CHUNK):
                 high = min(low + runs.SEAL_CHUNK - 1, span[1])
-                opened += await self._writer.write(partial(runs.open_held, run=run, low=low, high=high))
+                opened += await self._writer.write(partial(runs.open_held, run=run, low=low, high=high, now=now))
         return Sealed(opened, sealed.dropped, sealed.rewrite)
 
     async def abandon_run(self, run: Run) -> None:
@@ -222,6 +224,27 @@ class SQLiteStore:
         self, cell_id: int, task_ids: Sequence[int], model: str, reason: str, now: float
     ) -> tuple[int, list[int]]:
         return await self._writer.write(lambda tx: detours.divert(tx, cell_id, task_ids, model, reason, now))
+
+    # questions
+    async def verdicts(self, digests: Sequence[bytes]) -> dict[bytes, Labels]:
+        return self._read(lambda db: asking.verdicts(db, digests)) if digests else {}
+
+    async def ask(
+        self, run: Run, questions: Sequence[NewTask], about: Sequence[Sequence[int]], now: float, *, held: bool = False
+    ) -> list[int]:
+        return await self._writer.write(lambda tx: asking.ask(tx, run, questions, about, now, held))
+
+    async def waiting_for(self, question: int) -> list[int]:
+        return self._read(lambda db: asking.waiting_for(db, question))
+
+    async def hear(self, question: int, rulings: Sequence[Ruling], now: float) -> int:
+        return await self._writer.write(lambda tx: asking.hear(tx, question, rulings, now))
+
+    async def questions(self, task_id: int) -> list[Question]:
+        return self._read(lambda db: asking.questions(db, task_id))
+
+    async def asked(self, run_id: int | None = None, since: float = 0.0) -> AskedFigures:
+        return await self._read_long(lambda db: asking.asked(db, run_id, since))
 
     async def record_call(self, worker: str, attempt: Attempt, run_id: int, limits: Limits = NO_LIMITS) -> bool:
         return await self._writer.write(lambda tx: queue.record_call(tx, worker, attempt, run_id, limits))

@@ -1,0 +1,194 @@
+"""Asking the classifier about tasks of which something is left open: what is submitted beside them.
+
+The submitter knows rules, templates and prices, a worker need not; so the route that would follow from each label that
+a rule looks at is worked out here, and goes with the question.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import product
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import orjson
+
+from laneway.app.due import due_at
+from laneway.errors import InputError
+from laneway.task import NewTask, Route, Urgency
+from laneway.triage.classifier import CLASSIFY, Classifier, Labels
+from laneway.triage.pipeline import left_open
+
+if TYPE_CHECKING:
+    from laneway.config.models import Config
+    from laneway.store.interface import Run, Store, Submitted
+    from laneway.triage.patient import Patient
+    from laneway.triage.pipeline import Triage
+
+MOST_ROUTES = 1000  # worked out for one task; beyond it what most labels are of is taken as found, and no rule sees it
+
+
+class Asked(NamedTuple):
+    """A task on its way in. ``patient``: where the classifier is to be asked about it."""
+
+    task: NewTask
+    patient: Patient | None = None
+
+
+class Inquiries:
+    """``seen`` is told of every task as it may become, for whoever must know all models that may be called."""
+
+    def __init__(
+        self, config: Config, triage: Triage, classifier: Classifier, seen: Callable[[NewTask], object] = lambda _: None
+    ) -> None:
+        self._triage = triage
+        self._classifier = classifier
+        self._seen = seen
+        self._target_wait = {urgency: config.target_wait(urgency) for urgency in Urgency}
+        self.from_cache = 0
+
+    def open(self, patient: Patient, route: Route) -> bool:
+        """Whether the classifier is asked about it: something that it can say is left to the defaults. What comes with
+        a picture or a document is not shown to it."""
+        if not patient.needs_model or not patient.text.strip() or patient.attachments:
+            return False
+        return not left_open(route).isdisjoint(self._classifier.fields)
+
+    async def known(self, store: Store, asked: Sequence[Asked], now: float) -> list[Asked]:
+        """The same with what was said of these texts before; of the others it is noted how long they wait."""
+        digests = {at: self._digest(one.patient) for at, one in enumerate(asked) if one.patient is not None}
+        if not digests:
+            return list(asked)
+        said = await store.verdicts(list(set(digests.values())))
+        found = list(asked)
+        for at, digest in digests.items():
+            task, patient = asked[at]
+            assert patient is not None
+            if digest in said:
+                self.from_cache += 1
+                found[at] = Asked(self._with(task, patient, said[digest], now))
+            else:
+                found[at] = Asked(dataclasses.replace(task, verdict_within=self._classifier.settings.timeout), patient)
+        return found
+
+    async def ask(
+        self, store: Store, run: Run, asked: Sequence[Asked], done: Submitted, now: float, *, held: bool = False
+    ) -> None:
+        """Queue questions about those that wait, the more urgent ones apart from the others."""
+        by_urgency: dict[Urgency, list[tuple[int, Asked]]] = {}
+        for position in done.waiting:
+            by_urgency.setdefault(asked[position].task.route.urgency, []).append((done.ids[position], asked[position]))
+        at_once = self._classifier.settings.tasks_per_call
+        groups = [
+            group[start : start + at_once] for group in by_urgency.values() for start in range(0, len(group), at_once)
+        ]
+        if groups:
+            questions = [self._question(group, now) for group in groups]
+            await store.ask(run, questions, [[id_ for id_, _ in group] for group in groups], now, held=held)
+
+    # one question -------------------------------------------------------------------------------------------------
+    def _question(self, group: Sequence[tuple[int, Asked]], now: float) -> NewTask:
+        patients = [one.patient for _, one in group if one.patient is not None]
+        body, input_tokens, output_tokens = self._classifier.question([patient.text for patient in patients])
+        settings = self._classifier.settings
+        route = Route(settings.lane, group[0][1].task.route.urgency, settings.model, reasons={"lane": "a question"})
+        question = NewTask(
+            body=body,
+            spec=self._classifier.spec(len(group)),
+            route=route,
+            due_at=now,  # others wait for it
+            key=f"{CLASSIFY} {secrets.token_hex(8)}",
+            input_tokens=input_tokens,
+            output_tokens=output_tokens,
+            record=self._record(group, now),
+        )
+        self._seen(question)
+        return question
+
+    def _record(self, group: Sequence[tuple[int, Asked]], now: float) -> bytes:
+        """What a worker needs to make rulings of the answer. Routes come once, tasks name them by number."""
+        routes: dict[int, tuple[int, Route]] = {}  # by identity: equal routes are one object
+        subjects = []
+        for id_, (task, patient) in group:
+            assert patient is not None
+            open_ = sorted(left_open(task.route) & self._classifier.fields.keys())
+            options = [
+                [key, routes.setdefault(id(route), (len(routes), route))[0]]
+                for key, route in self._options(task, patient, open_, now)
+            ]
+            since = now if task.wake_at is None else task.wake_at
+            subjects.append(
+                {
+                    "task": id_,
+                    "digest": self._digest(patient).hex(),
+                    "open": open_,
+                    "options": options,
+                    "due": [since, task.deadline, task.input_tokens, task.output_tokens],
+                }
+            )
+        return orjson.dumps(
+            {
+                "allowed": {field: list(labels) for field, labels in self._classifier.fields.items()},
+                "looked_at": sorted(self._looked_at()),
+                "by": f"classifier {self._classifier.model}",
+                "routes": [route.as_json() for _, route in routes.values()],
+                "target_wait": {urgency.label: wait for urgency, wait in self._target_wait.items()},
+                "subjects": subjects,
+            }
+        )
+
+    def _looked_at(self) -> set[str]:
+        """Fields on whose labels more depends than themselves."""
+        fields = {name: len(labels) + 1 for name, labels in self._classifier.fields.items()}
+        names = set(self._triage.looked_at & fields.keys())
+        while names and _product(fields[name] for name in names) > MOST_ROUTES:
+            names.remove(max(names, key=lambda name: fields[name]))
+        return names
+
+    def _options(
+        self, task: NewTask, patient: Patient, open_: Sequence[str], now: float
+    ) -> Iterator[tuple[str, Route]]:
+        """The route for each combination of labels that a rule may look at, by ``option_key``."""
+        names = sorted(self._looked_at() & set(open_))
+        for labels in product(*([None, *self._classifier.fields[name]] for name in names)):
+            said = {name: label for name, label in zip(names, labels, strict=True) if label is not None}
+            went = self._with(task, patient, said, now) if said else task
+            self._seen(went)
+            yield option_key(said, names), went.route
+
+    def _with(self, task: NewTask, patient: Patient, said: Labels, now: float) -> NewTask:
+        """The task as it is with those of the labels that it lacks; as it was, where no model could take it then."""
+        said = {field: label for field, label in said.items() if field in left_open(task.route)}
+        if not said:
+            return task
+        try:
+            route = self._triage.assess(dataclasses.replace(patient, said=said))
+        except InputError:
+            return task
+        since = now if task.wake_at is None else task.wake_at
+        due = due_of(route.urgency, self._target_wait, (since, task.deadline, task.input_tokens, task.output_tokens))
+        went = dataclasses.replace(task, route=route, due_at=due)
+        self._seen(went)
+        return went
+
+    def _digest(self, patient: Patient) -> bytes:
+        return self._classifier.digest(patient.text)
+
+
+def option_key(said: Mapping[str, str], names: Sequence[str]) -> str:
+    """What was said of these fields, as one text."""
+    return orjson.dumps([said.get(name) for name in names]).decode()
+
+
+def due_of(urgency: Urgency, target_wait: Mapping[Urgency, float], due: Sequence[Any]) -> float:
+    """``due``: since when it waits, its deadline, tokens in and out."""
+    since, deadline, input_tokens, output_tokens = due
+    return due_at(since, target_wait[urgency], deadline, input_tokens, output_tokens)
+
+
+def _product(numbers: Iterator[int]) -> int:
+    result = 1
+    for number in numbers:
+        result *= number
+    return result

@@ -1,0 +1,174 @@
+"""From what the classifier says to the route that follows: the same as if triage had known it from the beginning."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from itertools import product
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from laneway import Laneway
+from laneway.app.hearing import rulings
+from laneway.app.inquiries import Asked, Inquiries
+from laneway.config.models import Config
+from laneway.store.asking import Ruling
+from laneway.store.interface import Run, Submitted
+from laneway.task import NewTask, Urgency
+from laneway.triage.patient import Patient, Pins
+from laneway.triage.pipeline import left_open
+
+NOW = 1_700_000_000.0
+CONFIG: dict[str, Any] = {
+    "accounts": {"main": {}},
+    "models": {
+        "small": {"account": "main", "id": "s", "context_window": 1000},
+        "strong": {"account": "main", "id": "t", "context_window": 1000},
+    },
+    "types": {"ticket": {}},
+    "rules": [
+        {"when": {"category": "fraud"}, "model": "strong", "lane": "fraud", "fallbacks": ["small"]},
+        {"when": {"category": "!=other", "urgency": ">=urgent"}, "lane": "soon"},
+        {"when": {"tags": "vip"}, "urgency": "urgent"},
+    ],
+    "defaults": {"model": "small"},
+    "triage": {
+        "classifier": {
+            "model": "small",
+            "fields": {"category": ["fraud", "billing", "other"], "complexity": {}, "urgency": {}},
+        }
+    },
+}
+LABELS = {
+    "category": [None, "fraud", "billing", "other"],
+    "complexity": [None, "low", "high"],
+    "urgency": [None, "immediate", "urgent", "relaxed"],
+}
+
+
+class Kept:
+    """Of a store what asking needs: it keeps the questions."""
+
+    def __init__(self) -> None:
+        self.questions: list[NewTask] = []
+        self.about: list[list[int]] = []
+
+    async def verdicts(self, digests: list[bytes]) -> dict[bytes, dict[str, str]]:
+        return {}
+
+    async def ask(self, run: Run, questions: list[NewTask], about: list[list[int]], now: float, held: bool) -> None:
+        self.questions += questions
+        self.about += about
+
+
+def inquiries(lw: Laneway) -> Inquiries:
+    found = lw.inquiries()
+    assert found is not None
+    return found
+
+
+@pytest.fixture(scope="module")
+def lw() -> Laneway:
+    return Laneway(Config.model_validate(CONFIG))
+
+
+def patient(text: str = "my card", **more: Any) -> Patient:
+    return Patient(**{"type": "ticket", "text": text, "input_tokens": 50, "output_tokens": 20, **more})
+
+
+def asked(lw: Laneway, who: Patient) -> Asked:
+    route = lw.triage.assess(who)
+    spec: Any = None
+    return Asked(NewTask(b"{}", spec, route, NOW + 600, input_tokens=50, output_tokens=20), who)
+
+
+async def ask(lw: Laneway, *patients: Patient) -> Kept:
+    store: Any = Kept()
+    run: Any = None
+    mine = inquiries(lw)
+    all_ = await mine.known(store, [asked(lw, one) for one in patients], NOW)
+    done = Submitted(ids=list(range(1, len(patients) + 1)), waiting=list(range(len(patients))))
+    await mine.ask(store, run, all_, done, NOW)
+    kept: Kept = store
+    return kept
+
+
+async def heard(lw: Laneway, who: Patient, said: dict[str, str]) -> Ruling:
+    kept = await ask(lw, who)
+    assert kept.questions[0].record is not None
+    (ruling,) = rulings(orjson.loads(kept.questions[0].record), json.dumps({"1": said}))
+    return ruling
+
+
+@pytest.mark.parametrize("who", [patient(), patient(tags=("vip",)), patient(pins=Pins(lane="mine"))])
+async def test_every_answer_leads_where_triage_would_have_led_with_it(lw: Laneway, who: Patient) -> None:
+    for labels in product(*LABELS.values()):
+        said = {name: label for name, label in zip(LABELS, labels, strict=True) if label is not None}
+        lacking = left_open(asked(lw, who).task.route)
+        expected = lw.triage.assess(dataclasses.replace(who, said={k: v for k, v in said.items() if k in lacking}))
+        ruling = await heard(lw, who, said)
+        found = ruling.route or asked(lw, who).task.route
+        assert found == expected, said
+        assert found.lane != "fraud" or found.category == "fraud"
+        if ruling.route is not None:
+            assert ruling.due_at <= NOW + lw.config.target_wait(found.urgency)
+
+
+@given(st.dictionaries(st.sampled_from(["category", "complexity", "urgency"]), st.sampled_from(["immediate", "x"])))
+async def test_no_answer_raises_urgency_by_more_than_one_class(said: dict[str, str]) -> None:
+    ruling = await heard(Laneway(Config.model_validate(CONFIG)), patient(), said)
+    if ruling.route is not None:
+        assert ruling.route.urgency >= Urgency.URGENT
+
+
+async def test_a_pinned_urgency_and_what_a_rule_filled_stay(lw: Laneway) -> None:
+    who = patient(pins=Pins(urgency=Urgency.RELAXED, model="small"))
+    ruling = await heard(lw, who, {"category": "fraud", "urgency": "immediate"})
+    assert ruling.route is not None
+    assert (ruling.route.urgency, ruling.route.model) == (Urgency.RELAXED, "small")
+
+
+async def test_reasons_say_who_said_it(lw: Laneway) -> None:
+    ruling = await heard(lw, patient(), {"category": "billing", "complexity": "high"})
+    assert ruling.route is not None
+    assert ruling.route.reasons["category"] == ruling.route.reasons["complexity"] == "classifier small"
+    assert ruling.said == {"category": "billing", "complexity": "high"}
+
+
+@pytest.mark.parametrize(
+    ("who", "asks"),
+    [
+        (patient(), True),
+        (patient(text="  "), False),
+        (patient(needs_model=False), False),
+        (patient(attachments=frozenset({"image"})), False),
+    ],
+)
+def test_who_is_asked_about(lw: Laneway, who: Patient, asks: bool) -> None:
+    assert inquiries(lw).open(who, lw.triage.assess(who)) is asks
+
+
+def test_who_has_everything_is_not_asked_about() -> None:
+    rules = [{"when": {}, "category": "other", "complexity": "low", "urgency": "standard"}]
+    lw = Laneway(Config.model_validate({**CONFIG, "rules": rules}))
+    assert not inquiries(lw).open(patient(), lw.triage.assess(patient()))
+
+
+async def test_ten_go_in_one_question_and_urgent_ones_apart(lw: Laneway) -> None:
+    many = [patient(f"text {n}") for n in range(23)]
+    kept = await ask(lw, *many, patient("vip", tags=("vip",)))
+    assert [len(about) for about in kept.about] == [10, 10, 3, 1]
+    assert kept.questions[-1].route.urgency is Urgency.URGENT
+    assert {question.route.lane for question in kept.questions} == {"triage"}
+    assert len({question.key for question in kept.questions}) == 4
+
+
+async def test_no_usable_answer_means_that_all_go_on_as_they_are(lw: Laneway) -> None:
+    kept = await ask(lw, patient("a"), patient("b"))
+    assert kept.questions[0].record is not None
+    found = rulings(orjson.loads(kept.questions[0].record), None)
+    assert found == [Ruling(1), Ruling(2)]
