@@ -50,6 +50,7 @@ class RunFigures(NamedTuple):
     failures: tuple[FailureGroup, ...] = ()
     outcomes: Mapping[str, int] = {}
     outcome_costs: Mapping[str, float | None] = {}  # USD; None: a price is unknown
+    outcome_tokens: Mapping[str, tuple[int, int]] = {}  # input and output
 
 
 class PastCall(NamedTuple):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from laneway.errors import InputError
 from laneway.learning.answers import Answered, choose_margin, train
+from laneway.learning.cascades import judge
 from tests.triage.learned.test_answers import table
 
 
@@ -69,3 +70,15 @@ def test_the_margin_does_what_it_says(rows: list[tuple[float, bool, bool]], floo
             kept = np.where(goes, further, own).mean() / further.mean()
             assert quality == pytest.approx(kept)
             assert quality >= floor - 1e-9 or escalated == np.mean(gain > 0.0)
+
+
+def test_a_table_is_judged_by_files_that_have_not_seen_the_row() -> None:
+    judged = judge(table(300), "small", "strong")
+    assert len(judged.gain) == 300
+    weak = judged.own < 0.5
+    assert judged.gain[weak].mean() > judged.gain[~weak].mean() + 0.5
+    assert judged.kept > 0.95
+    shuffled = table(300)
+    np.random.default_rng(2).shuffle(shuffled.quality["small"])
+    blind = judge(shuffled, "small", "strong")
+    assert abs(blind.gain[blind.own < 0.5].mean() - blind.gain[blind.own > 0.5].mean()) < 0.1, "nothing to be learnt"

@@ -66,7 +66,8 @@ BOOKS = f"""
 """
 OUTCOMES = f"""
     SELECT coalesce(outcome, 'running'), count(*), coalesce(sum(cost), 0),
-           count(*) FILTER (WHERE cost IS NULL AND input_tokens IS NOT NULL) {_OF_RUN} GROUP BY 1
+           count(*) FILTER (WHERE cost IS NULL AND input_tokens IS NOT NULL),
+           coalesce(sum(input_tokens), 0)::bigint, coalesce(sum(output_tokens), 0)::bigint {_OF_RUN} GROUP BY 1
 """
 _GROUPED = """
     SELECT p.spec_id, c.model, c.lane, t.state, r.cost, a.latency
@@ -172,7 +173,7 @@ def figures(db: Db, documents: Documents, run: Run, since: float | None) -> RunF
     (books,) = rows(db, BOOKS, where)
     calls, inputs, outputs, cached, cost, unknown, timeouts, sequential, last, begun, tasks = books
     by_outcome = rows(db, OUTCOMES, where)
-    outcomes = {outcome: n for outcome, n, _, _ in by_outcome}
+    outcomes = {outcome: n for outcome, n, *_ in by_outcome}
     found = rows(db, _GROUPED, (run.id,))
     documents.read(db, [row[0] for row in found])
     groups = grouped((documents.spec(spec).type, *rest) for spec, *rest in found)
@@ -195,7 +196,8 @@ def figures(db: Db, documents: Documents, run: Run, since: float | None) -> RunF
         by_lane=groups["lane"],
         failures=_failures(db, run),
         outcomes=outcomes,
-        outcome_costs={outcome: None if unpriced else usd for outcome, _, usd, unpriced in by_outcome},
+        outcome_costs={outcome: None if unpriced else usd for outcome, _, usd, unpriced, *_ in by_outcome},
+        outcome_tokens={outcome: (inputs, outputs) for outcome, _, _, _, inputs, outputs in by_outcome},
     )
 
 

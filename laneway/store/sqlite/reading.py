@@ -167,10 +167,12 @@ def figures(db: apsw.Connection, documents: Documents, run: Run, since: float | 
     unpriced = "total(cost IS NULL AND input_tokens IS NOT NULL)"
     by_outcome = list(
         db.execute(
-            f"SELECT coalesce(outcome, 'running'), count(*), total(cost), {unpriced} {where} GROUP BY 1", bindings
+            f"SELECT coalesce(outcome, 'running'), count(*), total(cost), {unpriced}, total(input_tokens),"
+            f" total(output_tokens) {where} GROUP BY 1",
+            bindings,
         )
     )
-    outcomes = {outcome: n for outcome, n, _, _ in by_outcome}
+    outcomes = {outcome: n for outcome, n, *_ in by_outcome}
     tasks = scalar(db, f"SELECT count(DISTINCT task_id) {where} AND model <> ''", bindings)
     groups = _groups(db, documents, run)
     assert books is not None
@@ -193,7 +195,8 @@ def figures(db: apsw.Connection, documents: Documents, run: Run, since: float | 
         by_lane=groups["lane"],
         failures=_failures(db, run),
         outcomes=outcomes,
-        outcome_costs={outcome: None if unknown else cost for outcome, _, cost, unknown in by_outcome},
+        outcome_costs={outcome: None if unknown else cost for outcome, _, cost, unknown, *_ in by_outcome},
+        outcome_tokens={outcome: (int(tokens[0]), int(tokens[1])) for outcome, _, _, _, *tokens in by_outcome},
     )
 
 

@@ -54,6 +54,7 @@ class TestReading:
         assert (figures.calls, figures.retries, figures.rate_limited) == (4, 1, 1)
         assert figures.outcomes == {"ok": 2, "request": 1, "rate_limited": 1}
         assert figures.outcome_costs == {"ok": pytest.approx(0.02), "request": 0, "rate_limited": 0}
+        assert figures.outcome_tokens == {"ok": (180, 80), "request": (0, 0), "rate_limited": (0, 0)}
         assert (figures.input_tokens, figures.output_tokens, figures.cached_tokens) == (180, 80, 20)
         assert figures.cost_usd == pytest.approx(0.02)
         (group,) = figures.by_type
