@@ -16,6 +16,7 @@ from laneway.app.budgets import limits_of
 from laneway.app.cascade import AnswerJudge
 from laneway.app.hearing import AnyAnswer, Hearing
 from laneway.app.late_prices import LatePrices
+from laneway.app.python.auto import Auto
 from laneway.app.python.inner_calls import InnerCalls
 from laneway.app.python.running import PythonCalls
 from laneway.dispatch.calls import ModelCalls
@@ -24,6 +25,7 @@ from laneway.dispatch.desks import Desks
 from laneway.dispatch.dispatcher import MAX_IN_FLIGHT, Dispatcher, Execute
 from laneway.dispatch.ending import Scope
 from laneway.dispatch.heart import new_worker_id
+from laneway.dispatch.order import RISES_AT
 from laneway.dispatch.patience import Patience
 from laneway.dispatch.worker import Worker
 from laneway.hiding import without_words
@@ -33,7 +35,7 @@ from laneway.providers.client import Client
 from laneway.providers.model import Reply
 from laneway.providers.secrets import known_secrets
 from laneway.store.interface import Store
-from laneway.task import Claimed, Settlement, Wire
+from laneway.task import Claimed, Settlement, Urgency, Wire
 from laneway.triage.classifier import CLASSIFY
 
 if TYPE_CHECKING:
@@ -91,13 +93,15 @@ async def engine(
             scope=scope,
             announce=announce,
             weights={lane: settings.weight for lane, settings in lw.config.lanes.items()},
+            rise_before={urgency: RISES_AT * lw.config.target_wait(urgency) for urgency in Urgency},
             max_in_flight=max_in_flight,
             rng=rng,
             has_app=lambda: bool(lw.python.names),  # a notebook defines its tasks while its worker runs
             words=without_words if lw.config.hide_content else None,
             limits=limits,
         )
-        lw.python.inner = InnerCalls(lw.store, name, lw.clock, patience, desks, dispatcher, rng, prices)
+        auto = Auto(lambda: lw.triage, desks.model)
+        lw.python.inner = InnerCalls(lw.store, name, lw.clock, patience, desks, dispatcher, rng, prices, auto)
         executors[Wire.PYTHON] = python_calls = PythonCalls(lw.python, lw.redactor.clean)
         async with Worker(lw.store, name, lw.clock, desks, dispatcher, keep=lw.config.keep) as worker:
             try:

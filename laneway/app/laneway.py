@@ -434,11 +434,13 @@ class Laneway:
         check: Callable[[Any], Any] | None = None,
         **params: Any,
     ) -> Any:
-        """Ask a model from inside a task: admitted by its account's limits, recorded in the ledger. ``messages``: Chat
-        Completions messages, or one user text. ``output``: a pydantic model or JSON Schema; then that is returned, else
-        the answer's text. ``check`` gets what is to be returned, and returns None or what is wrong with it, or raises
-        ValueError. An answer that is not as asked for is asked for again, with the fault shown. ``params``: further
-        Chat Completions fields. Raises ProviderError when the model will not."""
+        """Ask a model from inside a task: admitted by its account's limits, recorded in the ledger. ``model``: a name,
+        or ``"auto"``: triage chooses for each call by its text and size, within a conversation upward only; where that
+        model fails, its route's next one is asked. ``messages``: Chat Completions messages, or one user text.
+        ``output``: a pydantic model or JSON Schema; then that is returned, else the answer's text. ``check`` gets what
+        is to be returned, and returns None or what is wrong with it, or raises ValueError. An answer that is not as
+        asked for is asked for again, with the fault shown. ``params``: further Chat Completions fields. Raises
+        ProviderError when the model will not."""
         context = CURRENT.get()
         inner = self.python.inner
         if context is None or inner is None:

@@ -20,6 +20,7 @@ from laneway.cli.common import (
 )
 
 if TYPE_CHECKING:
+    from laneway.app.changes import Changed
     from laneway.app.laneway import Laneway
     from laneway.app.standing import Standing
     from laneway.store.detours import Detour
@@ -44,23 +45,25 @@ def explain(
 ) -> None:
     """Why a task went where it went, and what its calls came to."""
     lw = application(config, store, verbose)
-    found, attempts, detours, waits, words, asked = run_async(_find(lw, task, run))
+    found, attempts, detours, waits, words, asked, changed = run_async(_find(lw, task, run))
     content = "pruned" if found.pruned else "hidden" if lw.config.hide_content else "kept"
     if as_json:
         went = [{"at": d.at, "from": d.origin, "to": d.model, "reason": d.reason} for d in detours]
         budgets = [one.as_json() for one in waits]
         said = [{"field": w.about.value, "value": w.value, "model": w.model, "at": w.at, "note": w.note} for w in words]
         more = {"diverted": went, "budgets": budgets, "content": content, "feedback": said, "classifier": asked}
+        more["changes"] = [one.as_json() for one in changed]
         print_json({**_task_json(found, attempts), **more})
     else:
-        sys.stdout.write(_task_text(found, attempts, detours, waits, asked, content) + _feedback_text(words))
+        sys.stdout.write(_task_text(found, attempts, detours, waits, asked, changed, content) + _feedback_text(words))
 
 
 async def _find(
     lw: Laneway, ref: str, run_id: int | None
-) -> tuple[Task, list[Attempt], list[Detour], list[Standing], list[Feedback], list[dict[str, Any]]]:
+) -> tuple[Task, list[Attempt], list[Detour], list[Standing], list[Feedback], list[dict[str, Any]], list[Changed]]:
     """The task, its calls, its way to other models, the budgets that hold it back today, what was said of it, and
     what the classifier was asked about it."""
+    from laneway.app.changes import changes
     from laneway.app.standing import holding, standings
     from laneway.cli.show_questions import questions_about
 
@@ -70,7 +73,8 @@ async def _find(
         detours = await lw.store.detours(task.run_id, task.id)
         waits = list(holding(lw.config, task, budgets))
         attempts, words = await lw.store.attempts(task.id), await lw.store.feedback([task.id])
-        return task, attempts, detours, waits, words, await questions_about(lw.store, task)
+        changed = changes(lw.config, task, attempts, await lw.store.judged(task.id), lw.clock.now())
+        return task, attempts, detours, waits, words, await questions_about(lw.store, task), changed
     finally:
         await lw.close()
 
@@ -113,6 +117,7 @@ def _task_text(
     detours: list[Detour],
     waits: list[Standing],
     asked: list[dict[str, Any]],
+    changed: list[Changed],
     content: str,
 ) -> str:
     from laneway.cli.show_questions import question_line
@@ -132,6 +137,9 @@ def _task_text(
     for went in detours:
         when = time.strftime("%H:%M:%S", time.localtime(went.at))
         lines.append(f"  went to {went.model} at {when}: {went.origin} was {printable(went.reason)}")
+    for change in changed:
+        when = time.strftime("%H:%M:%S", time.localtime(change.at))
+        lines.append(f"  {change.field} rose to {change.to} at {when}: {printable(change.reason)}")
     lines.append("attempts" if attempts else "attempts: none yet")
     for number, a in enumerate(attempts, 1):
         outcome = a.outcome.value if a.outcome else "running"

@@ -33,7 +33,7 @@ from laneway.providers.model import Reply
 from laneway.store.budgets import NO_LIMITS, Limits
 from laneway.store.ear import listen
 from laneway.store.interface import Head, News, Pick, Store
-from laneway.task import Claimed, Failure, FailureClass, Outcome, Settlement, State, Wire
+from laneway.task import Claimed, Failure, FailureClass, Outcome, Settlement, State, Urgency, Wire
 
 MAX_IN_FLIGHT = 2000
 PYTHON_IN_FLIGHT = 256  # two looks at a deep cell: while one half runs, the other is written
@@ -62,6 +62,7 @@ class Dispatcher:
         scope: Scope | None = None,
         announce: Settled | None = None,
         weights: Mapping[str, float] | None = None,
+        rise_before: Mapping[Urgency, float] | None = None,
         max_in_flight: int = MAX_IN_FLIGHT,
         rng: random.Random | None = None,
         words: Callable[[Failure], Failure] | None = None,
@@ -81,7 +82,7 @@ class Dispatcher:
         self._scope = scope or Scope()
         self._announce = announce
         self._words = words
-        self._order = Order(weights, desks.place)
+        self._order = Order(weights, desks.place, rise_before)
         self._deeper: dict[int, int] = {}  # by cell: look at more than usual
         self._dry: dict[int, tuple[Head, float]] = {}  # by cell: the head that gave nothing; believed until then
         self._max_in_flight = max_in_flight

@@ -23,6 +23,7 @@ Admit = Callable[[str, Size, float], Admission | Blocked | None]  # (model, size
 Measure = Callable[[str, int, int], Size]  # (model, input tokens, output tokens)
 
 
+RISES_AT = 0.5  # of its target wait: then a task that has not started is looked at again
 NO_SLOT = Blocked(None, "slots")
 NO_SIZE = Size(0, 0, 0)  # of a Python task
 OF_LANE = "lane "
@@ -53,10 +54,14 @@ class Plan:
 class Queue:
     """The ready tasks of one model, lane and urgency, being planned; or the calls that ``running`` ones would make."""
 
-    __slots__ = ("_heap", "_last", "due_at", "key", "lane", "level", "model", "running", "share", "urgency")
+    __slots__ = ("_early", "_heap", "_last", "due_at", "key", "lane", "level", "model", "running", "share", "urgency")
 
-    def __init__(self, heads: Sequence[Head], share: str, now: float, *, running: bool, most: int | None) -> None:
+    def __init__(
+        self, heads: Sequence[Head], share: str, now: float, *, running: bool, most: int | None, early: float = 0.0
+    ) -> None:
+        """``early``: seconds before it is due from which a task rises."""
         first = heads[0]
+        self._early = early
         self.model, self.lane, self.urgency = first.model, first.lane, first.urgency
         self.running = running
         self.key: Key = (first.model, first.lane, first.urgency)
@@ -68,8 +73,8 @@ class Queue:
 
     def _look(self, now: float) -> None:
         self.due_at = self._heap[0][0]
-        rises = self.due_at < now and self.urgency > Urgency.URGENT  # never to immediate
-        self.level = 2 * self.urgency - rises
+        rises_at = rises(self.due_at, self.urgency, self._early)
+        self.level = 2 * self.urgency - (rises_at is not None and rises_at < now)
 
     @property
     def head(self) -> Head:
@@ -104,12 +109,23 @@ class Queue:
         return (entry[1] for entry in self._heap)
 
 
+def rises(due_at: float, urgency: Urgency, early: float) -> float | None:
+    """When a task that has not started goes up by one class, ``early`` seconds before it is due: at half its target
+    wait. Once, and never to immediate."""
+    return due_at - early if urgency > Urgency.URGENT else None
+
+
 class Order:
     """Keeps the turns between calls of ``plan``."""
 
     def __init__(
-        self, weights: Mapping[str, float] | None = None, place: Callable[[str], Place] = lambda model: Place("", "")
+        self,
+        weights: Mapping[str, float] | None = None,
+        place: Callable[[str], Place] = lambda model: Place("", ""),
+        rise_before: Mapping[Urgency, float] | None = None,
     ) -> None:
+        """``rise_before``: by urgency, seconds before it is due from which a task rises; 0 where it is not told."""
+        self._rise_before = rise_before or {}
         self._weights = dict(weights or {})
         self._place = place
         self._pools: defaultdict[str, Turns] = defaultdict(lambda: Turns(self._weights))
@@ -192,11 +208,15 @@ class Order:
         pools: dict[str, list[Queue]] = {}
         for cells in together.values():
             place = self._place(cells[0].model)
-            pools.setdefault(place.pool, []).append(Queue(cells, place.accounts, now, running=False, most=most))
+            pools.setdefault(place.pool, []).append(self._queue(cells, place.accounts, now, running=False, most=most))
         for call in calls:
             place = self._place(call.model)
-            pools.setdefault(place.pool, []).append(Queue([call], place.accounts, now, running=True, most=None))
+            pools.setdefault(place.pool, []).append(self._queue([call], place.accounts, now, running=True, most=None))
         return pools
+
+    def _queue(self, heads: Sequence[Head], share: str, now: float, *, running: bool, most: int | None) -> Queue:
+        early = self._rise_before.get(heads[0].urgency, 0.0)
+        return Queue(heads, share, now, running=running, most=most, early=early)
 
     @staticmethod
     def _ask(

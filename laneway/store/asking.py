@@ -37,6 +37,15 @@ class Question(NamedTuple):
     tasks: int = 1  # that this question is about
 
 
+class Judged(NamedTuple):
+    """That triage judged a running task's calls again, and the model changed."""
+
+    at: float
+    origin: str
+    model: str
+    reason: str
+
+
 class AskedFigures(NamedTuple):
     """How often the classifier was asked, and what it cost."""
 
@@ -78,6 +87,14 @@ class Asking(Protocol):
 
     async def questions(self, task_id: int) -> list[Question]:
         """When the classifier was asked about a task, and what it said."""
+        ...
+
+    async def note_judged(self, task_id: int, judged: Judged) -> None:
+        """Keep that the calls of a task go to another model."""
+        ...
+
+    async def judged(self, task_id: int) -> list[Judged]:
+        """When that happened, in order."""
         ...
 
     async def asked(self, run_id: int | None = None, since: float = 0.0) -> AskedFigures:

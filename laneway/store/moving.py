@@ -42,6 +42,7 @@ TABLES: Mapping[str, str] = {
     "feedback": "feedback",
     "question": "question",
     "verdict": "verdict",
+    "judged": "judged",
 }
 COLUMNS = """
     SELECT attname, format_type(atttypid, NULL) FROM pg_attribute

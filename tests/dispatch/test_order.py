@@ -15,7 +15,7 @@ from benchmarks.ideal import Work, ideal, waits
 from laneway.dispatch.desk import Admission, Blocked, Desk
 from laneway.dispatch.desks import places
 from laneway.dispatch.limits import Size
-from laneway.dispatch.order import Order, Place, Plan
+from laneway.dispatch.order import Order, Place, Plan, rises
 from laneway.dispatch.turns import BELOW
 from laneway.providers.model import Account, Limits
 from laneway.simulator.options import Options
@@ -99,6 +99,22 @@ class TestUrgency:
         mixed = Head(1, 1, "small", "old", RELAXED, 9, tuple((NOW - 3 + i, 1, 1) for i in range(9)))
         made = plan(Order(), [mixed, head(2, STANDARD)], 19)
         assert picked(made) == {1: 3, 2: 16}, "the three that are overdue; the others are where they were"
+
+    def test_a_task_rises_when_it_is_told_to_before_it_is_due(self) -> None:
+        """At half its target wait, in use. By one class and once: however long it waits, it gets no further."""
+        order = Order(rise_before={RELAXED: 50.0})
+        waits = [head(1, RELAXED, due=NOW + 51), head(2, STANDARD, due=NOW + 1000)]
+        assert picked(plan(order, waits, 19)) == {2: 19}
+        waits[0] = head(1, RELAXED, due=NOW + 49)
+        assert picked(plan(order, waits, 40)) == {2: 30, 1: 10}
+        for due in (NOW + 49, NOW - 1e6):
+            assert picked(
+                plan(Order(rise_before={RELAXED: 50.0}), [head(1, RELAXED, due=due), head(2, URGENT)], 19)
+            ) == {2: 19}
+
+    @given(st.floats(-1e6, 1e6), st.sampled_from(Urgency), st.floats(0, 1e5))
+    def test_only_classes_below_urgent_rise(self, due: float, urgency: Urgency, early: float) -> None:
+        assert rises(due, urgency, early) == (due - early if urgency > URGENT else None)
 
     def test_a_class_is_not_drowned_by_what_rose_into_it(self) -> None:
         backlog = head(1, STANDARD, due=NOW - 5000, n=500)

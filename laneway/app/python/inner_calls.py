@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from laneway.app.python.auto import AUTO, Auto
 from laneway.app.python.wanted import Wanted
 from laneway.clock import Clock
 from laneway.dispatch.calls import Prices
@@ -26,11 +27,14 @@ from laneway.providers.answers.reading import Unusable
 from laneway.providers.answers.validate import Answers
 from laneway.providers.chat import answer_text
 from laneway.providers.model import Model, Reply
+from laneway.store.asking import Judged
 from laneway.store.interface import Store
 from laneway.task import Attempt, Claimed, Failure, FailureClass, Outcome, Spec, Wire
 from laneway.triage.tokens import estimate_chat
 
 MAX_ATTEMPTS = 6
+LINES_OF_A_MODEL = 100  # of the ledger, within a call's thousand
+MENDED_BY_STRONGER = frozenset({FailureClass.OUTPUT, FailureClass.REQUEST, FailureClass.TRANSIENT})
 DEFAULT_OUTPUT_TOKENS = 256
 
 log = logging.getLogger(__name__)
@@ -49,7 +53,9 @@ class InnerCalls:
         dispatcher: Dispatcher,
         rng: random.Random,
         prices: Prices,
+        auto: Auto,
     ) -> None:
+        self._auto = auto
         self._prices = prices
         self._store = store
         self._worker = worker
@@ -77,9 +83,39 @@ class InnerCalls:
         allowed = int(params.get("max_tokens") or params.get("max_completion_tokens") or DEFAULT_OUTPUT_TOKENS)
         spec = Spec(task.spec.type, Wire.CHAT, MAX_ATTEMPTS, timeout=None, output_schema=wanted.schema)
         sizes = (estimate_chat(list(messages)), allowed)
-        reply = await self._insist(task, number, model_name, spec, orjson.dumps(body), sizes, wanted)
+        rendered = orjson.dumps(body)
+        if model_name == AUTO:
+            reply = await self._upward(task, number, messages, spec, rendered, sizes, wanted)
+        else:
+            reply = await self._insist(task, number, model_name, spec, rendered, sizes, wanted)
         assert reply.output is not None
         return wanted.read(reply.output)
+
+    async def _upward(
+        self,
+        task: Claimed,
+        number: int,
+        messages: Sequence[Mapping[str, Any]],
+        spec: Spec,
+        body: bytes,
+        sizes: tuple[int, int],
+        wanted: Wanted,
+    ) -> Reply:
+        """By the model that triage chooses; where that one fails, by the further ones of the route."""
+        choice, changed = self._auto.choose(task, messages, sizes, self._clock.now())
+        model_name, first = choice.model, 0
+        while True:
+            if changed is not None:
+                await self._store.note_judged(task.id, changed)
+            try:
+                return await self._insist(task, number, model_name, spec, body, sizes, wanted, first)
+            except ProviderError as error:
+                further = choice.after(model_name)
+                if further is None or error.failure is None or error.failure.cls not in MENDED_BY_STRONGER:
+                    raise
+                reason = f"{model_name}: {error.failure.cls.value}/{error.failure.code}"
+                changed = Judged(self._clock.now(), model_name, further, reason)
+                model_name, first = further, first + LINES_OF_A_MODEL
 
     async def _insist(
         self,
@@ -90,8 +126,11 @@ class InnerCalls:
         body: bytes,
         sizes: tuple[int, int],
         wanted: Wanted,
+        first: int = 0,
     ) -> Reply:
-        tries = free = asked = 0
+        """``first``: the number of its first line in the ledger, within the call's."""
+        tries = free = 0
+        asked = first
         complaint: Complaint | None = None
         while True:
             admission = await self._dispatcher.admission(model_name, *sizes, task)

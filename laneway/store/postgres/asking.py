@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from psycopg.types.json import Jsonb
 
-from laneway.store.asking import LONGEST_S, AskedFigures, Labels, Question, Ruling
+from laneway.store.asking import LONGEST_S, AskedFigures, Judged, Labels, Question, Ruling
 from laneway.store.interface import Run
 from laneway.store.postgres.connection import Db, first, rows, run
 from laneway.store.postgres.places import Places
@@ -127,6 +127,19 @@ def _reroute(tx: Transaction, rulings: Sequence[Ruling], waiting: dict[int, tupl
 
 def questions(db: Db, task_id: int) -> list[Question]:
     return [Question(*row) for row in rows(db, OF_TASK, (task_id,))]
+
+
+def note_judged(tx: Transaction, task_id: int, judged: Judged) -> None:
+    sql = """
+        INSERT INTO laneway.judged (task_id, at, origin, model, reason) VALUES (%s, %s, %s, %s, %s)
+        ON CONFLICT (task_id, at) DO UPDATE SET model = excluded.model, reason = excluded.reason
+    """
+    run(tx.db, sql, (task_id, *judged))
+
+
+def judged(db: Db, task_id: int) -> list[Judged]:
+    found = rows(db, "SELECT at, origin, model, reason FROM laneway.judged WHERE task_id = %s ORDER BY at", (task_id,))
+    return [Judged(*row) for row in found]
 
 
 def asked(db: Db, run_id: int | None, since: float) -> AskedFigures:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from laneway.store.asking import AskedFigures, Labels, Question, Ruling
+from laneway.store.asking import AskedFigures, Judged, Labels, Question, Ruling
 from laneway.store.budgets import NO_LIMITS, Budget, Limits, Spending
 from laneway.store.detours import Detour, Strays
 from laneway.store.feedback import Feedback
@@ -200,6 +200,12 @@ class PostgresStore:
 
     async def questions(self, task_id: int) -> list[Question]:
         return await self._read(lambda db: asking.questions(db, task_id))
+
+    async def note_judged(self, task_id: int, judged: Judged) -> None:
+        await self._writer.write(lambda tx: asking.note_judged(tx, task_id, judged))
+
+    async def judged(self, task_id: int) -> list[Judged]:
+        return await self._read(lambda db: asking.judged(db, task_id))
 
     async def asked(self, run_id: int | None = None, since: float = 0.0) -> AskedFigures:
         return await self._read_long(lambda db: asking.asked(db, run_id, since))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import apsw
 import orjson
 
-from laneway.store.asking import LONGEST_S, AskedFigures, Labels, Question, Ruling
+from laneway.store.asking import LONGEST_S, AskedFigures, Judged, Labels, Question, Ruling
 from laneway.store.interface import Run
 from laneway.store.sqlite.runs import Places, submit
 from laneway.store.sqlite.transaction import Transaction
@@ -98,6 +98,16 @@ def _reroute(tx: Transaction, places: Places, ruling: Ruling) -> int:
 def questions(db: apsw.Connection, task_id: int) -> list[Question]:
     rows = db.execute(OF_TASK, (task_id,))
     return [Question(id_, at, then, said and orjson.loads(said), n) for id_, at, then, said, n in rows]
+
+
+def note_judged(tx: Transaction, task_id: int, judged: Judged) -> None:
+    sql = "INSERT OR REPLACE INTO judged (task_id, at, origin, model, reason) VALUES (?, ?, ?, ?, ?)"
+    tx.db.execute(sql, (task_id, *judged))
+
+
+def judged(db: apsw.Connection, task_id: int) -> list[Judged]:
+    rows = db.execute("SELECT at, origin, model, reason FROM judged WHERE task_id = ? ORDER BY at", (task_id,))
+    return [Judged(*row) for row in rows]
 
 
 def asked(db: apsw.Connection, run_id: int | None, since: float) -> AskedFigures:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from laneway.store.asking import AskedFigures, Ruling
+from laneway.store.asking import AskedFigures, Judged, Ruling
 from laneway.store.interface import Run, Store
 from laneway.store.steering import Change, Selector
 from laneway.task import NewTask, Route, Spec, State, Urgency, WaitReason, Wire
@@ -231,3 +231,12 @@ class TestCounting:
         assert (await store.asked(run.id)).unheard == 2, "the last one was given up"
         assert await store.asked(run.id + 1) == AskedFigures()
         assert {d} == {task.id for task in await store.get_tasks([d]) if task.route == ROUTE}
+
+
+async def test_judgements_of_a_running_tasks_calls_are_kept(store: Store) -> None:
+    first, then = Judged(NOW + 1, "small", "middle", "it has grown"), Judged(NOW + 2, "middle", "strong", "it failed")
+    assert await store.judged(7) == []
+    await store.note_judged(7, then)
+    await store.note_judged(7, first)
+    await store.note_judged(8, first)
+    assert await store.judged(7) == [first, then]
