@@ -243,6 +243,11 @@ class Store(Asking, Diverting, Judging, Protocol):
         Begun when it is called, where the store can: so that it shares a commit with the claim that follows."""
         ...
 
+    async def settle_kept(self, run_id: int, now: float, limit: int = 500) -> int:
+        """End tasks of a run that are ready or wait, and have an answer that was put aside for a stronger model's (the
+        ``kept`` of a complaint), with that answer. Returns how many."""
+        ...
+
     async def record_call(self, worker: str, attempt: Attempt, run_id: int, limits: Limits = NO_LIMITS) -> bool:
         """Open (``outcome`` None) or close a ledger line for a call made by a Python task. False: not opened, since a
         budget of the day is used up."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -101,6 +101,21 @@ def past_call_of(row: Sequence[Any], spec: Spec) -> PastCall:
         input_tokens=row[6],
         usage=None if row[7] is None else Usage(*row[7:]),
     )
+
+
+# answers that were put aside ------------------------------------------------------------------------------------------
+class Kept(NamedTuple):
+    model: str
+    output: bytes
+
+
+def kept_of(complaint: str) -> Kept | None:
+    """The answer that a complaint holds as ``{"kept": {"model", "output"}}``, None where it holds none."""
+    try:
+        kept = orjson.loads(complaint)["kept"]
+        return Kept(str(kept["model"]), str(kept["output"]).encode())
+    except (orjson.JSONDecodeError, LookupError, TypeError):
+        return None
 
 
 # results --------------------------------------------------------------------------------------------------------------

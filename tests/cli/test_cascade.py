@@ -105,3 +105,19 @@ def test_a_stronger_model_that_refuses_leaves_the_answer_that_is_there(
     assert {(row["status"], row["model"], row["error"]) for row in rows} == {("succeeded", "small", None)}
     kept = next(row["id"] for row in rows if row["output"].startswith("[uncertain]"))
     assert "the answer is that of attempt 1: no stronger model gave one" in letters.run("explain", kept).out
+
+
+def test_a_run_that_stops_for_its_budget_delivers_what_was_answered(
+    letters: Desk, simulate: Callable[..., SimulatorProcess]
+) -> None:
+    """The weak answers come first; for most of them the stronger model is not paid any more."""
+    simulator = simulate(models=letters.folder / "models.json", output_tokens=40)
+    done = letters.run("run", "letters.jsonl", "-o", "out.jsonl", "--max-cost", "0.005", "--json")
+    books = simulator.stats()["by_model"]
+    weak = books["gpt-4o-mini"]["completed"] - books["gpt-4o-mini"]["good"]
+    assert books["gpt-4o"]["completed"] < weak
+    rows = letters.rows("out.jsonl")
+    assert len(rows) == books["gpt-4o-mini"]["completed"] == done.json["tasks"]["succeeded"]
+    assert {row["model"] for row in rows} == {"small", "strong"}
+    assert "no stronger model could be asked" in done.err
+    assert done.code == (0 if len(rows) == 60 else 3)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
     from laneway.providers.catalog import Catalog
 
+GIVEN_UP = (StopReason.BUDGET, StopReason.PRICE, StopReason.ACCOUNT, StopReason.LIMIT, StopReason.UNREACHABLE)
 PUMP_EVERY_S = 0.5  # how often finished results are written to OUT
 
 log = logging.getLogger(__name__)
@@ -120,11 +121,25 @@ class Batch:
             await writer.begin(run)
             self.progress.ended_before = _ended(await self._counts(run))
             stop, bound = await self._work(run, writer, catalog)
+            if stop.reason in GIVEN_UP:
+                stop = await self._with_kept(run, stop)
             self.progress.phase = "writing"
             await writer.finish()
         if stop.reason is StopReason.BUDGET and stop.until is None:
             await lw.store.end_budget(run.id)
         return await self._summary(run, out, intake, stop, bound, started)
+
+    async def _with_kept(self, run: Run, stop: Stop) -> Stop:
+        """Weak answers whose stronger model will not be asked now are the results. They may have been all that was
+        left."""
+        store, found = self._lw.store, 0
+        while ended := await store.settle_kept(run.id, self._lw.clock.now()):
+            found += ended
+        if not found:
+            return stop
+        log.warning("%d answers that looked weak are the results: no stronger model could be asked", found)
+        left = any(not state.ended for state, n in (await self._counts(run)).items() if n)
+        return stop if left else Stop(StopReason.DONE)
 
     async def _submit(self, reading: Reading, out: Path, catalog: Catalog) -> tuple[Run, TakingIn]:
         """A sealed submission of everything that was read; on any fault none of it remains."""

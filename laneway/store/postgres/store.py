@@ -35,6 +35,7 @@ from laneway.store.postgres import (
     checking,
     detours,
     feedback,
+    kept,
     past,
     pruning,
     queue,
@@ -226,6 +227,9 @@ class PostgresStore:
 
     async def cancel(self, task_ids: Sequence[int], now: float) -> int:
         return await self._writer.write(lambda tx: queue.cancel(tx, task_ids, now))
+
+    async def settle_kept(self, run_id: int, now: float, limit: int = 500) -> int:
+        return await self._writer.write(lambda tx: kept.settle_kept(tx, run_id, now, limit))
 
     async def retry(self, task_ids: Sequence[int], now: float) -> int:
         return await self._writer.write(lambda tx: queue.retry(tx, task_ids))

@@ -136,6 +136,25 @@ class TestTheQueue:
         assert {group.name: group.tasks for group in figures.by_model} == {"small": 1}
         await sound(store)
 
+    async def test_answers_that_were_put_aside_become_results_where_nobody_goes_on(self, store: Store) -> None:
+        run = await run_with(store, [new("a", "1", NOW), new("b", "2", NOW + 1), new("c", "3", NOW + 2)])
+        await store.join("w", LEASE, NOW)
+        tasks = await claim(store)
+        complaint = (
+            '{"model":"small","code":"escalated","fault":"weak","kept":{"model":"small","output":"{\\"ü\\":1}"}}'
+        )
+        for task, words in zip(tasks, (complaint, '{"kept":{}}', None), strict=True):
+            one = settlement(task, State.READY, model="strong", complaint=words, cost=0.01)
+            await store.settle("w", [one], NOW)
+        assert await store.settle_kept(run.id, NOW + 5) == 1
+        assert await store.settle_kept(run.id, NOW + 5) == 0
+        (result,) = await store.results_after(run, run.cursor, 10)
+        assert (result.key, result.state, result.model, result.error) == ("a", State.SUCCEEDED, "small", None)
+        assert (result.output, result.settled_at) == ('{"ü":1}'.encode(), NOW + 5)
+        assert result.cost == pytest.approx(0.01)
+        assert await counts(store, run) == {State.SUCCEEDED: 1, State.READY: 2}
+        await sound(store)
+
     async def test_a_settlement_counts_once(self, store: Store) -> None:
         await run_with(store, [new("a")])
         await store.join("w", LEASE, NOW)
