@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import codecs
+import gzip
 import io
 import mmap
 import shutil
 import sys
 import tempfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -18,17 +20,22 @@ from laneway.intake.draft import BadLine
 LONGEST_LINE = 32_000_000  # bytes
 BOM = codecs.BOM_UTF8
 PIECE = 1_000_000  # bytes
+LARGEST_UNPACKED = 4_000_000_000  # bytes of a .gz file's content
 
 
 class Source:
-    """One input. ``name`` is how errors call it. Raises InputError when it cannot be read."""
+    """One input. ``name`` is how errors call it. ``unpack``: of a ``.gz`` file what is in it. Raises InputError when it
+    cannot be read."""
 
-    def __init__(self, argument: str) -> None:
+    def __init__(self, argument: str, *, unpack: bool = False) -> None:
         self.argument = argument
         self.stdin = argument == "-"
         self.path = None if self.stdin else Path(argument)
         self.name = "standard input" if self.stdin else argument
         self._file = self._spool() if self.path is None else _open(self.path)
+        self._packed = unpack and self.path is not None and self.path.suffix.casefold() == ".gz"
+        if self._packed:
+            self._file = _unpacked(self._file, self.name)
         if not self._file.read(1):
             self._file.close()
             raise InputError(f"{self.name} is empty", hint="one task a line; see the README for the formats")
@@ -38,7 +45,9 @@ class Source:
 
     @property
     def suffix(self) -> str:
-        return "" if self.path is None else self.path.suffix.casefold()
+        if self.path is None:
+            return ""
+        return (Path(self.path.stem) if self._packed else self.path).suffix.casefold()
 
     def lines(self) -> Iterator[tuple[int, bytes | BadLine]]:
         """(line number, line) of every line that is not blank; a line beyond bounds as a BadLine."""
@@ -130,6 +139,23 @@ def _as_utf8(file: IO[bytes], name: str) -> IO[bytes]:
     except (UnicodeDecodeError, UnicodeEncodeError):
         spool.close()
         raise InputError(f"{name} begins as UTF-16 and is not", hint="save it as UTF-8") from None
+    return spool
+
+
+def _unpacked(file: IO[bytes], name: str) -> IO[bytes]:
+    spool = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the source
+    size = 0
+    try:
+        with file, gzip.GzipFile(fileobj=file) as packed:
+            while size <= LARGEST_UNPACKED and (piece := packed.read(PIECE)):
+                size += spool.write(piece)
+    except (OSError, EOFError, zlib.error) as error:
+        spool.close()
+        raise InputError(f"{name} cannot be unpacked: {error}", hint="pack it again, or give it unpacked") from None
+    if size > LARGEST_UNPACKED:
+        spool.close()
+        raise InputError(f"{name}: more than {LARGEST_UNPACKED:,} bytes unpacked", hint="take a part of it")
+    spool.seek(0)
     return spool
 
 
