@@ -85,6 +85,10 @@ class Asking(Protocol):
         went on; a task that has begun, or was called off, stays as it is."""
         ...
 
+    async def drop_questions(self, run_id: int) -> int:
+        """Call off those of a run that nobody waits for any more and nobody has begun. Returns how many."""
+        ...
+
     async def questions(self, task_id: int) -> list[Question]:
         """When the classifier was asked about a task, and what it said."""
         ...

@@ -233,3 +233,16 @@ def test_tasks_for_a_worker_of_another_process(desk: Desk, simulate: Simulate) -
     assert nurse.stats()["requests"] == 1 + 4 + 2
     told = json.loads(desk.run("explain", str(one["task"]), "--json").out)
     assert len(told["classifier"]) == 1
+
+
+def test_on_a_server(desk: Desk, simulate: Simulate, postgres_url: str) -> None:
+    """The same on PostgreSQL, with two processes; and what was said is known to all of them."""
+    nurse = prepare(desk, simulate)
+    desk.env["LANEWAY_STORE"] = postgres_url
+    told = run(desk, "--processes", "2")
+    assert (told["tasks"]["succeeded"], told["triage"]["asked"], told["triage"]["unheard"]) == (N, N, 0)
+    assert Counter(row["id"] for row in desk.rows("in.results.jsonl")) == {str(n): 1 for n in range(N)}
+    again = run(desk, "-o", "other.jsonl")
+    assert (again["triage"]["from_cache"], again["triage"]["calls"]) == (N, 0)
+    assert nurse.stats()["requests"] == 4
+    assert "sound" in desk.run("store", "check").out

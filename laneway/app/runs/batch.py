@@ -127,6 +127,8 @@ class Batch:
             await writer.finish()
         if stop.reason is StopReason.BUDGET and stop.until is None:
             await lw.store.end_budget(run.id)
+        if lw.config.triage.classifier is not None:
+            await lw.store.drop_questions(run.id)
         return await self._summary(run, out, intake, stop, bound, started)
 
     async def _with_kept(self, run: Run, stop: Stop) -> Stop:

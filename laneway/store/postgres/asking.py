@@ -25,6 +25,14 @@ _WAITING = """
     WHERE q.asked_in = %s AND t.state = 'waiting' AND t.wait_reason IN ('triage', 'scheduled') ORDER BY t.id
 """
 LOCKED = f"{_WAITING} FOR UPDATE OF t"
+IDLE = """
+    SELECT t.id, t.cell_id, t.state FROM laneway.cell c JOIN laneway.task t ON t.cell_id = c.id
+    WHERE c.run_id = %s AND c.aside AND t.state IN ('ready', 'waiting') AND NOT EXISTS (
+        SELECT 1 FROM laneway.question q JOIN laneway.task s ON s.id = q.task_id
+        WHERE q.asked_in = t.id AND s.state = 'waiting' AND s.wait_reason IN ('triage', 'scheduled')
+    ) ORDER BY t.id FOR UPDATE OF t
+"""
+DROP = "UPDATE laneway.task SET state = 'cancelled', wake_at = NULL, wait_reason = NULL WHERE id = ANY(%s)"
 ANSWERED = """
     UPDATE laneway.question q SET answered_at = %s, said = nullif(a.said, 'null')
     FROM unnest(%s::bigint[], %s::jsonb[]) AS a (task_id, said) WHERE q.task_id = a.task_id AND q.asked_in = %s
@@ -123,6 +131,15 @@ def _reroute(tx: Transaction, rulings: Sequence[Ruling], waiting: dict[int, tupl
     run(tx.db, MOVE, [list(column) for column in zip(*moves, strict=True)])
     run(tx.db, SAY, [list(column) for column in zip(*documents, strict=True)])
     return {id_: cell for id_, cell, _ in moves}
+
+
+def drop_questions(tx: Transaction, run_id: int) -> int:
+    idle = rows(tx.db, IDLE, (run_id,))
+    if idle:
+        run(tx.db, DROP, ([id_ for id_, _, _ in idle],))
+    for _, cell, state in idle:
+        tx.move(cell, State(state), State.CANCELLED)
+    return len(idle)
 
 
 def questions(db: Db, task_id: int) -> list[Question]:

@@ -19,6 +19,13 @@ WAITING = """
     SELECT t.id, t.run_id, t.cell_id, t.wait_reason FROM question q JOIN task t ON t.id = q.task_id
     WHERE q.asked_in = ? AND t.state = 'waiting' AND t.wait_reason IN ('triage', 'scheduled')
 """
+IDLE = """
+    SELECT t.id, t.cell_id, t.state FROM cell c JOIN task t ON t.cell_id = c.id
+    WHERE c.run_id = ? AND c.aside AND t.state IN ('ready', 'waiting') AND NOT EXISTS (
+        SELECT 1 FROM question q JOIN task s ON s.id = q.task_id
+        WHERE q.asked_in = t.id AND s.state = 'waiting' AND s.wait_reason IN ('triage', 'scheduled')
+    )
+"""
 ANSWERED = "UPDATE question SET answered_at = ?, said = ? WHERE task_id = ? AND asked_in = ?"
 KEEP = "INSERT INTO verdict (digest, said, at) VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET said = ?2, at = ?3"
 GO_ON = "UPDATE task SET state = 'ready', wake_at = NULL, wait_reason = NULL WHERE id = ?"
@@ -93,6 +100,15 @@ def _reroute(tx: Transaction, places: Places, ruling: Ruling) -> int:
     document = places.document(route)
     tx.db.execute("UPDATE payload SET route_id = ? WHERE task_id = ?", (document, ruling.task_id))
     return home
+
+
+def drop_questions(tx: Transaction, run_id: int) -> int:
+    idle = list(tx.db.execute(IDLE, (run_id,)))
+    for id_, cell, state in idle:
+        sql = "UPDATE task SET state = 'cancelled', wake_at = NULL, wait_reason = NULL WHERE id = ?"
+        tx.db.execute(sql, (id_,))
+        tx.move(cell, State(state), State.CANCELLED)
+    return len(idle)
 
 
 def questions(db: apsw.Connection, task_id: int) -> list[Question]:

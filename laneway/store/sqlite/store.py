@@ -241,6 +241,9 @@ class SQLiteStore:
     async def hear(self, question: int, rulings: Sequence[Ruling], now: float) -> int:
         return await self._writer.write(lambda tx: asking.hear(tx, question, rulings, now))
 
+    async def drop_questions(self, run_id: int) -> int:
+        return await self._writer.write(lambda tx: asking.drop_questions(tx, run_id))
+
     async def questions(self, task_id: int) -> list[Question]:
         return self._read(lambda db: asking.questions(db, task_id))
 

@@ -219,6 +219,35 @@ class TestOfAHeldRun:
         await sound(store)
 
 
+class TestQuestionsThatNobodyWaitsFor:
+    async def test_they_are_called_off_and_those_of_others_stay(self, store: Store) -> None:
+        run, other = await open_run(store), await open_run(store, "other")
+        (a,), idle = await ask(store, run, asking("a"))
+        (b,), wanted = await ask(store, run, asking("b"), now=NOW + 10)
+        _, others = await ask(store, other, asking("c"))
+        await store.wake(NOW + WITHIN)
+        assert await store.drop_questions(run.id) == 1
+        found = {task.id: task.state for task in await store.get_tasks([a, b, idle, wanted, others])}
+        assert found[idle] is State.CANCELLED
+        assert (found[wanted], found[others], found[a], found[b]) == (
+            State.READY,
+            State.READY,
+            State.READY,
+            State.WAITING,
+        )
+        assert await store.drop_questions(run.id) == 0
+        await sound(store)
+
+    async def test_their_texts_go_when_content_is_pruned(self, store: Store) -> None:
+        run = await open_run(store)
+        _, idle = await ask(store, run, asking("a"))
+        await store.wake(NOW + WITHIN)
+        await store.drop_questions(run.id)
+        await store.prune(NOW + 100)
+        assert (await store.get_tasks([idle]))[0].pruned
+        await sound(store)
+
+
 class TestCounting:
     async def test_what_became_of_questions(self, store: Store) -> None:
         run = await open_run(store)
