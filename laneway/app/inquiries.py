@@ -87,6 +87,15 @@ class Inquiries:
             questions = [self._question(group, now) for group in groups]
             await store.ask(run, questions, [[id_ for id_, _ in group] for group in groups], now, held=held)
 
+    async def weigh(self, store: Store | None, patients: Sequence[Patient]) -> tuple[int, int, int]:
+        """Of how many of these it would be asked, with how many tokens in and out. Nothing is sent."""
+        digests = {self._digest(patient): patient for patient in patients}
+        known = await store.verdicts(list(digests)) if store is not None else {}
+        texts = [patient.text for patient in patients if self._digest(patient) not in known]
+        at_once = self._classifier.settings.tasks_per_call
+        sizes = [self._classifier.question(texts[at : at + at_once])[1:] for at in range(0, len(texts), at_once)]
+        return len(texts), sum(size[0] for size in sizes), sum(size[1] for size in sizes)
+
     # one question -------------------------------------------------------------------------------------------------
     def _question(self, group: Sequence[tuple[int, Asked]], now: float) -> NewTask:
         patients = [one.patient for _, one in group if one.patient is not None]

@@ -130,6 +130,18 @@ class TestAnswers:
         assert f"classifier in the last 24 h: asked about {N} tasks in 4 calls, $0.0" in desk.run("status").out
         assert json.loads(desk.run("status", "1", "--json").out)["triage"]["asked"] == N
 
+    def test_plan_says_what_asking_would_cost(self, desk: Desk, simulate: Simulate) -> None:
+        nurse = prepare(desk, simulate)
+        planned = desk.run("plan", "in.jsonl", "--type", "ticket", "--json").json
+        (note,) = [note for note in planned["notes"] if "classifier" in note]
+        assert f"the classifier nurse is asked about {N} tasks" in note
+        assert nurse.stats()["requests"] == 0
+        told = run(desk)
+        guessed = float(note.split("$")[1].split()[0])
+        assert told["triage"]["cost_usd"] / 2 < guessed < told["triage"]["cost_usd"] * 2
+        others = desk.run("plan", "in.jsonl", "--type", "ticket", "-o", "other.jsonl", "--json").json
+        assert not [note for note in others["notes"] if "classifier" in note], "all is known"
+
 
 class TestNoAnswers:
     """A task whose verdict does not come is done with its safe route: never lost, never held up."""

@@ -25,11 +25,12 @@ from laneway.providers.model import Account, Limits, Model
 from laneway.providers.trust import is_loopback
 from laneway.store.interface import Run, Store
 from laneway.store.steering import PauseKind
-from laneway.task import State
+from laneway.task import State, Usage
 
 if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
     from laneway.providers.catalog import Catalog
+    from laneway.triage.patient import Patient
 
 PAST_CALLS = 2_000  # of each model that are looked at
 _RATES = tuple(field.name for field in dataclasses.fields(Limits) if field.name != "concurrency")
@@ -112,6 +113,7 @@ class Planner:
         self._options = options
         self._done = 0
         self._sparable = 0  # to be done, unless another run has done the same within ``dedupe_for``
+        self._asked = [0, 0, 0]  # tasks that the classifier would be asked about, tokens in and out
         self._seen: dict[int, int] = {}  # of every key its body, both hashed
 
     async def plan(self) -> Plan:
@@ -153,6 +155,7 @@ class Planner:
             if store is not None and run is not None:
                 known = await store.known(run, [one.draft.key for one in chunk])
             conflicts, duplicates = [], 0
+            open_: list[Patient] = []
             for position, one in enumerate(chunk):
                 key, digest = hash(one.draft.key), one.task.hash
                 if key in self._seen:
@@ -165,7 +168,11 @@ class Planner:
                 else:
                     demand.add(one.task)
                     self._sparable += one.task.dedupe_for is not None
+                    open_ += [one.patient] if one.patient is not None else []
             intake.taken_in(chunk, duplicates, conflicts)
+            if open_ and intake.inquiries is not None:
+                more = await intake.inquiries.weigh(store, open_)
+                self._asked = [had + one for had, one in zip(self._asked, more, strict=True)]
         return demand
 
     # what is known ------------------------------------------------------------------------------------------------
@@ -220,6 +227,7 @@ class Planner:
         said = [f"{why}; the run needs it" for why in catalog.without_key]
         for one in await standings(self._lw.config, store, self._lw.clock.now()):
             said += notes_of_budget(self._lw.config, one, found)
+        said += self._questions(catalog)
         if store is None:
             return said
         if self._sparable:
@@ -234,6 +242,19 @@ class Planner:
             if pause.since is not None and pause.name in concerned:
                 said.append(f"{pause.kind} {pause.name} is paused: its tasks wait until it is resumed")
         return said
+
+    def _questions(self, catalog: Catalog) -> list[str]:
+        """What asking the classifier would come to."""
+        tasks, input_tokens, output_tokens = self._asked
+        settings = self._lw.config.triage.classifier
+        if settings is None or not tasks:
+            return []
+        cost = catalog.model(settings.model).cost(Usage(input_tokens, output_tokens))
+        much = "a cost that is not known" if cost is None else f"about ${cost:.4f}"
+        return [
+            f"the classifier {settings.model} is asked about {tasks:,} tasks that are left open, for {much} beside what"
+            " is counted here; tasks that it sends to another model cost what that costs"
+        ]
 
 
 def _with_learnt(account: Account, state: Mapping[str, Any]) -> Account:

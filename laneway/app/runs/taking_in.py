@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from laneway.app.budgets import check_prices
-from laneway.app.inquiries import Asked
+from laneway.app.inquiries import Asked, Inquiries
 from laneway.app.routing import Routed, Routing
 from laneway.app.runs.price_lines import price_lines
 from laneway.errors import BudgetError, ConflictError, InputError, NoModel
@@ -71,7 +71,7 @@ class TakingIn:
         self, run: Run, chunk: list[Routed], now: float, change: Callable[[NewTask], NewTask] = lambda task: task
     ) -> None:
         """Take a chunk into a run, held back, with questions to the classifier where something is left open."""
-        store, inquiries = self._lw.store, self._routing.inquiries
+        store, inquiries = self._lw.store, self.inquiries
         asked = [Asked(change(routed.task), routed.patient) for routed in chunk]
         if inquiries is not None:
             asked = await inquiries.known(store, asked, now)
@@ -81,9 +81,14 @@ class TakingIn:
         self.taken_in(chunk, done.duplicates + done.shared, done.conflicts)
 
     @property
+    def inquiries(self) -> Inquiries | None:
+        """Where the config has a classifier."""
+        return self._routing.inquiries
+
+    @property
     def from_cache(self) -> int:
         """Of how many the classifier had said before what they are."""
-        return self._routing.inquiries.from_cache if self._routing.inquiries else 0
+        return self.inquiries.from_cache if self.inquiries else 0
 
     def taken_in(self, chunk: list[Routed], duplicates: int, conflicts: list[int]) -> None:
         """Count a chunk. ``conflicts``: positions of tasks whose key came before with another body."""
