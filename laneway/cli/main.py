@@ -31,6 +31,7 @@ COMMANDS: Mapping[str, Sequence[str]] = {
     "submit": ["submit"],
     "results": ["results"],
     "feedback": ["feedback"],
+    "triage": ["triage"],
     "steer": ["pause", "resume", "cancel", "retry", "set"],
     "worker": ["worker"],
     "serve": ["serve"],

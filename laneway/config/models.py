@@ -233,6 +233,11 @@ class ClassifierConfig(Section):
 class TriageConfig(Section):
     """What triage has learnt: files that `laneway triage train` wrote."""
 
+    category: Path | None = None  # what a text is about …
+    urgency: Path | None = None  # … how soon it is needed …
+    complexity: Path | None = None  # … and how much it asks of a model
+    model: Path | None = None  # which model will do
+    quality_floor: Annotated[float, BeforeValidator(_no_switch), Field(gt=0, le=1)] = 0.98  # of the strongest's quality
     answers: Path | None = None  # which answers are probably good enough
     classifier: ClassifierConfig | None = None
 

@@ -23,7 +23,7 @@ MOST_CHARACTERS = 1_000_000_000  # of all cells
 MOST_UNREADABLE = 0.1  # of the rows; with more the file is probably not what it was taken for
 MOST_LABELS = 1_000
 LONGEST_LABEL = 200  # characters
-LEAST_ROWS = 5  # of a label, so that each part of a cross-validation has one
+LEAST_TEXTS = 5  # different ones, of a label, so that each part of a cross-validation has one
 FIELDS: Mapping[
     str, tuple[str, ...] | None
 ] = {  # what is learnt from labels: its words, rising; None: the caller's own
@@ -121,7 +121,8 @@ class Examples:
 
     @property
     def counts(self) -> Counter[str]:
-        return Counter(self.labels)
+        """Different texts of each label: what is there twice teaches no more."""
+        return Counter(label for label, _ in set(zip(self.labels, self.texts, strict=True)))
 
 
 def labelled(
@@ -173,29 +174,30 @@ def _known(label: str, about: str, known: Mapping[str, str], where: str) -> str:
 def _enough(examples: Examples, name: str, column: str) -> Examples:
     """Without labels that are too rare to learn. Raises InputError where fewer than two are left, or far too many."""
     counts = examples.counts
-    if len(counts) > MOST_LABELS and sum(n < LEAST_ROWS for n in counts.values()) < 0.5 * len(counts):
+    if len(counts) > MOST_LABELS and sum(n < LEAST_TEXTS for n in counts.values()) < 0.5 * len(counts):
         raise _too_many(name, column, counts)
-    rare = {label for label, n in counts.items() if n < LEAST_ROWS}
-    kept = [label for label in examples.classes if counts[label] >= LEAST_ROWS]
+    rare = {label for label, n in counts.items() if n < LEAST_TEXTS}
+    kept = [label for label in examples.classes if counts[label] >= LEAST_TEXTS]
     if len(kept) < 2:
         if len(counts) > MOST_LABELS:
             raise _too_many(name, column, counts)
-        shown = ", ".join(f"{label[:40]} ({n})" for label, n in counts.most_common(8)) or "none"
+        there = ", ".join(f"{label[:40]} ({n})" for label, n in counts.most_common(8)) or "none"
         raise InputError(
-            f"{name}: two labels are needed, each in {LEAST_ROWS} rows or more, to tell one from the other;"
-            f" the column {column} has {shown}",
+            f"{name}: two labels are needed, each of {LEAST_TEXTS} different texts or more, to tell one from the other;"
+            f" the column {column} has {there}",
             hint="label more rows, or say with --column where the label stands",
         )
     if len(kept) > MOST_LABELS:
         raise _too_many(name, column, counts)
     if not rare:
         return Examples(examples.about, examples.texts, examples.labels, kept, examples.left_out)
-    left_out = dict(examples.left_out)
-    for label in sorted(rare, key=lambda label: (-counts[label], label))[:20]:
-        left_out[f"are of {label[:60]!r}, which has fewer than {LEAST_ROWS}"] = counts[label]
+    left_out, rows_of_label = dict(examples.left_out), Counter(examples.labels)
+    shown = sorted(rare, key=lambda label: (-counts[label], label))[:20]
+    for label in shown:
+        left_out[f"are of {label[:60]!r}, which has fewer than {LEAST_TEXTS}"] = rows_of_label[label]
     if len(rare) > 20:
-        more = sum(counts[label] for label in rare) - sum(sorted((counts[one] for one in rare), reverse=True)[:20])
-        left_out[f"are of {len(rare) - 20:,} other labels with fewer than {LEAST_ROWS}"] = more
+        more = sum(rows_of_label[label] for label in rare.difference(shown))
+        left_out[f"are of {len(rare) - 20:,} other labels with fewer than {LEAST_TEXTS}"] = more
     rows = [row for row, label in enumerate(examples.labels) if label not in rare]
     return Examples(
         examples.about,

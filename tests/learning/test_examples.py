@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from laneway.errors import InputError
-from laneway.learning.examples import LEAST_ROWS, labelled, read_table
+from laneway.learning.examples import LEAST_TEXTS, labelled, read_table
 
 
 def _written(path: Path, text: str | bytes) -> str:
@@ -20,7 +20,7 @@ def _csv(path: Path, labels: list[str], column: str = "category") -> str:
     return _written(path, f"text,{column}\n" + "".join(f"text {n},{label}\n" for n, label in enumerate(labels)))
 
 
-TWO = ["a", "b"] * LEAST_ROWS
+TWO = ["a", "b"] * LEAST_TEXTS
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
@@ -84,7 +84,7 @@ def test_rows_without_text_or_label_and_rare_labels_are_left_out(tmp_path: Path)
     examples = labelled(table, "category")
     assert len(examples.texts) == len(TWO)
     assert set(examples.labels) == {"a", "b"}
-    assert examples.left_out == {"have no category": 1, f"are of 'rare', which has fewer than {LEAST_ROWS}": 2}
+    assert examples.left_out == {"have no category": 1, f"are of 'rare', which has fewer than {LEAST_TEXTS}": 2}
 
 
 def test_one_label_is_too_little(tmp_path: Path) -> None:
@@ -100,8 +100,14 @@ def test_thousands_of_labels_are_no_labels(tmp_path: Path) -> None:
 
 
 def test_urgencies_are_words_or_aliases_in_rising_order(tmp_path: Path) -> None:
-    table = read_table(_csv(tmp_path / "t.csv", ["Urgent", "p3", "standard"] * LEAST_ROWS, "urgency"))
+    table = read_table(_csv(tmp_path / "t.csv", ["Urgent", "p3", "standard"] * LEAST_TEXTS, "urgency"))
     examples = labelled(table, "urgency", aliases={"p3": "relaxed"})
     assert examples.classes == ["relaxed", "standard", "urgent"]
     with pytest.raises(InputError, match=r"line 3: 'p3' is no urgency"):
         labelled(table, "urgency")
+
+
+def test_equal_texts_count_once(tmp_path: Path) -> None:
+    rows = "text,category\n" + "yes,y\nno,n\n" * 50
+    with pytest.raises(InputError, match="different texts"):
+        labelled(read_table(_written(tmp_path / "t.csv", rows)), "category")
