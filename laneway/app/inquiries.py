@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from laneway.triage.patient import Patient
     from laneway.triage.pipeline import Triage
 
+MOST_OF_ITS_WAIT = 0.5  # that may be spent on a verdict
+LEAST_S = 0.5  # in which no answer could come
 MOST_ROUTES = 1000  # worked out for one task; beyond it what most labels are of is taken as found, and no rule sees it
 
 
@@ -69,8 +71,18 @@ class Inquiries:
                 self.from_cache += 1
                 found[at] = Asked(self._with(task, patient, said[digest], now))
             else:
-                found[at] = Asked(dataclasses.replace(task, verdict_within=self._classifier.settings.timeout), patient)
+                found[at] = self._waiting(task, patient, now)
         return found
+
+    def _waiting(self, task: NewTask, patient: Patient, now: float) -> Asked:
+        """Until the timeout, but no longer than half of the time until it is due. What is due at once is not asked
+        about."""
+        if task.wake_at is not None:
+            return Asked(dataclasses.replace(task, verdict_within=self._classifier.settings.timeout), patient)
+        within = min(self._classifier.settings.timeout, MOST_OF_ITS_WAIT * (task.due_at - now))
+        if within < LEAST_S:
+            return Asked(task)
+        return Asked(dataclasses.replace(task, verdict_within=within), patient)
 
     async def ask(
         self, store: Store, run: Run, asked: Sequence[Asked], done: Submitted, now: float, *, held: bool = False

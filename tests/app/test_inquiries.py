@@ -172,3 +172,17 @@ async def test_no_usable_answer_means_that_all_go_on_as_they_are(lw: Laneway) ->
     assert kept.questions[0].record is not None
     found = rulings(orjson.loads(kept.questions[0].record), None)
     assert found == [Ruling(1), Ruling(2)]
+
+
+@pytest.mark.parametrize(
+    ("due", "within"), [(600.0, 20.0), (60.0, 20.0), (30.0, 15.0), (2.0, 1.0), (0.9, None), (0.0, None), (-5.0, None)]
+)
+async def test_no_task_spends_more_than_half_of_its_time_on_a_verdict(
+    lw: Laneway, due: float, within: float | None
+) -> None:
+    store: Any = Kept()
+    one = asked(lw, patient())
+    soon = one._replace(task=dataclasses.replace(one.task, due_at=NOW + due))
+    (found,) = await inquiries(lw).known(store, [soon], NOW)
+    assert found.task.verdict_within == (None if within is None else pytest.approx(within))
+    assert (found.patient is None) is (within is None)
