@@ -24,7 +24,8 @@ from laneway.store.asking import Ruling
 from laneway.store.interface import Store
 from laneway.task import Claimed, Failure, FailureClass, Route, Spec, Urgency, Usage
 from laneway.triage.classifier import answer, verdicts
-from laneway.triage.pipeline import left_open, raised_by_text
+from laneway.triage.pipeline import left_open
+from laneway.triage.urgency import raised_by_text
 
 NOT_ASKED = orjson.dumps({"choices": []})  # the answer of a question that nobody waits for
 LASTING = (FailureClass.REQUEST, FailureClass.POISON, FailureClass.CODE)

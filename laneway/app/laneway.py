@@ -219,7 +219,9 @@ class Laneway:
         from laneway.app.inquiries import Inquiries
         from laneway.triage.classifier import Classifier
 
-        return Inquiries(self.config, self.triage, Classifier(self.config, settings, {}), seen)
+        labels = self.triage.nurse.labels if self.triage.nurse else {}
+        learned = {field: words for field, words in labels.items() if field == "category"}  # others have their own
+        return Inquiries(self.config, self.triage, Classifier(self.config, settings, learned), seen)
 
     @property
     def store(self) -> Store:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from laneway.app.inquiries import Inquiries
     from laneway.clock import Clock
     from laneway.config.models import Config
-    from laneway.intake.prompts import PromptType
+    from laneway.intake.prompts import PromptType, Rendered
     from laneway.store.interface import Run, Store, Submitted
     from laneway.triage.patient import Patient
     from laneway.triage.pipeline import Triage
@@ -44,11 +44,7 @@ class Preparing:
 
     def prepare(self, task: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], options: Options) -> Prepared:
         if self._is_prompt(task):
-            record = dict(kwargs) if kwargs or not args else args[0]
-            urgency = self._triage.urgency_of(options.urgency) if options.urgency else None
-            prompted, patient = self._prompt_task(task, record, urgency, options, self._clock.now())
-            asks = self._inquiries is not None and self._inquiries.open(patient, prompted.route)
-            return Prepared(prompted, self._prompt(task).asked.decode, patient if asks else None)
+            return self._prompt_tasks(task, [dict(kwargs) if kwargs or not args else args[0]], options)[0]
         function = self._function(task)
         new = self._call(function, kwargs, options)
         return Prepared(new(body=function.encode(args, kwargs)), function.decode_result)
@@ -56,7 +52,7 @@ class Preparing:
     def prepare_many(self, task: Any, items: Sequence[Any], options: Options) -> list[Prepared]:
         """A task for each item, its only argument."""
         if self._is_prompt(task):
-            return [self.prepare(task, (item,), {}, options) for item in items]
+            return self._prompt_tasks(task, items, options)
         function = self._function(task)
         new, decode = self._call(function, {}, options), function.decode_result
         return [Prepared(new(body=function.encode((item,), {})), decode) for item in items]
@@ -133,31 +129,27 @@ class Preparing:
             return self._config.types[spec.type].dedupe_for
         return self._python.find(spec.type).dedupe_for if spec.wire is Wire.PYTHON else None
 
-    def _prompt_task(
-        self, type_name: str, record: Mapping[str, Any], urgency: Urgency | None, options: Options, now: float
-    ) -> tuple[NewTask, Patient]:
+    def _prompt_tasks(self, name: str, records: Sequence[Mapping[str, Any]], options: Options) -> list[Prepared]:
+        """A task for each record; model files are asked about all at once."""
         import orjson
 
         from laneway.providers.answers.checks import needs_code
-        from laneway.triage.patient import Patient, Pins
 
-        prompt = self._prompt(type_name)
-        rendered = prompt.render(record)
-        patient = Patient(
-            type=type_name,
-            text=rendered.text,
-            input_tokens=rendered.input_tokens,
-            pins=Pins(options.lane, urgency, options.model),
-            tags=options.tags,
-            fields=record,
-            output_tokens=rendered.output_tokens,
-            key=options.key,
-            team=options.team,
-        )
-        new = self._routed(patient, prompt.spec, options, now)(body=rendered.body)
-        if needs_code(prompt.spec.checks):  # its checks may look at the record
-            new = replace(new, record=orjson.dumps(record, default=str))
-        return new, patient
+        prompt, now = self._prompt(name), self._clock.now()
+        urgency = self._triage.urgency_of(options.urgency) if options.urgency else None
+        rendered = [prompt.render(record) for record in records]
+        patients = [
+            _prompted(name, record, one, urgency, options) for record, one in zip(records, rendered, strict=True)
+        ]
+        self._triage.examine(patients)
+        prepared = []
+        for record, one, patient in zip(records, rendered, patients, strict=True):
+            new = self._routed(patient, prompt.spec, options, now)(body=one.body)
+            if needs_code(prompt.spec.checks):  # its checks may look at the record
+                new = replace(new, record=orjson.dumps(record, default=str))
+            asks = self._inquiries is not None and self._inquiries.open(patient, new.route)
+            prepared.append(Prepared(new, prompt.asked.decode, patient if asks else None))
+        return prepared
 
     def _refuse_checks_of_python(self, name: str) -> None:
         settings = self._config.types.get(name)
@@ -183,3 +175,21 @@ class Preparing:
 
             self._prompts[name] = PromptType(self._config, name)
         return self._prompts[name]
+
+
+def _prompted(
+    type_name: str, record: Mapping[str, Any], rendered: Rendered, urgency: Urgency | None, options: Options
+) -> Patient:
+    from laneway.triage.patient import Patient, Pins
+
+    return Patient(
+        type=type_name,
+        text=rendered.text,
+        input_tokens=rendered.input_tokens,
+        pins=Pins(options.lane, urgency, options.model),
+        tags=options.tags,
+        fields=record,
+        output_tokens=rendered.output_tokens,
+        key=options.key,
+        team=options.team,
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
@@ -42,13 +43,22 @@ class Routing:
         self.inquiries = lw.inquiries(self.seen)
         self._target_wait = {urgency: lw.config.target_wait(urgency) for urgency in Urgency}
 
-    def route(self, draft: Draft, now: float) -> Routed:
-        """The draft's route, and the draft as its model takes it: a PDF goes as text where the model takes none."""
-        route = self._assess(draft)
+    def patients(self, drafts: Sequence[Draft]) -> list[Patient]:
+        """What triage sees of each; model files are asked about all at once."""
+        patients = [_patient(draft) for draft in drafts]
+        self._lw.triage.examine(patients)
+        return patients
+
+    def route(self, draft: Draft, now: float, patient: Patient | None = None) -> Routed:
+        """The draft's route, and the draft as its model takes it: a PDF goes as text where the model takes none.
+        ``patient``: one of ``patients``."""
+        patient = patient or _patient(draft)
+        route = self._assess(patient)
         if draft.as_text is not None and "pdf" in draft.attachments:
             if "pdf" not in inputs_of(route.model, self._lw.config):
                 draft = draft.as_text()
-                route = self._assess(draft)
+                patient = _patient(draft)
+                route = self._assess(patient)
             else:
                 able = tuple(name for name in route.fallbacks if "pdf" in inputs_of(name, self._lw.config))
                 route = route if able == route.fallbacks else route._replace(fallbacks=able)
@@ -56,7 +66,7 @@ class Routing:
             draft = dataclasses.replace(draft, input_tokens=self._seen_by(route.model, draft))
         task = self._task(draft, route, now)
         self.seen(task)
-        if self.inquiries is not None and self.inquiries.open(patient := self._patient(draft), route):
+        if self.inquiries is not None and self.inquiries.open(patient, route):
             return Routed(draft, task, patient)
         return Routed(draft, task)
 
@@ -74,27 +84,11 @@ class Routing:
         reader = Reader(model.id, any(account.wire is Wire.MESSAGES for account in model.accounts))
         return estimate_body(draft.spec.wire, orjson.loads(draft.body), reader)
 
-    def _assess(self, draft: Draft) -> Route:
+    def _assess(self, patient: Patient) -> Route:
         """Raises InputError when no model can take the draft or a model is not known."""
-        route = self._lw.triage.assess(self._patient(draft))
+        route = self._lw.triage.assess(patient)
         self._know(route)
         return route
-
-    @staticmethod
-    def _patient(draft: Draft) -> Patient:
-        return Patient(
-            type=draft.spec.type,
-            text=draft.text,
-            input_tokens=draft.input_tokens,
-            pins=draft.pins,
-            tags=draft.tags,
-            fields=draft.fields,
-            output_tokens=draft.output_tokens,
-            key=draft.key,
-            refused_by=draft.refused_by,
-            attachments=draft.attachments,
-            pdf_as_text=draft.as_text is not None,
-        )
 
     def _know(self, route: Route) -> None:
         for name in (route.model, *route.fallbacks):
@@ -121,3 +115,19 @@ class Routing:
     def _dedupe_for(self, type_name: str) -> float | None:
         settings = self._lw.config.types.get(type_name)
         return settings.dedupe_for if settings else None
+
+
+def _patient(draft: Draft) -> Patient:
+    return Patient(
+        type=draft.spec.type,
+        text=draft.text,
+        input_tokens=draft.input_tokens,
+        pins=draft.pins,
+        tags=draft.tags,
+        fields=draft.fields,
+        output_tokens=draft.output_tokens,
+        key=draft.key,
+        refused_by=draft.refused_by,
+        attachments=draft.attachments,
+        pdf_as_text=draft.as_text is not None,
+    )

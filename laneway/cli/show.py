@@ -132,7 +132,7 @@ def _task_text(
     lines += [f"  {held} by the budget of {one.budget}: {one}" for one in waits]
     if task.twin_id is not None and task.state.ended:
         lines.append(f"  its result is that of task {task.twin_id}, which had the same key (dedupe_for)")
-    lines += ["triage", *(f"  {line}" for line in explain_route(task.route))]
+    lines += ["triage", *(f"  {printable(line)}" for line in explain_route(task.route))]
     lines += [f"  {question_line(task, one)}" for one in asked]
     for went in detours:
         when = time.strftime("%H:%M:%S", time.localtime(went.at))

@@ -13,7 +13,7 @@ from laneway.config.patterns import BadPattern, finder
 from laneway.config.places import Place, dotted
 from laneway.task import Urgency
 
-FILLED_BY_RULES = ("lane", "model", "urgency", "fallbacks", "category", "complexity")
+FILLED_BY_RULES = ("lane", "model", "urgency", "fallbacks", "category", "complexity", "urgency_up_to")
 
 
 def check(config: Config) -> Iterator[Fault]:
@@ -87,13 +87,14 @@ def _models(config: Config, section: Any, place: Place) -> Iterator[Fault]:
                 yield from _known("model", name, config.models, (*place, field))
     if section.fallbacks and not section.model and place[0] != "rules":
         yield Fault((*place, "fallbacks"), "fallbacks belong to a model: name it here too")
-    if section.urgency is not None:
-        try:
-            config.urgency_of(section.urgency)
-        except ValueError as error:
-            aliases = [alias for own in config.urgency.values() for alias in own.aliases]
-            also = f" (and by alias: {', '.join(aliases)})" if aliases else ""
-            yield Fault((*place, "urgency"), f"{error}{also}")
+    for field in ("urgency", "urgency_up_to"):
+        if (word := getattr(section, field, None)) is not None:
+            try:
+                config.urgency_of(word)
+            except ValueError as error:
+                aliases = [alias for own in config.urgency.values() for alias in own.aliases]
+                also = f" (and by alias: {', '.join(aliases)})" if aliases else ""
+                yield Fault((*place, field), f"{error}{also}")
 
 
 def _classifier(config: Config, settings: ClassifierConfig) -> Iterator[Fault]:

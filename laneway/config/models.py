@@ -199,6 +199,7 @@ class RuleConfig(Section):
     model: str | None = None
     urgency: str | None = None
     fallbacks: list[str] | None = None
+    urgency_up_to: str | None = None  # how far a text alone may raise it; else by one class, and not to immediate
     category: str | None = None
     complexity: Literal["low", "medium", "high"] | None = None
 
@@ -240,6 +241,11 @@ class TriageConfig(Section):
     quality_floor: Annotated[float, BeforeValidator(_no_switch), Field(gt=0, le=1)] = 0.98  # of the strongest's quality
     answers: Path | None = None  # which answers are probably good enough
     classifier: ClassifierConfig | None = None
+
+    @property
+    def reads_texts(self) -> bool:
+        """Whether a model file judges tasks by their texts."""
+        return any((self.category, self.urgency, self.complexity, self.model))
 
 
 class Config(Section):

@@ -109,7 +109,7 @@ def _documents(files: Files, config: Config, options: ReadOptions, stem: Path) -
     from laneway.intake.documents import Documents
     from laneway.intake.records import Records
 
-    by_text = any(rule.function or "text" in rule.when for rule in config.rules)
+    by_text = config.triage.reads_texts or any(rule.function or "text" in rule.when for rule in config.rules)
     documents = Documents(files, Records(config, options, "files"), looks_inside=by_text)
     return Reading(files.name, Kind.RECORDS, documents.drafts(), options, columns=documents.columns, stem=stem)
 

@@ -146,7 +146,7 @@ def labelled(
     if table.unreadable:
         left_out["could not be read"] = len(table.unreadable)
     for line, row in zip(table.lines, table.rows, strict=True):
-        cell, label = as_text(row.get(of_text)), as_text(row.get(of_label)).strip()
+        cell, label = as_text(row.get(of_text)), " ".join(as_text(row.get(of_label)).split())
         if not cell.strip() or not label:
             left_out[f"have no {of_text if not cell.strip() else of_label}"] += 1
             continue

@@ -5,9 +5,9 @@ Every entry must hold. What is not there matches nothing, whatever is asked of i
 
 Names
   ``type tags text tokens chars key team`` are the task's; ``lane urgency model`` are what it would get as things stand
-  (pinned, filled by an earlier rule, else its type's, else the default); ``category complexity`` what an earlier rule
-  said. Any other name is a field of the record. ``field.NAME`` (or ``fields = { NAME = … }``) is always one;
-  ``customer.tier`` looks inside.
+  (pinned, filled by an earlier rule, found in its text, else its type's, else the default); ``category complexity``
+  what an earlier rule said or was found in the text. Any other name is a field of the record. ``field.NAME`` (or
+  ``fields = { NAME = … }``) is always one; ``customer.tier`` looks inside.
 
 Values: see ``values.py``. A field with several values (a list, tags) matches where one of them does; ``!=`` where none
 is equal.

@@ -37,3 +37,4 @@ class Patient:
     key: str | None = None
     team: str | None = None
     said: Mapping[str, str] = field(default_factory=dict)  # what the classifier said of it: field → label
+    found: Mapping[str, Any] | None = None  # by the model files, by field; None: not asked yet

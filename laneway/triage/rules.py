@@ -15,16 +15,17 @@ from laneway.triage.conditions import Predicate, compile_when, fields_named
 from laneway.triage.patient import Patient
 
 RuleFunction = Callable[[Patient], Mapping[str, Any] | None]
-Filling = Mapping[str, Any]  # of FILLED: checked, urgency as Urgency, fallbacks as a tuple
+Filling = Mapping[str, Any]  # of MAY_SAY: checked, urgency as Urgency, fallbacks as a tuple
 
 FILLED = ("lane", "urgency", "model", "fallbacks", "category", "complexity")
+MAY_SAY = (*FILLED, "urgency_up_to")  # how far a text alone may raise the urgency of a task
 COMPLEXITIES = ("low", "medium", "high")
 
 
 @dataclass(slots=True)
 class Rule:
     """``fill`` gives None where a function abstains. ``fields``: the record's fields that the conditions look at.
-    ``looks_at``: names of conditions, or None where a function may look at anything."""
+    ``looks_at``: names on which it depends, or None where a function may look at anything."""
 
     name: str
     applies: Predicate
@@ -58,7 +59,7 @@ def compile_rules(config: Config, functions: Mapping[str, RuleFunction], models:
 def _from_config(number: int, rule: RuleConfig, config: Config, models: Collection[str] | None) -> Rule:
     name = f"rule {number}" + (f' "{rule.name}"' if rule.name else "")
     applies = compile_when(rule.when, config, name)
-    given = {field: value for field in FILLED if (value := getattr(rule, field)) is not None}
+    given = {field: value for field in MAY_SAY if (value := getattr(rule, field)) is not None}
     fields = frozenset(fields_named(rule.when))
     if rule.function:
         function = _load(rule.function, config, name)
@@ -67,7 +68,8 @@ def _from_config(number: int, rule: RuleConfig, config: Config, models: Collecti
         filling = _checked(name, given, config, None)  # its models were checked with the config
     except InputError as error:
         raise ConfigError(error.message, hint=error.hint) from None
-    return Rule(name, applies, lambda patient: filling, fields, frozenset(rule.when))
+    looks_at = {*rule.when, *(("urgency",) if "urgency_up_to" in filling else ())}
+    return Rule(name, applies, lambda patient: filling, fields, frozenset(looks_at))
 
 
 def _asking(
@@ -99,11 +101,11 @@ def _asking(
 def _checked(name: str, said: Filling, config: Config, models: Collection[str] | None) -> Filling:
     filling: dict[str, Any] = {}
     for field, value in said.items():
-        if field not in FILLED:
-            raise InputError(f"{name} fills {field!r}", hint=f"a rule may fill {', '.join(FILLED)}")
+        if field not in MAY_SAY:
+            raise InputError(f"{name} fills {field!r}", hint=f"a rule may fill {', '.join(MAY_SAY)}")
         if value is None:
             continue
-        if field == "urgency":
+        if field in ("urgency", "urgency_up_to"):
             filling[field] = _urgency(name, value, config)
         elif field == "fallbacks":
             if isinstance(value, str) or not all(isinstance(one, str) for one in value):

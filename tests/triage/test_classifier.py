@@ -17,7 +17,7 @@ from laneway.errors import ConfigError
 from laneway.providers.answers.reading import Unusable
 from laneway.task import Urgency
 from laneway.triage.classifier import UNCLEAR, Classifier, verdicts
-from laneway.triage.pipeline import raised_by_text
+from laneway.triage.urgency import raised_by_text
 
 FIELDS = {"category": {"fraud": "money taken without consent", "billing": ""}, "complexity": {}}
 ALLOWED = {"category": ["fraud", "billing"], "complexity": ["low", "medium", "high"]}

@@ -155,9 +155,9 @@ class TakingIn:
     def _routed(self, drafts: list[Draft]) -> list[Routed]:
         routed = []
         now = max(self._began, self._lw.clock.now() - TOGETHER_S)
-        for draft in drafts:
+        for draft, patient in zip(drafts, self._routing.patients(drafts), strict=True):
             try:
-                routed.append(self._routing.route(draft, now))
+                routed.append(self._routing.route(draft, now, patient))
             except InputError as error:
                 self.faults.add(draft.bad(error.message))
                 if isinstance(error, NoModel):

@@ -22,6 +22,7 @@ KINDS = ("category", "urgency", "complexity")  # of model files
 AT_ONCE = 64  # texts: with more, sorting their terms takes longer than the terms do
 STEP = 0.05  # of a confidence that is told: routes that say the same are one
 MOST_WORDS = 2  # told
+LONGEST_LABEL = 200  # characters
 
 Floats = NDArray[np.float32]
 
@@ -100,8 +101,10 @@ class LabelModel:
         for name, (real, wanted) in sizes.items():
             if real != wanted:
                 raise ValueError(f"{name} is of another size")
-        if not all(isinstance(term, str) for term in self._vocabulary.terms) or not labels:
-            raise ValueError("terms are texts")
+        if not all(isinstance(term, str) for term in self._vocabulary.terms):
+            raise ValueError("a term is no text")
+        if not labels or not all(0 < len(label) <= LONGEST_LABEL for label in self.labels):
+            raise ValueError("a label is empty or too long")
         if not all(np.isfinite(array).all() for array in (*weights, self._vocabulary.idf)):
             raise ValueError("a weight is no number")
 
