@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from laneway.cli.triage_evaluate import evaluate
 from laneway.cli.triage_train import train
 
 
@@ -15,4 +16,5 @@ def register(app: typer.Typer) -> None:
         rich_markup_mode=None,
     )
     group.command("train")(train)
+    group.command("evaluate")(evaluate)
     app.add_typer(group)

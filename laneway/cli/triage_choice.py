@@ -8,15 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from laneway.cli.common import print_json
+from laneway.cli.triage_labels import FOLDER, named, needs_learn, write
 from laneway.errors import UsageError
 
 if TYPE_CHECKING:
     from laneway.config.models import Config
     from laneway.learning.outcomes import Outcomes
     from laneway.learning.verdict import Report
-
-DEFAULT_OUT = Path("triage/model.npz")
-DEFAULT_FLOOR = 0.98
 
 
 def costs_of(given: Sequence[str]) -> dict[str, float]:
@@ -33,26 +31,26 @@ def costs_of(given: Sequence[str]) -> dict[str, float]:
     return found
 
 
-def read(
-    rows: Sequence[Mapping[str, Any]],
-    columns: Sequence[str],
-    name: str,
-    *,
-    text: str | None,
-    costs: Sequence[str],
-    config: Config,
-) -> Outcomes:
-    """``name``: of the table, for messages. Raises InputError, UsageError."""
-    from laneway.learning.outcomes import COST, models_of, outcomes
+def outcomes_of(file: str, config: Config, *, text: str | None, costs: Sequence[str]) -> Outcomes:
+    """Raises InputError, UsageError."""
+    needs_learn()
+    from laneway.learning.examples import read_table
+    from laneway.learning.outcomes import COST, is_outcomes, models_of, outcomes
     from laneway.learning.prices import prices_of
 
     stated = costs_of(costs)
-    own = any(column.startswith(COST) for column in columns)
-    prices = {} if stated or own else prices_of(config, models_of(columns, name))
-    return outcomes(rows, name=name, text=text, stated=stated, prices=prices)
+    table = read_table(file)
+    if not is_outcomes(table.columns):
+        raise UsageError(
+            f"{table.name} is no table of outcomes: what is to be learnt?",
+            hint="say it with --label (category, urgency, complexity), or give columns quality:NAME of two models",
+        )
+    own = any(column.startswith(COST) for column in table.columns)
+    prices = {} if stated or own else prices_of(config, models_of(table.columns, table.name))
+    return outcomes(table.rows, name=table.name, text=text, stated=stated, prices=prices)
 
 
-def evaluate(table: Outcomes, model: Path | None, floor: float, seed: int, as_json: bool) -> None:
+def evaluate_choice(table: Outcomes, model: Path | None, floor: float, seed: int, as_json: bool) -> None:
     """Print what a choice among the models saves and keeps."""
     from laneway.learning.choice_text import report_text
     from laneway.learning.judging import try_file, try_out
@@ -75,7 +73,7 @@ def evaluate(table: Outcomes, model: Path | None, floor: float, seed: int, as_js
     sys.stdout.write(report_text(report))
 
 
-def train(table: Outcomes, out: Path | None, floor: float, seed: int, config: Config, as_json: bool) -> None:
+def train_choice(table: Outcomes, out: Path | None, floor: float, seed: int, config: Config, as_json: bool) -> None:
     """Judge on rows not seen, learn from all, write the model file, print what it will save."""
     from laneway.learning.choice import fit
     from laneway.learning.choice_text import next_steps, report_text
@@ -83,15 +81,16 @@ def train(table: Outcomes, out: Path | None, floor: float, seed: int, config: Co
     from laneway.learning.verdict import judge
     from laneway.providers.formats import known_as
 
-    path = out or DEFAULT_OUT
+    path = out or config.folder / FOLDER / "model.npz"
     report = judge(try_out(table, floor, seed), floor, seed)
-    file = fit(table, seed=seed).write(path, **_judged(report))
+    fitted = fit(table, seed=seed)
+    file = write(lambda path: fitted.write(path, **_judged(report)), path)
     known = [name for name in table.models if known_as(config, name) is not None]
     if as_json:
         print_json({**report.as_json(), "seed": seed, "model": str(path), "id": file.id})
         return
     sys.stdout.write(report_text(report))
-    sys.stdout.write(f"\n{path} written (triage {file.id})\n" + next_steps(report, str(path), known))
+    sys.stdout.write(f"\n{path} written (triage {file.id})\n" + next_steps(report, named(path, config), known))
 
 
 def _judged(report: Report) -> Mapping[str, Any]:

@@ -19,6 +19,24 @@ TextOption = Annotated[
     typer.Option("--text", help="The column with the text.", metavar="COLUMN", show_default="text, else prompt"),
 ]
 SeedOption = Annotated[int, typer.Option("--seed", help="Draws the parts that it is judged by.", min=0)]
+CostOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--cost",
+        metavar="NAME=NUMBER",
+        help="What a task costs on a model, where the table has no columns cost:NAME; once for each.",
+        show_default=False,
+    ),
+]
+FloorOption = Annotated[
+    float | None,
+    typer.Option(
+        help="Part of the strongest model's quality that is to be kept.",
+        min=0.5,
+        max=1.0,
+        show_default="quality_floor of [triage], 0.98",
+    ),
+]
 ModelFileOption = Annotated[
     Path | None, typer.Option("-o", "--out", help="The model file to write.", show_default="triage/….npz")
 ]
@@ -57,15 +75,18 @@ def train(
             show_default="0.5",
         ),
     ] = None,
+    quality_floor: FloorOption = None,
+    cost: CostOption = None,
     seed: SeedOption = 0,
     config: ConfigOption = None,
     as_json: JsonOption = False,
     verbose: VerboseOption = 0,
 ) -> None:
-    """Learn from a table of examples, and say how good that is on texts that were not seen.
+    """Learn from a table, and say how good that is on texts that were not seen.
 
-    With --label category, urgency or complexity: a column with the text, a column with the label. The model file is
-    named under [triage] in laneway.toml.
+    With --label category, urgency or complexity: a column with the text, a column with the label. Without: which model
+    will do, from a table of outcomes with columns quality:NAME (0 to 1) and cost:NAME (USD). The model file is named
+    under [triage] in laneway.toml.
     """
     loaded, _ = settings(config, verbose)
     if label is not None:
@@ -84,4 +105,9 @@ def train(
             as_json=as_json,
         )
         return
-    raise UsageError("what is to be learnt?", hint="say it with --label: category, urgency or complexity")
+    from laneway.cli.triage_choice import outcomes_of, train_choice
+
+    if column is not None or undertriage is not None or least is not None:
+        raise UsageError("which label?", hint="--column, --undertriage and --least go with --label")
+    floor = loaded.triage.quality_floor if quality_floor is None else quality_floor
+    train_choice(outcomes_of(file, loaded, text=text, costs=cost or ()), out, floor, seed, loaded, as_json)

@@ -84,7 +84,7 @@ def _part(value: float, between: Range) -> str:
 
 
 def _per_cent(value: float | str | None) -> str:
-    return f"{value:.1%}" if isinstance(value, float) and not math.isnan(value) else "-"
+    return f"{round(value, 3) + 0.0:.1%}" if isinstance(value, float) and not math.isnan(value) else "-"
 
 
 def _money(value: float) -> str:

@@ -47,7 +47,11 @@ class Ranked:
         if len(share) < 2 or gap[-1] <= 1e-12:
             return Recovered(np.nan, np.nan, np.nan)
         share, part = share / share[-1], gap / gap[-1]
-        return Recovered(float(np.trapezoid(part, share)), _reached(share, part, 0.5), _reached(share, part, 0.8))
+        return Recovered(_area(share, part), _reached(share, part, 0.5), _reached(share, part, 0.8))
+
+
+def _area(x: Floats, y: Floats) -> float:
+    return float(((y[1:] + y[:-1]) / 2.0 * np.diff(x)).sum())
 
 
 def _reached(share: Floats, part: Floats, level: float) -> float:
@@ -75,7 +79,7 @@ def aiq(costs: Floats, qualities: Floats, least: float, most: float) -> float:
         return float(qualities.max())
     x, y = _hull(costs, qualities)
     grid = np.unique(np.concatenate([[least, most], x[(x > least) & (x < most)]]))
-    return float(np.trapezoid(np.interp(grid, x, y), grid) / (most - least))
+    return _area(grid, np.interp(grid, x, y)) / (most - least)
 
 
 def _hull(costs: Floats, qualities: Floats) -> tuple[Floats, Floats]:

@@ -73,12 +73,11 @@ class Report:
     def as_json(self) -> dict[str, Any]:
         means, costs = self.table.means, self.table.costs
         return {
-            "rows": self.tested if self.learnt_from == 0 else self.learnt_from,
             "learnt_from": self.learnt_from,
             "tested": self.tested,
             "quality_floor": self.floor,
             "models": [
-                {"name": name, "quality": _rounded(means[at]), "cost": float(costs[at])}
+                {"name": name, "quality": _rounded(means[at]), "cost": float(f"{costs[at]:.6g}")}
                 for at, name in enumerate(self.table.models)
             ],
             "cost_unit": self.table.unit,
@@ -100,7 +99,7 @@ class Report:
             "undertriage": _rounded(self.triaged.under),
             "overtriage": _rounded(self.triaged.over),
             "share": {name: _rounded(part) for name, part in self.share.items()},
-            "intervals": {name: [_rounded(one.low), _rounded(one.high)] for name, one in self.intervals.items()},
+            "intervals": _nested(self.intervals),
             "baselines": {
                 name: {key: _rounded(value) if isinstance(value, float) else value for key, value in base.items()}
                 for name, base in self.baselines.items()
@@ -108,8 +107,21 @@ class Report:
         }
 
 
+def _nested(intervals: Mapping[str, Range]) -> dict[str, Any]:
+    """``"saved 98"`` stands under "saved"."""
+    found: dict[str, Any] = {}
+    for name, one in intervals.items():
+        place, _, level = name.partition(" ")
+        between = [_rounded(one.low), _rounded(one.high)]
+        if level:
+            found.setdefault(place, {})[level] = between
+        else:
+            found[place] = between
+    return found
+
+
 def _rounded(value: float | np.floating[Any]) -> float | None:
-    return None if np.isnan(value) else round(float(value), 4)
+    return None if np.isnan(value) else round(float(value), 4) + 0.0
 
 
 def _percent(level: float) -> str:

@@ -49,6 +49,7 @@ def test_figures_have_their_names_in_json(routed: Report) -> None:
     assert set(said["baselines"]) == {"all_strong", "all_cheap", "best_single", "type_mean", "random"}
     assert said["baselines"]["all_strong"]["saved"] == 0.0
     assert said["baselines"]["random"]["apgr"] == 0.5
+    assert len(said["intervals"]["saved"]["98"]) == len(said["intervals"]["apgr"]) == 2
     assert {"apgr", "cpt50", "cpt80", "aiq", "undertriage", "overtriage", "share", "advice_loss"} <= said.keys()
 
 
