@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 FOLDS = 5
-STRENGTHS = (0.1, 0.3, 1.0)  # of fitting, scikit-learn's C: found on validation rows
+USUAL_STRENGTH, STRENGTHS = 0.3, (0.1, 1.0)  # of fitting, scikit-learn's C, and others that are tried
+DOUBT = 0.5  # standard deviation of a slope, before rows have told
 MOST_TRIED = 6_000  # rows that strengths are compared on
 MOST_CROSSED = 20_000  # rows that get a prediction from a model that has not seen them
 LEAST_ROWS = 100  # that say of every model how good it was
@@ -241,16 +242,22 @@ def _crossed(features: _Features, table: Outcomes, rows: Whole, folds: Whole, st
 
 
 def _strength(features: _Features, table: Outcomes, rows: Whole, folds: Whole) -> float:
-    """With which the losses of rows not seen are predicted best."""
+    """With which the losses of rows not seen are predicted best; the usual one, unless another is surely better."""
     few = slice(0, None) if len(rows) <= MOST_TRIED else slice(0, None, -(-len(rows) // MOST_TRIED))
     rows, folds, best = rows[few], folds[few], table.strongest
     loss = table.quality[rows][:, [best]] - table.quality[rows]
 
-    def error(strength: float) -> float:
+    def errors(strength: float) -> Floats:
         raw = _crossed(features, table, rows, folds, strength)
-        return float(((raw[:, [best]] - raw - loss) ** 2).mean())
+        return np.asarray(((raw[:, [best]] - raw - loss) ** 2).mean(axis=1))
 
-    return min(STRENGTHS, key=error)
+    found, usual = USUAL_STRENGTH, errors(USUAL_STRENGTH)
+    least = 0.0
+    for strength in STRENGTHS:
+        better = usual - errors(strength)
+        if better.mean() > max(least, better.std() / len(better) ** 0.5):
+            found, least = strength, float(better.mean())
+    return found
 
 
 def _scale(raw: Floats, quality: Floats, kinds: Whole, type_rows: Floats, best: int) -> tuple[Floats, ...]:
@@ -259,25 +266,32 @@ def _scale(raw: Floats, quality: Floats, kinds: Whole, type_rows: Floats, best: 
     shift, slope, common, spread, noise = (np.zeros(models) for _ in range(5))
     said, of_all = said_of(raw, best)
     for at in range(models):
-        says = np.column_stack([said[:, at], of_all[:, 0]])
         was = quality[:, best] if at == best else quality[:, best] - quality[:, at]
-        slopes = _believable(says, was)
-        slope[at], common[at] = slopes
-        shift[at] = was.mean() - says.mean(axis=0) @ slopes
+        slope[at], common[at] = _believable(said[:, at], of_all[:, 0], was)
+        shift[at] = (was - slope[at] * said[:, at] - common[at] * of_all[:, 0]).mean()
         if at != best:
-            noise[at], spread[at] = (was - shift[at] - says @ slopes).std(), _between(was, kinds, len(type_rows))
+            noise[at] = (was - shift[at] - slope[at] * said[:, at] - common[at] * of_all[:, 0]).std()
+            spread[at] = _between(was, kinds, len(type_rows))
     return shift, slope, common, type_rows, spread, noise
 
 
-def _believable(says: Floats, was: Floats) -> Floats:
-    """The slopes of what happened on what was said, drawn towards none by how unsure they are (James and Stein's rule):
-    what is no surer than chance is not believed at all."""
-    x, y = says - says.mean(axis=0), was - was.mean()
-    square = x.T @ x + 1e-9 * len(x) * np.eye(x.shape[1])
-    slopes = np.linalg.solve(square, x.T @ y)
-    left = float(((y - x @ slopes) ** 2).mean())
-    surety = float(slopes @ square @ slopes) / max(left, 1e-12)
-    return np.asarray(slopes * max(0.0, 1.0 - x.shape[1] / max(surety, 1e-12)))
+def _believable(says: Floats, of_all: Floats, was: Floats) -> tuple[float, float]:
+    """How far what was said of a loss is believed, and how far what was said of all models beyond that. The first is
+    taken at its word (a slope of 1, give or take DOUBT) until rows say otherwise; the second counts for nothing until
+    it is sure (James and Stein's rule, from twice the standard error)."""
+    x, y = says - says.mean(), was - was.mean()
+    seen = float(x @ x) / max(float(y.var()), 1e-12)  # 1 / variance of the slope by these rows
+    slope = max(0.0, (DOUBT**-2 + seen * float(x @ y) / max(float(x @ x), 1e-12)) / (DOUBT**-2 + seen))
+    other = of_all - of_all.mean()
+    other = other - x * (float(other @ x) / max(float(x @ x), 1e-12))
+    left = y - slope * x
+    square = float(other @ other)
+    if square < 1e-9 * len(x):
+        return slope, 0.0
+    more = float(other @ left) / square
+    surety = more**2 * square / max(float(left.var()), 1e-12)
+    common = more * max(0.0, 1.0 - 4.0 / max(surety, 1e-12))
+    return slope - common * float((of_all - of_all.mean()) @ x) / max(float(x @ x), 1e-12), common
 
 
 def _between(loss: Floats, kinds: Whole, types: int) -> float:

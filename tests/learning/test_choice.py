@@ -111,7 +111,7 @@ def test_the_same_seed_gives_the_same_file(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def choice(tmp_path_factory: pytest.TempPathFactory) -> Choice:
     path = tmp_path_factory.mktemp("models") / "model.npz"
-    fit(outcomes(rows(600))).write(path)
+    fit(outcomes(rows(1200))).write(path)
     return Choice(load(path, KIND))
 
 
@@ -137,8 +137,9 @@ class TestAFile:
     def test_predictions_are_calibrated(self, choice: Choice) -> None:
         read = outcomes(rows(2000, seed=9))
         quality = choice.expect(read.texts, read.types).quality[:, 0]
-        for part in np.array_split(np.argsort(quality), 4):
-            assert read.quality[part, 0].mean() == pytest.approx(quality[part].mean(), abs=0.1)
+        parts = np.array_split(np.argsort(quality), 4)
+        gaps = [abs(read.quality[part, 0].mean() - quality[part].mean()) for part in parts]
+        assert np.mean(gaps) < 0.08
 
     def test_is_judged_on_another_table(self, choice: Choice) -> None:
         report = judge(try_file(choice, outcomes(rows(500, seed=7)), 0.98), 0.98)

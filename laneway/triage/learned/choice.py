@@ -20,7 +20,7 @@ from laneway.triage.learned.texts import SHAPE, shape
 from laneway.triage.learned.vectors import Vocabulary
 
 KIND = "model"
-Z = 1.28  # of the normal distribution: nine bounds in ten hold
+Z = 0.67  # of the normal distribution: three bounds in four hold
 TEXT_WEIGHT, SHAPE_WEIGHT = 1.4, 0.1  # of a row of length 1 and of standardised numbers, beside a type's 1
 ODDEST = 3.0  # standard deviations
 AT_ONCE = 4_000  # texts whose parts are held in memory together
