@@ -16,6 +16,7 @@ import orjson
 
 from laneway.app.due import due_at
 from laneway.errors import InputError
+from laneway.store.steering import PauseKind
 from laneway.task import NewTask, Route, Urgency
 from laneway.triage.classifier import CLASSIFY, Classifier, Labels
 from laneway.triage.pipeline import left_open
@@ -47,6 +48,8 @@ class Inquiries:
         self._triage = triage
         self._classifier = classifier
         self._seen = seen
+        model = config.models.get(classifier.model)
+        self._accounts = model.account_names if model else ()
         self._target_wait = {urgency: config.target_wait(urgency) for urgency in Urgency}
         self.from_cache = 0
 
@@ -63,6 +66,7 @@ class Inquiries:
         if not digests:
             return list(asked)
         said = await store.verdicts(list(set(digests.values())))
+        reach = said.keys() >= set(digests.values()) or await self._in_reach(store, now)
         found = list(asked)
         for at, digest in digests.items():
             task, patient = asked[at]
@@ -71,8 +75,21 @@ class Inquiries:
                 self.from_cache += 1
                 found[at] = Asked(self._with(task, patient, said[digest], now))
             else:
-                found[at] = self._waiting(task, patient, now)
+                found[at] = self._waiting(task, patient, now) if reach else Asked(task)
         return found
+
+    async def _in_reach(self, store: Store, now: float) -> bool:
+        """Whether anybody could answer: neither its lane nor all its accounts are paused, by hand or, as a worker that
+        lives has seen, after a fault."""
+        held = {(pause.kind, pause.name) for pause in await store.pauses() if pause.since is not None}
+        if (PauseKind.LANE, self._classifier.settings.lane) in held:
+            return False
+        states = await store.states("account:")
+        faulty = {name: state.get("by") for name, (state, _) in states.items() if state.get("paused")}
+        if faulty:
+            alive = {worker.id for worker in await store.workers(now) if worker.lease_until > now}
+            held |= {(PauseKind.ACCOUNT, name) for name, by in faulty.items() if by in alive}
+        return not self._accounts or any((PauseKind.ACCOUNT, name) not in held for name in self._accounts)
 
     def _waiting(self, task: NewTask, patient: Patient, now: float) -> Asked:
         """Until the timeout, but no longer than half of the time until it is due. What is due at once is not asked

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from itertools import product
 from typing import Any
 
@@ -17,7 +18,8 @@ from laneway.app.hearing import rulings
 from laneway.app.inquiries import Asked, Inquiries
 from laneway.config.models import Config
 from laneway.store.asking import Ruling
-from laneway.store.interface import Run, Submitted
+from laneway.store.interface import Run, Submitted, WorkerInfo
+from laneway.store.steering import Pause, PauseKind
 from laneway.task import NewTask, Urgency
 from laneway.triage.patient import Patient, Pins
 from laneway.triage.pipeline import left_open
@@ -53,12 +55,23 @@ LABELS = {
 class Kept:
     """Of a store what asking needs: it keeps the questions."""
 
-    def __init__(self) -> None:
+    def __init__(self, pauses: Sequence[Pause] = (), paused: Sequence[str] = (), alive: bool = True) -> None:
+        """``paused``: accounts, after a fault that a worker saw; it may be gone by now."""
+        self._pauses, self._paused, self._alive = list(pauses), paused, alive
         self.questions: list[NewTask] = []
         self.about: list[list[int]] = []
 
     async def verdicts(self, digests: list[bytes]) -> dict[bytes, dict[str, str]]:
         return {}
+
+    async def pauses(self) -> list[Pause]:
+        return self._pauses
+
+    async def states(self, prefix: str) -> dict[str, tuple[dict[str, Any], float]]:
+        return {name: ({"paused": "invalid key", "by": "w"}, NOW) for name in self._paused}
+
+    async def workers(self, now: float) -> list[WorkerInfo]:
+        return [WorkerInfo("w", "here", 1, NOW - 60, NOW - 1, NOW + 9, 0)] if self._alive else []
 
     async def ask(self, run: Run, questions: list[NewTask], about: list[list[int]], now: float, held: bool) -> None:
         self.questions += questions
@@ -186,3 +199,20 @@ async def test_no_task_spends_more_than_half_of_its_time_on_a_verdict(
     (found,) = await inquiries(lw).known(store, [soon], NOW)
     assert found.task.verdict_within == (None if within is None else pytest.approx(within))
     assert (found.patient is None) is (within is None)
+
+
+@pytest.mark.parametrize(
+    ("store", "asks"),
+    [
+        (Kept(), True),
+        (Kept([Pause(PauseKind.LANE, "triage", None, 1), Pause(PauseKind.LANE, "general", NOW, 0)]), True),
+        (Kept([Pause(PauseKind.LANE, "triage", NOW, 0)]), False),
+        (Kept([Pause(PauseKind.ACCOUNT, "main", NOW, 0)]), False),
+        (Kept(paused=["main"]), False),
+        (Kept(paused=["main"], alive=False), True),
+        (Kept(paused=["another"]), True),
+    ],
+)
+async def test_nobody_waits_for_one_who_cannot_be_reached(lw: Laneway, store: Any, asks: bool) -> None:
+    (found,) = await inquiries(lw).known(store, [asked(lw, patient())], NOW)
+    assert (found.patient is not None, found.task.verdict_within is not None) == (asks, asks)

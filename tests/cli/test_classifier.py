@@ -183,10 +183,13 @@ class TestNoAnswers:
         assert told["stopped_reason"] is None
 
     def test_its_lane_is_paused(self, desk: Desk, simulate: Simulate) -> None:
-        nurse = prepare(desk, simulate, "1s")
+        """Known before: then nobody waits for it."""
+        nurse = prepare(desk, simulate)
         paused = desk.run("pause", "lane", "triage")
         assert paused.code == 0, paused.err
-        self.safe(desk, run(desk))
+        told = run(desk)
+        assert (told["tasks"]["succeeded"], told["triage"]["asked"]) == (N, 0)
+        assert told["seconds"] < 5
         assert nurse.stats()["requests"] == 0
 
     def test_the_budget_ends_before_it(self, desk: Desk, simulate: Simulate) -> None:
