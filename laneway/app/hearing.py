@@ -105,7 +105,12 @@ def _ruling(
     if not usable:
         return Ruling(subject["task"], said=labels, digest=digest)
     names = [name for name in record["looked_at"] if name in subject["open"]]
-    route = routes[dict(subject["options"])[option_key(usable, names)]]
+    stands_for = dict(usable)
+    if "category" in usable:  # the route was worked out for one that all rules take alike
+        stands_for["category"] = record.get("alike", {}).get(usable["category"], usable["category"])
+    route = routes[dict(subject["options"])[option_key(stands_for, names)]]
+    if route.reasons.get("category") == record["by"]:
+        route = route._replace(category=usable.get("category", route.category))
     for field, label in usable.items():
         if field not in names:
             route = _filled(route, field, label, record["by"])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,6 +20,7 @@ from laneway.store.steering import PauseKind
 from laneway.task import NewTask, Route, Urgency
 from laneway.triage.classifier import CLASSIFY, Classifier, Labels
 from laneway.triage.pipeline import left_open
+from laneway.triage.values import value_test
 
 if TYPE_CHECKING:
     from laneway.config.models import Config
@@ -50,6 +51,7 @@ class Inquiries:
         self._seen = seen
         model = config.models.get(classifier.model)
         self._accounts = model.account_names if model else ()
+        self._alike = _alike(config, triage, classifier.fields.get("category", ()))
         self._target_wait = {urgency: config.target_wait(urgency) for urgency in Urgency}
         self.from_cache = 0
 
@@ -169,6 +171,7 @@ class Inquiries:
             {
                 "allowed": {field: list(labels) for field, labels in self._classifier.fields.items()},
                 "looked_at": sorted(self._looked_at()),
+                "alike": self._alike,
                 "by": f"classifier {self._classifier.model}",
                 "routes": [route.as_json() for _, route in routes.values()],
                 "target_wait": {urgency.label: wait for urgency, wait in self._target_wait.items()},
@@ -178,7 +181,7 @@ class Inquiries:
 
     def _looked_at(self) -> set[str]:
         """Fields on whose labels more depends than themselves."""
-        fields = {name: len(labels) + 1 for name, labels in self._classifier.fields.items()}
+        fields = {name: len(self._apart(name)) + 1 for name in self._classifier.fields}
         names = set(self._triage.looked_at & fields.keys())
         while names and _product(fields[name] for name in names) > MOST_ROUTES:
             names.remove(max(names, key=lambda name: fields[name]))
@@ -189,11 +192,16 @@ class Inquiries:
     ) -> Iterator[tuple[str, Route]]:
         """The route for each combination of labels that a rule may look at, by ``option_key``."""
         names = sorted(self._looked_at() & set(open_))
-        for labels in product(*([None, *self._classifier.fields[name]] for name in names)):
+        for labels in product(*([None, *self._apart(name)] for name in names)):
             said = {name: label for name, label in zip(names, labels, strict=True) if label is not None}
             went = self._with(task, patient, said, now) if said else task
             self._seen(went)
             yield option_key(said, names), went.route
+
+    def _apart(self, field: str) -> list[str]:
+        """Labels of which one may lead elsewhere than another."""
+        alike = self._alike if field == "category" else {}
+        return list(dict.fromkeys(alike.get(label, label) for label in self._classifier.fields[field]))
 
     def _with(self, task: NewTask, patient: Patient, said: Labels, now: float) -> NewTask:
         """The task as it is with those of the labels that it lacks; as it was, where no model could take it then."""
@@ -212,6 +220,18 @@ class Inquiries:
 
     def _digest(self, patient: Patient) -> bytes:
         return self._classifier.digest(patient.text)
+
+
+def _alike(config: Config, triage: Triage, categories: Iterable[str]) -> dict[str, str]:
+    """Categories that every rule takes as it takes another one → that other one. Of many, most are named by no rule;
+    the route that follows from them is worked out once. A function may take each in its own way."""
+    named = {name for rule in config.rules for name in rule.when}
+    if any(rule.function for rule in config.rules) or not triage.looked_at <= named:
+        return {}
+    tests = [value_test(rule.when["category"], "category") for rule in config.rules if "category" in rule.when]
+    first: dict[tuple[bool, ...], str] = {}
+    kinds = {label: first.setdefault(tuple(test(label) for test in tests), label) for label in categories}
+    return {label: other for label, other in kinds.items() if label != other}
 
 
 def option_key(said: Mapping[str, str], names: Sequence[str]) -> str:

@@ -41,12 +41,12 @@ CONFIG: dict[str, Any] = {
     "triage": {
         "classifier": {
             "model": "small",
-            "fields": {"category": ["fraud", "billing", "other"], "complexity": {}, "urgency": {}},
+            "fields": {"category": ["fraud", "billing", "other", "press", "hr"], "complexity": {}, "urgency": {}},
         }
     },
 }
 LABELS = {
-    "category": [None, "fraud", "billing", "other"],
+    "category": [None, "fraud", "billing", "other", "hr"],
     "complexity": [None, "low", "high"],
     "urgency": [None, "immediate", "urgent", "relaxed"],
 }
@@ -216,3 +216,24 @@ async def test_no_task_spends_more_than_half_of_its_time_on_a_verdict(
 async def test_nobody_waits_for_one_who_cannot_be_reached(lw: Laneway, store: Any, asks: bool) -> None:
     (found,) = await inquiries(lw).known(store, [asked(lw, patient())], NOW)
     assert (found.patient is not None, found.task.verdict_within is not None) == (asks, asks)
+
+
+def options(lw: Laneway) -> int:
+    mine, one = inquiries(lw), asked(lw, patient())
+    return len(list(mine._options(one.task, patient(), ["category"], NOW)))
+
+
+def test_categories_that_no_rule_tells_apart_are_worked_out_once(lw: Laneway) -> None:
+    assert options(lw) == 1 + 3, "none said, fraud, other, and one for all the rest"
+    named = {**CONFIG, "rules": [{"when": {"category": "/^(press|hr)$/"}, "lane": "people"}]}
+    assert options(Laneway(Config.model_validate(named))) == 1 + 2
+
+
+async def test_a_function_may_tell_every_category_from_every_other() -> None:
+    lw = Laneway(Config.model_validate({**CONFIG, "rules": []}))
+    lw.rule(lambda who: {"lane": who.said["category"]} if "category" in who.said else None)
+    assert options(lw) == 1 + 5
+    for label in ("press", "hr"):
+        ruling = await heard(lw, patient(), {"category": label})
+        assert ruling.route is not None
+        assert (ruling.route.lane, ruling.route.category) == (label, label)
