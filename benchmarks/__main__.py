@@ -36,6 +36,7 @@ NAMES = (
     "simulator",
     "structured",
     "plan",
+    "triage",
 )
 
 

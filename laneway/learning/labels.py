@@ -39,12 +39,13 @@ if TYPE_CHECKING:
 
 FOLDS = 5
 MOST_TAUGHT = 40_000  # rows; more teach hardly more, and take as much longer
-RAREST = 2  # texts in which a term has to occur
+RAREST, MANY = 2, 5_000  # texts in which a term has to occur; one more where there are so many of them
 MOST_TERMS = 60_000
 MOST_WEIGHTS = 4_000_000  # terms · labels: what a file and a worker's memory hold
 GRAM_WEIGHT = 0.5  # of pieces of words, beside words and pairs
 SHAPE_WEIGHT = 0.1  # of standardised numbers, beside rows of length 1
 STRENGTH = 10.0  # inverse of the regularisation, as scikit-learn's C
+COMMONPLACE = 0.2  # of the texts
 TYPICAL = 24  # words of each label that a finding may name
 LEAST = 0.5  # how likely a category has to be right
 UNDERTRIAGE = 0.05
@@ -144,9 +145,11 @@ class Fitted(NamedTuple):
         )
 
     def typical(self, texts: Sequence[str], truth: Whole) -> NDArray[np.int32]:
-        """For each label the words and pairs that speak for it most, over all its texts."""
+        """For each label the words and pairs that speak for it most, over all its texts. What stands in every fifth
+        text or more explains nothing."""
         labels = self.weights.of_terms.shape[1]
-        whole = np.array([term[:1] != "·" and any(map(str.isalpha, term)) for term in self.vocabulary.terms], bool)
+        rare = self.vocabulary.idf > math.log(1.0 / COMMONPLACE) + 1.0
+        whole = rare & np.array([term[:1] != "·" and len(term) > 2 for term in self.vocabulary.terms], bool)
         above = self.weights.of_terms - self.weights.of_terms.mean(axis=1, keepdims=True)
         rows = _matrix(self.vocabulary, texts)
         found = np.full((labels, TYPICAL), -1, np.int32)
@@ -221,7 +224,8 @@ def vocabulary(texts: Sequence[str], most: int) -> Vocabulary:
             own.update(grams(word))
         seen.update(own)
         seen.update({*pairs(of_text)})
-    usual = {term: n for term, n in seen.items() if n >= RAREST}
+    rarest = RAREST + (len(texts) >= MANY)
+    usual = {term: n for term, n in seen.items() if n >= rarest}
     terms = sorted(sorted(usual, key=lambda term: (-usual[term], term))[:most])
     idf = [(math.log((1 + len(texts)) / (1 + usual[term])) + 1.0) * (GRAM_WEIGHT if term[0] == "·" else 1.0)
            for term in terms]  # fmt: skip

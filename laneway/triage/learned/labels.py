@@ -7,6 +7,7 @@ given too little harms more than to be given too much.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -19,7 +20,7 @@ from laneway.triage.learned.texts import SHAPE, shape
 from laneway.triage.learned.vectors import Rows, Vocabulary
 
 KINDS = ("category", "urgency", "complexity")  # of model files
-AT_ONCE = 64  # texts: with more, sorting their terms takes longer than the terms do
+AT_ONCE = 1_000  # texts whose rows are held in memory together
 STEP = 0.05  # of a confidence that is told: routes that say the same are one
 MOST_WORDS = 2  # told
 LONGEST_LABEL = 200  # characters
@@ -85,7 +86,7 @@ class LabelModel:
             self.least = float(header["least"])
             self._vocabulary = Vocabulary(header["terms"], arrays["idf"].astype(np.float32))
             self._weights = Weights(*(arrays[name].astype(np.float32) for name in Weights._fields))
-            self._told, self._rank = _typical(arrays["typical"], len(self._vocabulary.terms))
+            self._typical, self._rank = _typical(arrays["typical"], len(self._vocabulary.terms))
             self._check()
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
             raise ConfigError(f"it is no whole model of {file.kind}: {error!r}", hint="train it again") from None
@@ -115,6 +116,14 @@ class LabelModel:
             found += self._find(texts[start : start + AT_ONCE])
         return found
 
+    def chances(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """How likely each label is right, for each text."""
+        found = [np.zeros((0, len(self.labels)))]
+        for start in range(0, len(texts), AT_ONCE):
+            some = texts[start : start + AT_ONCE]
+            found.append(chances_of(self._weights.scores(self._vocabulary.rows(some), some)))
+        return np.concatenate(found)
+
     def _find(self, texts: Sequence[str]) -> list[Found | None]:
         rows = self._vocabulary.rows(texts)
         chances = chances_of(self._weights.scores(rows, texts))
@@ -127,7 +136,7 @@ class LabelModel:
         sure = (rows.indptr[:-1] < rows.indptr[1:]) & (self.ordered | (confidence >= self.least))
         words = self._words(rows, label)
         return [
-            Found(self.labels[one], np.floor(float(chance) / STEP + 1e-6) * STEP, words[row]) if is_sure else None
+            Found(self.labels[one], _told(float(chance)), words[row]) if is_sure else None
             for row, (one, chance, is_sure) in enumerate(zip(label, confidence, sure, strict=True))
         ]
 
@@ -136,12 +145,16 @@ class LabelModel:
         make a route of its own of nearly every task."""
         row = np.repeat(np.arange(len(label)), np.diff(rows.indptr))
         key = label[row] * len(self._vocabulary.terms) + rows.indices
-        at = np.minimum(np.searchsorted(self._told, key), max(0, len(self._told) - 1))
-        hits = np.flatnonzero(self._told[at] == key) if len(self._told) else np.array([], np.int64)
+        at = np.minimum(np.searchsorted(self._typical, key), max(0, len(self._typical) - 1))
+        hits = np.flatnonzero(self._typical[at] == key) if len(self._typical) else np.array([], np.int64)
         found: list[list[tuple[int, int]]] = [[] for _ in label]
         for hit in hits.tolist():
             found[row[hit]].append((int(self._rank[at[hit]]), int(rows.indices[hit])))
         return [tuple(self._vocabulary.terms[term] for _, term in sorted(one)[:MOST_WORDS]) for one in found]
+
+
+def _told(chance: float) -> float:
+    return round(math.floor(chance / STEP + 1e-6) * STEP, 2)
 
 
 def _typical(typical: NDArray[Any], terms: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

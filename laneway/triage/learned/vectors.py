@@ -6,8 +6,9 @@ Terms are words, pairs of words and characters inside words, those that the voca
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from array import array
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +17,14 @@ from laneway.triage.learned.texts import grams, pairs, words
 
 Floats = NDArray[np.float32]
 MOST_REMEMBERED = 100_000  # words whose terms are kept at hand: texts repeat their words
+AT_ONCE = 64  # texts: with more, sorting their terms takes longer than finding them
 
 
 class Rows(NamedTuple):
     """A sparse matrix by rows, as in scipy's CSR: row i has the terms ``indices[indptr[i]:indptr[i + 1]]``."""
 
     indptr: NDArray[np.int64]
-    indices: NDArray[np.int64]
+    indices: NDArray[np.int32]
     values: Floats
 
     def times(self, weights: Floats) -> Floats:
@@ -43,45 +45,56 @@ class Vocabulary:
         self.terms = terms
         self.idf = idf
         self._index = {term: index for index, term in enumerate(terms)}
-        self._of_word: dict[str, tuple[int, ...]] = {}
+        self._of_word: dict[str, array[int]] = {}
 
-    def rows(self, texts: Iterable[str]) -> Rows:
+    def rows(self, texts: Sequence[str]) -> Rows:
         """A row for each text; a text without any known term has an empty one."""
-        flat: list[int] = []
+        parts = [self._rows(texts[start : start + AT_ONCE]) for start in range(0, len(texts), AT_ONCE)]
+        if len(parts) == 1:
+            return parts[0]
+        lengths = [np.diff(one.indptr) for one in parts] or [np.zeros(0, np.int64)]
+        indices = [one.indices for one in parts] or [np.zeros(0, np.int32)]
+        values = [one.values for one in parts] or [np.zeros(0, np.float32)]
+        indptr = np.concatenate([[0], np.cumsum(np.concatenate(lengths))])
+        return Rows(indptr, np.concatenate(indices), np.concatenate(values))
+
+    def _rows(self, texts: Sequence[str]) -> Rows:
+        flat = array("i")
         lengths = []
         for text in texts:
-            of_text = self._indices(text)
-            flat += of_text
-            lengths.append(len(of_text))
-        return self._weighed(np.array(flat, np.int64), np.array(lengths, np.int64))
+            before = len(flat)
+            self._add(text, flat)
+            lengths.append(len(flat) - before)
+        return self._weighed(np.frombuffer(flat, np.int32), np.array(lengths, np.int64))
 
-    def _indices(self, text: str) -> list[int]:
-        """Of all known terms of a text, as often as they stand there."""
-        found: list[int] = []
-        known, index = self._of_word, self._index
+    def _add(self, text: str, flat: array[int]) -> None:
+        """All known terms of a text, as often as they stand there."""
+        known, pair_at = self._of_word.get, self._index.get
         of_text = words(text)
         for word in of_text:
-            own = known.get(word)
-            found += own if own is not None else self._remember(word)
-        found += [index[pair] for pair in pairs(of_text) if pair in index]
-        return found
+            own = known(word)
+            flat.extend(own if own is not None else self._remember(word))
+        flat.extend(at for pair in pairs(of_text) if (at := pair_at(pair)) is not None)
 
-    def _remember(self, word: str) -> tuple[int, ...]:
+    def _remember(self, word: str) -> array[int]:
         if len(self._of_word) >= MOST_REMEMBERED:
             self._of_word.clear()
-        own = self._of_word[word] = tuple(self._index[term] for term in (word, *grams(word)) if term in self._index)
+        own = array("i", (self._index[term] for term in (word, *grams(word)) if term in self._index))
+        self._of_word[word] = own
         return own
 
-    def _weighed(self, flat: NDArray[np.int64], lengths: NDArray[np.int64]) -> Rows:
-        row = np.repeat(np.arange(len(lengths)), lengths)
+    def _weighed(self, flat: NDArray[np.int32], lengths: NDArray[np.int64]) -> Rows:
         size = max(1, len(self.terms))
-        key, count = np.unique(row * size + flat, return_counts=True)
-        row, indices = key // size, key % size
+        narrow: Any = np.int32 if len(lengths) * size < 2**31 else np.int64  # sorts twice as fast
+        key, count = np.unique(
+            np.repeat((np.arange(len(lengths)) * size).astype(narrow), lengths) + flat, return_counts=True
+        )
+        row, indices = np.divmod(key, narrow(size))
         values = ((1.0 + np.log(count)) * self.idf[indices]).astype(np.float32)
         squares = np.bincount(row, values * values, len(lengths))
         values /= np.sqrt(squares)[row].astype(np.float32)
-        indptr = np.concatenate(([0], np.cumsum(np.bincount(row, minlength=len(lengths)))))
-        return Rows(indptr, indices, values)
+        indptr = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=len(lengths)))])
+        return Rows(indptr, indices.astype(np.int32), values)
 
 
 def terms_of(text: str) -> set[str]:
