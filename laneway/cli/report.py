@@ -14,6 +14,8 @@ from laneway.task import Outcome
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from laneway.app.runs.saving import Saving
+
 ROWS = 12  # of a table, before the rest is only counted
 
 
@@ -51,6 +53,8 @@ def summary_lines(summary: Summary) -> str:
         console.print(
             f"  weak     {summary.escalated:,} answers, for which a stronger model was asked; they cost {spent}"
         )
+    if summary.saving is not None and summary.saving.share:
+        console.print(f"  choice   {saving_line(summary.saving)}", markup=False)
     if summary.asked.asked or summary.from_cache:
         console.print(f"  triage   {_triage_line(summary)}")
     if summary.bound_by:
@@ -125,6 +129,18 @@ def _cost_line(summary: Summary) -> str:
         )
     if total.calls > figures.calls:
         said += f" this time, {money(total.cost_usd)} for the whole run"
+    return said
+
+
+def saving_line(saving: Saving) -> str:
+    """Who did the tasks, what that saved, and what quality is to be expected of it."""
+    parts = sorted(saving.share.items(), key=lambda item: -item[1])
+    said = ", ".join(f"{part:.0%} of the tasks on {name}" for name, part in parts[:4])
+    if saving.saved is not None:
+        less = "less" if saving.saved >= 0 else "more"
+        said += f"; {abs(saving.saved):.0%} {less} than {saving.strongest} for everything would have cost"
+    if saving.quality_kept is not None:
+        said += f"; {saving.quality_kept:.1%} of its quality is expected (model {saving.file})"
     return said
 
 

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from laneway.cli.common import print_json
+from laneway.cli.triage_answers import answers_text
 from laneway.cli.triage_labels import FOLDER, named, needs_learn, write
 from laneway.errors import UsageError
 
 if TYPE_CHECKING:
     from laneway.config.models import Config
+    from laneway.learning.examples import Table
     from laneway.learning.outcomes import Outcomes
     from laneway.learning.verdict import Report
 
@@ -31,15 +33,20 @@ def costs_of(given: Sequence[str]) -> dict[str, float]:
     return found
 
 
-def outcomes_of(file: str, config: Config, *, text: str | None, costs: Sequence[str]) -> Outcomes:
+def table_of(file: str) -> Table:
     """Raises InputError, UsageError."""
     needs_learn()
     from laneway.learning.examples import read_table
+
+    return read_table(file)
+
+
+def outcomes_of(table: Table, config: Config, *, text: str | None, costs: Sequence[str]) -> Outcomes:
+    """Raises InputError, UsageError."""
     from laneway.learning.outcomes import COST, is_outcomes, models_of, outcomes
     from laneway.learning.prices import prices_of
 
     stated = costs_of(costs)
-    table = read_table(file)
     if not is_outcomes(table.columns):
         raise UsageError(
             f"{table.name} is no table of outcomes: what is to be learnt?",
@@ -50,8 +57,15 @@ def outcomes_of(file: str, config: Config, *, text: str | None, costs: Sequence[
     return outcomes(table.rows, name=table.name, text=text, stated=stated, prices=prices)
 
 
-def evaluate_choice(table: Outcomes, model: Path | None, floor: float, seed: int, as_json: bool) -> None:
-    """Print what a choice among the models saves and keeps."""
+def evaluate_choice(
+    table: Outcomes,
+    model: Path | None,
+    floor: float,
+    seed: int,
+    as_json: bool,
+    cascades: Sequence[Mapping[str, Any]] = (),
+) -> None:
+    """Print what a choice among the models saves and keeps, and what cascades would (``judged_answers``)."""
     from laneway.learning.choice_text import report_text
     from laneway.learning.judging import try_file, try_out
     from laneway.learning.verdict import judge
@@ -66,11 +80,13 @@ def evaluate_choice(table: Outcomes, model: Path | None, floor: float, seed: int
         own = file.header.get("table") == table.digest()
         report = judge(try_file(Choice(file), table, floor), floor, seed)
     if as_json:
-        print_json({**report.as_json(), "seed": seed, "model": str(model) if model else None, "trained_on_this": own})
+        named = str(model) if model else None
+        more = {"seed": seed, "model": named, "trained_on_this": own, "cascades": list(cascades)}
+        print_json({**report.as_json(), **more})
         return
     if own:
         sys.stderr.write(f"{model} learnt from this very table: its figures here are better than on new tasks\n")
-    sys.stdout.write(report_text(report))
+    sys.stdout.write(report_text(report) + answers_text(cascades))
 
 
 def train_choice(table: Outcomes, out: Path | None, floor: float, seed: int, config: Config, as_json: bool) -> None:

@@ -41,6 +41,10 @@ ModelFileOption = Annotated[
     Path | None, typer.Option("-o", "--out", help="The model file to write.", show_default="triage/….npz")
 ]
 
+AnswersOption = Annotated[
+    bool, typer.Option("--answers", help="Of the answers in a table of outcomes: which go on to a stronger model.")
+]
+
 
 class Label(StrEnum):
     category = "category"
@@ -75,6 +79,7 @@ def train(
             show_default="0.5",
         ),
     ] = None,
+    answers: AnswersOption = False,
     quality_floor: FloorOption = None,
     cost: CostOption = None,
     seed: SeedOption = 0,
@@ -85,8 +90,9 @@ def train(
     """Learn from a table, and say how good that is on texts that were not seen.
 
     With --label category, urgency or complexity: a column with the text, a column with the label. Without: which model
-    will do, from a table of outcomes with columns quality:NAME (0 to 1) and cost:NAME (USD). The model file is named
-    under [triage] in laneway.toml.
+    will do, from a table of outcomes with columns quality:NAME (0 to 1) and cost:NAME (USD). With --answers: which
+    answers are probably not good enough, from such a table with columns answer:NAME. The model file is named under
+    [triage] in laneway.toml.
     """
     loaded, _ = settings(config, verbose)
     if label is not None:
@@ -105,9 +111,15 @@ def train(
             as_json=as_json,
         )
         return
-    from laneway.cli.triage_choice import outcomes_of, train_choice
+    from laneway.cli.triage_choice import outcomes_of, table_of, train_choice
 
     if column is not None or undertriage is not None or least is not None:
         raise UsageError("which label?", hint="--column, --undertriage and --least go with --label")
     floor = loaded.triage.quality_floor if quality_floor is None else quality_floor
-    train_choice(outcomes_of(file, loaded, text=text, costs=cost or ()), out, floor, seed, loaded, as_json)
+    if answers:
+        from laneway.cli.triage_answers import DEFAULT_OUT, train_answers
+
+        path = out or loaded.folder / DEFAULT_OUT
+        train_answers(table_of(file), path, text=text, floor=floor, seed=seed, config=loaded, as_json=as_json)
+        return
+    train_choice(outcomes_of(table_of(file), loaded, text=text, costs=cost or ()), out, floor, seed, loaded, as_json)

@@ -19,7 +19,7 @@ from laneway.errors import InputError
 from laneway.triage.learned.answers import KIND, Weights, standardised
 from laneway.triage.learned.files import ModelFile, save
 from laneway.triage.learned.texts import pairs, words
-from laneway.triage.learned.traits import TRAITS, traits
+from laneway.triage.learned.traits import TRAITS, read, traits
 from laneway.triage.learned.vectors import Rows, Vocabulary
 
 LEAST_ROWS = 60  # with answers of a model
@@ -42,6 +42,11 @@ class Answered:
     quality: Mapping[str, Floats]
     answers: Mapping[str, Sequence[str | None]]
     types: Sequence[str] = ()
+
+    def read(self) -> Answered:
+        """As much of the texts as is looked at."""
+        answers = {name: [None if one is None else read(one) for one in texts] for name, texts in self.answers.items()}
+        return Answered([read(prompt) for prompt in self.prompts], self.quality, answers, self.types)
 
     def take(self, rows: Sequence[int] | NDArray[np.int64]) -> Answered:
         chosen = [int(row) for row in rows]
@@ -80,6 +85,7 @@ def train(table: Answered, *, floor: float = 0.98, seed: int = 0) -> Trained:
     models, types = tuple(table.quality), sorted(set(table.types))
     if len(models) < 2:
         raise InputError("a cascade needs the quality of two models", hint="add a column quality:NAME for each")
+    table = table.read()
     judges: list[dict[str, Any]] = []
     arrays: dict[str, NDArray[Any]] = {}
     cascades: list[Cascade] = []
@@ -234,8 +240,8 @@ def choose_margin(gain: Floats, own: Floats, further: Floats, floor: float) -> t
     above, squares = (_with_first(stayed, gone, power) / n for power in (1, 2))
     error = np.sqrt(np.maximum(0.0, squares - above**2) / n)
     most = int((gain > 0.0).sum())
-    enough = np.flatnonzero((above >= SAFETY * error)[: most + 1])
-    goes = int(enough[0]) if len(enough) else most
+    too_few = np.flatnonzero((above < SAFETY * error)[: most + 1])  # the last one: an earlier crossing is luck
+    goes = min(most, int(too_few[-1]) + 1) if len(too_few) else 0
     if goes == 0:
         margin = 1.0
     else:

@@ -1,15 +1,21 @@
-"""Judging a model of answers on rows that it has not seen."""
+"""Judging a model of answers on rows that it has not seen, and a table of outcomes with answers."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from laneway.errors import InputError
 from laneway.learning.answers import FOLDS, Answered, known_rows, train
 from laneway.triage.learned.answers import KIND, AnswerModel
 from laneway.triage.learned.files import ModelFile
+
+ANSWER = "answer:"
+MOST_ROWS = 3_000  # that a judgement is made of: each is judged by one of five files
 
 Floats = NDArray[np.float64]
 
@@ -36,9 +42,15 @@ class Judged:
         return float(np.where(self.goes_on, self.better, self.own).mean() / max(1e-9, self.better.mean()))
 
 
-def judge(table: Answered, model: str, further: str, *, floor: float = 0.98, seed: int = 0) -> Judged:
-    """Five-fold: thresholds, too, come from the other folds. Raises InputError where there are too few rows."""
-    own = table.take(known_rows(table, model))
+def judge(
+    table: Answered, model: str, further: str, *, floor: float = 0.98, seed: int = 0, most: int = MOST_ROWS
+) -> Judged:
+    """Five-fold: thresholds, too, come from the other folds. Of more than ``most`` rows some are drawn. Raises
+    InputError where there are too few."""
+    known = np.array(known_rows(table, model), np.int64)
+    if len(known) > most:
+        known = np.sort(np.random.default_rng(seed).choice(known, most, replace=False))
+    own = replace(table, answers={model: table.answers[model]}).take(known)
     rows = np.random.default_rng(seed).permutation(len(own.prompts))
     gain, goes_on = np.zeros(len(rows)), np.zeros(len(rows), bool)
     for fold in range(FOLDS):
@@ -52,3 +64,37 @@ def judge(table: Answered, model: str, further: str, *, floor: float = 0.98, see
             if verdict is not None:
                 gain[row], goes_on[row] = verdict.better - verdict.good, verdict.goes_on
     return Judged(model, further, gain, goes_on, own.quality[model], own.quality[further])
+
+
+def answered(rows: Iterable[Mapping[str, Any]], *, name: str = "the table", text: str | None = None) -> Answered:
+    """A table of outcomes (see ``outcomes``) with at least one column ``answer:NAME``; rows that do not say of every
+    model how good it was are left out. Raises InputError."""
+    from laneway.learning.outcomes import QUALITY, outcomes
+
+    records = list(rows)
+    columns = list(dict.fromkeys(column for record in records for column in record))
+    models = [column.removeprefix(QUALITY).strip() for column in columns if column.startswith(QUALITY)]
+    with_answers = [model for model in models if ANSWER + model in columns]
+    if not with_answers:
+        raise InputError(
+            f"{name} has no answers to learn from",
+            hint="a column answer:NAME beside quality:NAME holds what the model NAME answered",
+        )
+    kept = [row for row in records if all(_filled(row.get(QUALITY + model)) for model in models)]
+    table = outcomes(kept, name=name, text=text, stated=dict.fromkeys(models, 1.0))  # costs are not looked at
+    quality = {model: table.quality[:, at] for at, model in enumerate(table.models)}
+    answers = {model: [_text(row.get(ANSWER + model)) for row in kept] for model in with_answers}
+    types = [type_ or "" for type_ in table.types] if any(table.types) else ()
+    return Answered(table.texts, quality, answers, types)
+
+
+def has_answers(columns: Iterable[str]) -> bool:
+    return any(column.startswith(ANSWER) for column in columns)
+
+
+def _filled(value: Any) -> bool:
+    return value is not None and str(value).strip() != ""
+
+
+def _text(value: Any) -> str | None:
+    return str(value) if _filled(value) else None

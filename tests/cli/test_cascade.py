@@ -121,3 +121,39 @@ def test_a_run_that_stops_for_its_budget_delivers_what_was_answered(
     assert {row["model"] for row in rows} == {"small", "strong"}
     assert "no stronger model could be asked" in done.err
     assert done.code == (0 if len(rows) == 60 else 3)
+
+
+def test_a_table_of_outcomes_teaches_which_answers_go_on(
+    letters: Desk, simulate: Callable[..., SimulatorProcess]
+) -> None:
+    """As somebody would do it: a table with answers, one command, one line in the config."""
+    (letters.folder / "triage" / "answers.npz").unlink()
+    prompts = [f"Answer letter {i}" for i in range(1000, 1200)]
+    said = [say(0, prompt, None, 0.5, 40, None) for prompt in prompts]
+    columns = "text,quality:small,quality:strong,answer:small\n"
+    rows = [f'{prompt},{int(one.good)},1,"{one.text}"\n' for prompt, one in zip(prompts, said, strict=True)]
+    letters.write("outcomes.csv", columns + "".join(rows))
+    config = letters.write("train.toml", CONFIG.format(more="").partition("[triage]")[0])
+    train = ("triage", "train", "outcomes.csv", "--answers", "-o", "triage/answers.npz", "--config", str(config))
+    told = letters.run(*train)
+    assert told.code == 0, told.err
+    assert "small first, then strong where its answer is probably not good enough" in told.out
+    again = letters.run(*train, "--json").json
+    (way,) = again["cascades"]
+    assert (way["model"], way["further"], way["rows"]) == ("small", "strong", 200)
+    assert way["quality_kept"] >= again["quality_floor"] == 0.98
+    judged = letters.run("triage", "evaluate", "outcomes.csv", "--config", str(config), "--json").json["cascades"]
+    assert [(one["model"], one["further"]) for one in judged] == [("small", "strong")]
+    assert judged[0]["apgr"] > 0.7
+    assert judged[0]["cpt50"] < 0.3
+    simulator = simulate(models=letters.folder / "models.json", output_tokens=40)
+    done = letters.run("run", "letters.jsonl", "-o", "out.jsonl", "--json")
+    assert done.json["escalated"]["answers"] == simulator.stats()["by_model"]["gpt-4o"]["completed"] > 0
+
+
+def test_a_table_without_answers_says_what_is_missing(letters: Desk) -> None:
+    letters.write("outcomes.csv", "text,quality:small,quality:strong\n" + "a,1,1\n" * 100)
+    done = letters.run("triage", "train", "outcomes.csv", "--answers", "--json")
+    assert done.code == 2
+    assert "has no answers to learn from" in done.json["error"]["message"]
+    assert "answer:NAME" in done.json["error"]["hint"]

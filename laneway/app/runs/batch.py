@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from laneway.app.engine import Engine, engine
 from laneway.app.runs.part import Helpers, Helping, shares
+from laneway.app.runs.saving import saving_of
 from laneway.app.runs.summary import Summary
 from laneway.app.runs.taking_in import OnBadInput, TakingIn
 from laneway.app.steering import pauses_of
@@ -129,7 +130,7 @@ class Batch:
             await lw.store.end_budget(run.id)
         if lw.config.triage.classifier is not None:
             await lw.store.drop_questions(run.id)
-        return await self._summary(run, out, intake, stop, bound, started)
+        return await self._summary(run, out, intake, stop, bound, started, catalog)
 
     async def _with_kept(self, run: Run, stop: Stop) -> Stop:
         """Weak answers whose stronger model will not be asked now are the results. They may have been all that was
@@ -222,7 +223,14 @@ class Batch:
 
     # the account --------------------------------------------------------------------------------------------------
     async def _summary(
-        self, run: Run, out: Path, intake: TakingIn, stop: Stop, bound: Mapping[str, float], started: float
+        self,
+        run: Run,
+        out: Path,
+        intake: TakingIn,
+        stop: Stop,
+        bound: Mapping[str, float],
+        started: float,
+        catalog: Catalog,
     ) -> Summary:
         store = self._lw.store
         figures = await store.figures(run, since=started)
@@ -245,6 +253,7 @@ class Batch:
             diverted=await store.diverted(run.id, started),
             asked=await store.asked(run.id, started),
             from_cache=intake.from_cache,
+            saving=await saving_of(self._lw.config, store, run, total, catalog),
         )
 
     async def _counts(self, run: Run) -> Counter[State]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from laneway.app.runs.saving import Saving
 from laneway.dispatch.ending import Stop, StopReason
 from laneway.intake.draft import BadLine
 from laneway.store.asking import NOT_ASKED, AskedFigures
@@ -39,6 +40,7 @@ class Summary:
     )  # tasks by (model that was away or slow, other model)
     asked: AskedFigures = NOT_ASKED  # the classifier, this invocation
     from_cache: int = 0  # tasks of which it had said before what they are
+    saving: Saving | None = None  # by the choice among models, where one was learnt
 
     @property
     def succeeded(self) -> int:
@@ -174,6 +176,7 @@ class Summary:
             },
             "cost_usd": _money(self.cost_usd),
             "triage": self._triage(),
+            "saving": None if self.saving is None else self.saving.as_json(),
             "cost_unknown_tasks": figures.cost_unknown_tasks,
             "by_type": {group.name: _group(group) for group in total.by_type},
             "by_model": {group.name: _group(group) for group in total.by_model},

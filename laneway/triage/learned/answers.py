@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from laneway.errors import ConfigError
 from laneway.triage.learned.files import ModelFile, load
-from laneway.triage.learned.traits import TRAITS, traits
+from laneway.triage.learned.traits import TRAITS, read, traits
 from laneway.triage.learned.vectors import Vocabulary
 
 KIND = "answers"
@@ -53,7 +53,7 @@ class Weights(NamedTuple):
     offset: Floats
 
     def scores(self, prompts: Sequence[str], answers: Sequence[str], types: Sequence[int | None]) -> Floats:
-        """(answers, models): uncalibrated logits."""
+        """(answers, models): uncalibrated logits. Of texts as they were ``read``."""
         found: Floats = self.answers.rows(answers).times(self.of_answer) + self.bias
         found += self.prompts.rows(prompts).times(self.of_prompt)
         found += self.standardised([traits(*pair) for pair in zip(prompts, answers, strict=True)]) @ self.of_traits
@@ -114,7 +114,7 @@ class AnswerModel:
         if not self.knows(model, further, type):
             return None
         weights = self._judges[model]
-        (chances,) = weights.chances(weights.scores([prompt], [answer], [self.types.get(type)]))
+        (chances,) = weights.chances(weights.scores([read(prompt)], [read(answer)], [self.types.get(type)]))
         good, better = (float(chances[self.models.index(name)]) for name in (model, further))
         return Verdict(good, better, self._margins[model][further])
 

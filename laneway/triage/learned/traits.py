@@ -1,34 +1,59 @@
 """What of an answer counts beside its words: how long it is, whether it comes to an end, what it does with the numbers
-of the prompt, whether its sums are right, how it hedges. Of a long text the beginning and the end are read.
+of the prompt, whether its sums are right, how it hedges. Of a long text the beginning and the end are looked at.
 
 None of these is the model's word on how sure it is, though hedging is one of them: alone it says little.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 
 import orjson
 
 from laneway.triage.learned.sums import sums
-from laneway.triage.learned.texts import SHAPE, shape, shortened, words
+from laneway.triage.learned.texts import SHAPE, shape, words
 
+HEAD, TAIL = 2_400, 800  # characters that are looked at
 _NUMBER = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?")
-_HEDGES = re.compile(
-    r"\b(?:maybe|perhaps|might|could be|probably|possibly|approximately|roughly|assum\w*|unclear|not (?:sure|certain)"
-    r"|uncertain|estimat\w*|seems?|likely|however|actually|wait|mistake|sorry)\b",
-    re.IGNORECASE,
+_HEDGES = frozenset(
+    [
+        "maybe",
+        "perhaps",
+        "might",
+        "probably",
+        "possibly",
+        "approximately",
+        "roughly",
+        "unclear",
+        "uncertain",
+        "seem",
+        "seems",
+        "likely",
+        "however",
+        "actually",
+        "wait",
+        "mistake",
+        "sorry",
+        "assume",
+        "assumed",
+        "assuming",
+        "assumption",
+        "assumptions",
+        "estimate",
+        "estimated",
+        "estimates",
+    ]
 )
-_REFUSALS = re.compile(
-    r"\b(?:cannot|can['’]t|unable|impossible|not (?:enough|possible)|don['’]t have|no information|insufficient"
-    r"|as an ai)\b",
-    re.IGNORECASE,
+_REFUSALS = frozenset(["cannot", "can't", "can’t", "unable", "impossible", "insufficient"])
+_REFUSING = frozenset(
+    (("not", "enough"), ("not", "possible"), ("don't", "have"), ("don’t", "have"), ("no", "information"))
 )
 _CONCLUDES = re.compile(
     r"####|\\boxed|\b(?:answer|therefore|thus|hence|in total|in conclusion|finally|so)\b", re.IGNORECASE
 )
-_ENDED = re.compile(r"[.!?}\])\"'`*|]$|\d$")
+_ENDING = frozenset(".!?}])\"'`*|0123456789")
 _COUNTED = "%=/*+<>"
 _DIGITS = 15  # of a number that are looked at
 
@@ -44,12 +69,18 @@ TRAITS = (
 )  # fmt: skip
 
 
+def read(text: str) -> str:
+    """As much of a prompt or an answer as is looked at: what is judged must not take longer than a moment."""
+    text = text.strip()
+    return text if len(text) <= HEAD + TAIL else f"{text[:HEAD]} {text[-TAIL:]}"
+
+
 def traits(prompt: str, answer: str) -> list[float]:
-    """The numbers of ``TRAITS``, in its order; counts as logarithms."""
-    prompt, answer = shortened(prompt), shortened(answer.strip())
+    """The numbers of ``TRAITS``, in its order; counts as logarithms. Of texts as they were ``read``."""
+    asked, said = words(prompt), words(answer)
     return [
-        *_of_form(answer),
-        *_of_words(prompt, answer),
+        *_of_form(answer, said),
+        *_of_words(set(asked), set(said)),
         *_of_numbers(_numbers(prompt), _numbers(answer)),
         *_of_sums(answer),
         *_of_json(answer),
@@ -62,30 +93,28 @@ def traits(prompt: str, answer: str) -> list[float]:
 _log = math.log1p  # of counts and sizes
 
 
-def _of_form(answer: str) -> tuple[float, ...]:
+def _of_form(answer: str, said: list[str]) -> tuple[float, ...]:
     """Whether it comes to an end, and with what; whether it hedges, refuses or repeats itself."""
     lines = [line for line in answer.split("\n") if line.strip()]
     last = lines[-1] if lines else ""
     at_end = len(_NUMBER.findall(last))
-    of_answer = words(answer)
-    phrases = list(zip(of_answer, of_answer[1:], of_answer[2:], strict=False))
+    phrases = list(zip(said, said[1:], said[2:], strict=False))
     return (
         _log(len(lines)),
         _log(len(last)),
-        float(_ENDED.search(answer) is not None),
+        float(answer[-1:] in _ENDING),
         float(_CONCLUDES.search(last) is not None),
         float(at_end > 0),
         float(at_end == 1),
-        _log(len(_HEDGES.findall(answer))),
-        float(_REFUSALS.search(answer) is not None),
+        _log(sum(word in _HEDGES for word in said)),
+        float(not _REFUSALS.isdisjoint(said) or not _REFUSING.isdisjoint(itertools.pairwise(said))),
         len(set(phrases)) / max(1, len(phrases)),
         len(set(lines)) / max(1, len(lines)),
     )
 
 
-def _of_words(prompt: str, answer: str) -> tuple[float, float]:
+def _of_words(asked: set[str], said: set[str]) -> tuple[float, float]:
     """How much of the prompt it takes up, and how much of it comes from there."""
-    asked, said = set(words(prompt)), set(words(answer))
     both = len(asked & said)
     return both / max(1, len(asked)), both / max(1, len(said))
 

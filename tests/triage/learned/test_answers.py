@@ -13,7 +13,7 @@ from laneway.learning.answers import Answered, train
 from laneway.triage.learned import files
 from laneway.triage.learned.answers import AnswerModel
 from laneway.triage.learned.sums import sums, value
-from laneway.triage.learned.traits import TRAITS, traits
+from laneway.triage.learned.traits import TRAITS, read, traits
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_a_sum_has_the_usual_precedence(written: str) -> None:
 
 
 def of(prompt: str, answer: str) -> dict[str, float]:
-    return dict(zip(TRAITS, traits(prompt, answer), strict=True))
+    return dict(zip(TRAITS, traits(read(prompt), read(answer)), strict=True))
 
 
 def test_traits_tell_an_answer_that_breaks_off_from_one_that_ends() -> None:
@@ -66,7 +66,7 @@ ODD = ["", " ", "\n\n", "٣٤ x ٥ = ١", "9" * 500, "((((" * 100, "1=" * 4000, 
 
 @pytest.mark.parametrize("text", ODD)
 def test_no_text_breaks_the_traits(text: str) -> None:
-    assert np.isfinite(traits(text, text)).all()
+    assert np.isfinite(traits(read(text), read(text))).all()
 
 
 # a file ---------------------------------------------------------------------------------------------------------------
