@@ -197,12 +197,13 @@ class Batch:
             self.progress.started_at = lw.clock.now()
             if self._interrupts:
                 running.dispatcher.drain()
-            pump = asyncio.create_task(_pump(writer))
+            ended = asyncio.Event()
+            pump = asyncio.create_task(pump_until(ended, writer))
             aside = asyncio.create_task(_aside(running, self._meanwhile))
             try:
                 stop = await running.dispatcher.run()
             finally:
-                pump.cancel()
+                ended.set()  # not cancelled: what it writes, it would write again
                 aside.cancel()
                 await asyncio.wait([pump, aside])
             if pump.done() and not pump.cancelled() and (fault := pump.exception()):
@@ -274,9 +275,13 @@ def _ended(counts: Mapping[State, int]) -> int:
     return sum(n for state, n in counts.items() if state.ended)
 
 
-async def _pump(writer: ResultsWriter) -> None:
+async def pump_until(ended: asyncio.Event, writer: ResultsWriter, every: float = PUMP_EVERY_S) -> None:
+    """Write finished results every few moments. It ends with what it is writing, and leaves the rest to ``finish``."""
     while True:
-        await asyncio.sleep(PUMP_EVERY_S)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(ended.wait(), every)
+        if ended.is_set():
+            return
         await writer.pump()
 
 
