@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 # each a file in benchmarks/routing with ``run(data)`` and, where it needs one, the name of its ``FILE``
-PARTS = ("tickets", "banking77", "gsm8k_cascade", "overhead_ms")
+PARTS = ("tickets", "banking77", "gsm8k_cascade", "end_to_end", "overhead_ms")
 
 
 def options(parser: argparse.ArgumentParser) -> None:

@@ -1,6 +1,6 @@
 """The nurse: what decides about a task, in order. Assesses only; calls nobody.
 
-    pins → hard filters → rules → examples → the classifier's word → type and defaults
+    pins → hard filters → rules → examples → the classifier's word → choice among models → type and defaults
 
 A field once filled stays. What examples and the classifier find in a text is visible to rules, and fills what they
 leave open.
@@ -21,7 +21,7 @@ from laneway.triage.filters import Filters, Fits
 from laneway.triage.models import NONE, Models
 from laneway.triage.patient import Patient
 from laneway.triage.rules import FILLED, RuleFunction, compile_rules
-from laneway.triage.steps import ByClassifier, ByExamples, ByRules
+from laneway.triage.steps import ByChoice, ByClassifier, ByExamples, ByRules
 
 if TYPE_CHECKING:
     from laneway.triage.learned.nurse import Nurse
@@ -55,6 +55,7 @@ class Triage:
             self._rules,
             *((ByExamples(),) if self.nurse else ()),
             ByClassifier(f"classifier {classifier.model}" if classifier else "classifier"),
+            *((ByChoice(of_route),) if self.nurse else ()),
             self._defaults,
         )
         self._looking = [step for step in self.steps if type(step).look is not Step.look]

@@ -110,5 +110,16 @@ class ByClassifier(Step):
         chart.fill_found(self)
 
 
+class ByChoice(Step):
+    """The model that was learnt to do (``learned/chooser.py``), with the better ones behind it."""
+
+    def __init__(self, models: Models) -> None:
+        self._models = models
+
+    def fill(self, patient: Patient, chart: Chart) -> None:
+        if patient.needs_model and patient.found and (chosen := patient.found.get("model")) is not None:
+            self._models.take(chosen.model, chosen.fallbacks, chosen.reason, patient, chart)
+
+
 def _alike(one: str, other: str) -> bool:
     return difflib.SequenceMatcher(None, one, other.casefold()).ratio() > 0.7

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 from laneway.config.models import Config
 from laneway.errors import ConfigError
 from laneway.task import Urgency
+from laneway.triage.learned.chooser import Chooser
 from laneway.triage.learned.files import load
 from laneway.triage.learned.labels import KINDS, Found, LabelModel
 from laneway.triage.patient import Patient
@@ -33,6 +34,8 @@ class Nurse:
         for kind in KINDS:
             if (path := getattr(config.triage, kind)) is not None:
                 self.experts.append(Labeller(_label_model(config, kind, path)))
+        if config.triage.model is not None:
+            self.experts.append(Chooser(config, config.triage.model))
 
     @property
     def labels(self) -> Mapping[str, Sequence[str]]:
