@@ -261,3 +261,30 @@ def test_on_a_server(desk: Desk, simulate: Simulate, postgres_url: str) -> None:
     assert (again["triage"]["from_cache"], again["triage"]["calls"]) == (N, 0)
     assert nurse.stats()["requests"] == 4
     assert "sound" in desk.run("store", "check").out
+
+
+def test_after_examples_only_what_they_abstain_from_is_asked(desk: Desk, simulate: Simulate) -> None:
+    """A file that examples taught finds most; its labels are those that the classifier may choose from."""
+    nurse = prepare(desk, simulate)
+    words = {"fraud": "stolen card unknown charge", "billing": "invoice refund paid twice", "access": "password login"}
+    rows = [
+        {"text": f"{said.split()[n % 2]} {said}, case {n}", "category": label}
+        for n in range(40)
+        for label, said in words.items()
+    ]
+    desk.write("train.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    taught = desk.run("triage", "train", "train.jsonl", "--label", "category", "-o", "category.npz")
+    assert taught.code == 0, taught.err
+    config = (desk.folder / "laneway.toml").read_text().split("fields = ")[0]
+    desk.write("laneway.toml", config + 'fields = { category = {} }\n[triage]\ncategory = "category.npz"\n')
+    known = [{"id": f"k{n}", "text": "my card was stolen, an unknown charge"} for n in range(6)]
+    odd = [{"id": f"o{n}", "text": f"hm {n} ???"} for n in range(4)]
+    desk.write("in.jsonl", "".join(json.dumps(row) + "\n" for row in known + odd))
+    told = run(desk)
+    assert (told["triage"]["asked"], nurse.stats()["requests"]) == (4, 1)
+    models = {row["id"]: row["model"] for row in desk.rows("in.results.jsonl")}
+    assert {models[f"k{n}"] for n in range(6)} == {"strong"}
+    found = desk.run("explain", "k0", "--json").json
+    assert found["classifier"] == []
+    assert found["route"]["category"] == "fraud"
+    assert 0 < found["route"]["confidence"] <= 1

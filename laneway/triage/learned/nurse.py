@@ -66,7 +66,7 @@ class Labeller:
 
     def find(self, patients: Sequence[Patient]) -> list[Labelled | None]:
         found = self.model.find([patient.text for patient in patients])
-        return [None if one is None else Labelled(one.label, one.confidence, self._reason(one)) for one in found]
+        return [None if one is None else Labelled(one.label, float(one.confidence), self._reason(one)) for one in found]
 
     def _reason(self, found: Found) -> str:
         sure = "needed with" if self.model.ordered else "sure at"
