@@ -1,14 +1,14 @@
 """Training category, urgency or complexity from labelled texts, and judging it on rows that it has not seen.
 
 Five parts: each is labelled by what the other four taught, so every figure of the report, the calibration and the
-threshold come from texts that were not seen. The file that is written learns from all rows.
+threshold come from texts that were not seen. The file holds the mean of the five.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from laneway.learning.calibrating import Calibration
 from laneway.learning.examples import FIELDS, Examples
 from laneway.learning.metrics import (
     Coverage,
@@ -30,7 +31,7 @@ from laneway.learning.metrics import (
 from laneway.learning.metrics import rates as rates_of
 from laneway.learning.splits import folds, sample
 from laneway.triage.learned.files import ModelFile, save
-from laneway.triage.learned.labels import AT_ONCE, Weights, at_least, chances_of, highest, standardised
+from laneway.triage.learned.labels import at_least, highest, standardised
 from laneway.triage.learned.texts import grams, pairs, shape, words
 from laneway.triage.learned.vectors import Vocabulary
 
@@ -103,81 +104,62 @@ def train(examples: Examples, *, undertriage: float = UNDERTRIAGE, least: float 
     truth = np.array([number[label] for label in labels], np.int64)
     ordered, classes = FIELDS[examples.about] is not None, len(number)
     part = folds(texts, labels, FOLDS, seed)
-    scores = np.zeros((len(texts), classes))
-    for one in range(FOLDS):
-        rest, held = np.flatnonzero(part != one), np.flatnonzero(part == one)
-        fitted = _fit([texts[row] for row in rest], truth[rest], classes, ordered)
-        scores[held] = fitted.scores([texts[row] for row in held])
+    known = vocabulary(texts, min(MOST_TERMS, MOST_WEIGHTS // classes))
+    features, mean, spread = _features(known, texts, ordered)
+    scores, columns, intercept = _cross_fit(features, truth, part, classes)
     report = _judge(examples, scores, truth, part, undertriage=undertriage, least=least)
-    fitted = _fit(texts, truth, classes, ordered).calibrated(*_calibration(scores, truth))
+    calibration = Calibration.of(scores, truth)
+    columns, terms = columns * calibration.sharpness, len(known.terms)
+    typical = _typical(known, features[:, :terms], columns[:terms], truth)
     header = {
         "labels": [*examples.classes],
         "ordered": ordered,
         "least": report.least,
-        "terms": [*fitted.vocabulary.terms],
+        "terms": [*known.terms],
         "rows": len(texts),
         "seed": seed,
         "judged": {"macro_f1": round(report.macro_f1, 4), "ece": round(report.ece, 4)},
     }
-    arrays = {name: array.astype(np.float16 if name == "of_terms" else np.float32)
-              for name, array in zip(Weights._fields, fitted.weights, strict=True)}  # fmt: skip
-    arrays |= {"idf": fitted.vocabulary.idf, "typical": fitted.typical(texts, truth)}
+    arrays: dict[str, NDArray[Any]] = {
+        "idf": known.idf,
+        "of_terms": columns[:terms].astype(np.float16),
+        "of_shape": (columns[terms:] * SHAPE_WEIGHT).astype(np.float32),
+        "shape_mean": mean,
+        "shape_spread": spread,
+        "intercept": (intercept * calibration.sharpness + calibration.offset).astype(np.float32),
+        "beta": calibration.beta.astype(np.float32),
+        "typical": typical,
+    }
     return Trained(examples.about, header, arrays, report)
 
 
 # fitting --------------------------------------------------------------------------------------------------------------
-class Fitted(NamedTuple):
-    vocabulary: Vocabulary
-    weights: Weights
-
-    def scores(self, texts: Sequence[str]) -> Floats:
-        found = [self.weights.scores(self.vocabulary.rows(some), some) for some in _some(texts)]
-        return np.concatenate(found).astype(np.float64)
-
-    def calibrated(self, sharpness: float, offset: Floats) -> Fitted:
-        weights = self.weights
-        return self._replace(
-            weights=weights._replace(
-                of_terms=weights.of_terms * np.float32(sharpness),
-                of_shape=weights.of_shape * np.float32(sharpness),
-                intercept=(weights.intercept * sharpness + offset).astype(np.float32),
-            )
-        )
-
-    def typical(self, texts: Sequence[str], truth: Whole) -> NDArray[np.int32]:
-        """For each label the words and pairs that speak for it most, over all its texts. What stands in every fifth
-        text or more explains nothing."""
-        labels = self.weights.of_terms.shape[1]
-        rare = self.vocabulary.idf > math.log(1.0 / COMMONPLACE) + 1.0
-        whole = rare & np.array([term[:1] != "·" and len(term) > 2 for term in self.vocabulary.terms], bool)
-        above = self.weights.of_terms - self.weights.of_terms.mean(axis=1, keepdims=True)
-        rows = _matrix(self.vocabulary, texts)
-        found = np.full((labels, TYPICAL), -1, np.int32)
-        for label in range(labels):
-            total = np.asarray(rows[truth == label].sum(axis=0)).ravel()
-            speaks = np.where(whole, total * above[:, label], 0.0)
-            best = np.argsort(-speaks, kind="stable")[:TYPICAL]
-            best = best[speaks[best] > 0.0]
-            found[label, : len(best)] = best
-        return found
+def _cross_fit(features: csr_matrix, truth: Whole, part: Whole, classes: int) -> tuple[Floats, Floats, Floats]:
+    """Scores of rows that were not seen, and the mean of the parts' weights and intercepts. That is as good as one fit
+    to all rows, and as sure of itself as the fits by which it is calibrated."""
+    scores, columns = np.zeros((len(truth), classes)), np.zeros((features.shape[1], classes))
+    intercept = np.zeros(classes)
+    for one in range(FOLDS):
+        own, bias = _regression(features[part != one], truth[part != one], classes)
+        scores[part == one] = features[part == one] @ own + bias
+        columns += own / FOLDS
+        intercept += bias / FOLDS
+    return scores, columns, intercept
 
 
-def _fit(texts: Sequence[str], truth: Whole, classes: int, ordered: bool) -> Fitted:
-    """Labels of which ``texts`` has no row stay possible: with no weight of their own and a very low intercept."""
+def _features(known: Vocabulary, texts: Sequence[str], ordered: bool) -> tuple[csr_matrix, Weights32, Weights32]:
+    """A row of terms for each text, of urgencies and complexities also the text's shape; its mean and spread."""
     from scipy.sparse import csr_matrix, hstack
 
-    known = vocabulary(texts, min(MOST_TERMS, MOST_WEIGHTS // classes))
-    features = _matrix(known, texts)
-    mean = spread = np.zeros(0, np.float32)
-    if ordered:
-        raw = np.log1p(np.array([shape(text) for text in texts], np.float32))
-        mean, spread = raw.mean(axis=0), np.maximum(raw.std(axis=0), 1e-3)
-        numbers = SHAPE_WEIGHT * standardised(np.expm1(raw).tolist(), mean, spread)
-        features = hstack([features, csr_matrix(numbers)]).tocsr()
-    columns, intercept = _regression(features, truth, classes)
-    terms = len(known.terms)
-    of_shape = columns[terms:] * np.float32(SHAPE_WEIGHT)
-    return Fitted(known, Weights(columns[:terms], of_shape, intercept, mean, spread))
+    rows = known.rows(texts)
+    features = csr_matrix((rows.values, rows.indices, rows.indptr), shape=(len(texts), len(known.terms)))
+    if not ordered:
+        return features, np.zeros(0, np.float32), np.zeros(0, np.float32)
+    shapes = [shape(text) for text in texts]
+    raw = np.log1p(np.array(shapes, np.float32))
+    mean, spread = raw.mean(axis=0), np.maximum(raw.std(axis=0), 1e-3)
+    numbers = SHAPE_WEIGHT * standardised(shapes, mean, spread)
+    return hstack([features, csr_matrix(numbers)]).tocsr(), mean, spread
 
 
 def _regression(features: csr_matrix, truth: Whole, classes: int) -> tuple[Weights32, Weights32]:
@@ -199,19 +181,20 @@ def _regression(features: csr_matrix, truth: Whole, classes: int) -> tuple[Weigh
     return columns, intercept
 
 
-def _matrix(known: Vocabulary, texts: Sequence[str]) -> csr_matrix:
-    from scipy.sparse import csr_matrix, vstack
-
-    parts = [known.rows(some) for some in _some(texts)]
-    size = len(known.terms)
-    return vstack(
-        [csr_matrix((one.values, one.indices, one.indptr), shape=(len(one.indptr) - 1, size)) for one in parts],
-        format="csr",
-    )
-
-
-def _some(texts: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (texts[start : start + AT_ONCE] for start in range(0, len(texts), AT_ONCE))
+def _typical(known: Vocabulary, rows: csr_matrix, columns: Floats, truth: Whole) -> NDArray[np.int32]:
+    """For each label the words and pairs that speak for it most, over all its texts. What stands in every fifth text or
+    more explains nothing."""
+    rare = known.idf > math.log(1.0 / COMMONPLACE) + 1.0
+    whole = rare & np.array([term[:1] != "·" and len(term) > 2 for term in known.terms], bool)
+    above = columns - columns.mean(axis=1, keepdims=True)
+    found = np.full((columns.shape[1], TYPICAL), -1, np.int32)
+    for label in range(columns.shape[1]):
+        total = np.asarray(rows[truth == label].sum(axis=0)).ravel()
+        speaks = np.where(whole, total * above[:, label], 0.0)
+        best = np.argsort(-speaks, kind="stable")[:TYPICAL]
+        best = best[speaks[best] > 0.0]
+        found[label, : len(best)] = best
+    return found
 
 
 def vocabulary(texts: Sequence[str], most: int) -> Vocabulary:
@@ -232,28 +215,7 @@ def vocabulary(texts: Sequence[str], most: int) -> Vocabulary:
     return Vocabulary(terms, np.array(idf, np.float32))
 
 
-# calibration and judgement --------------------------------------------------------------------------------------------
-def _calibration(scores: Floats, truth: Whole) -> tuple[float, Floats]:
-    """Sharpness and each label's offset: a softmax of ``sharpness · scores + offset`` is as likely right as it says
-    (temperature and vector scaling, Guo et al., 2017)."""
-    from scipy.optimize import minimize
-
-    n, classes = scores.shape
-    rows = np.arange(n)
-
-    def loss(parameters: Floats) -> tuple[float, Floats]:
-        sharpness, offset = math.exp(parameters[0]), parameters[1:]
-        chances = chances_of(sharpness * scores + offset)
-        gap = chances.copy()
-        gap[rows, truth] -= 1.0
-        slope = np.concatenate([[float((gap * scores).sum()) * sharpness], gap.sum(axis=0)]) + 2.0 * parameters
-        value = -float(np.log(np.maximum(chances[rows, truth], 1e-12)).sum()) + float((parameters**2).sum())
-        return value / n, slope / n
-
-    best = minimize(loss, np.zeros(classes + 1), jac=True, method="L-BFGS-B").x
-    return math.exp(best[0]), best[1:]
-
-
+# judgement ----------------------------------------------------------------------------------------------------------
 def _judge(
     examples: Examples, scores: Floats, truth: Whole, part: Whole, *, undertriage: float, least: float
 ) -> Report:
@@ -262,10 +224,10 @@ def _judge(
     chances, given = np.zeros(scores.shape), np.zeros(len(truth), np.int64)
     for one in range(FOLDS):
         rest, held = part != one, part == one
-        sharpness, offset = _calibration(scores[rest], truth[rest])
-        chances[held] = chances_of(sharpness * scores[held] + offset)
+        calibration = Calibration.of(scores[rest], truth[rest])
+        chances[held] = calibration.chances(scores[held])
         if ordered:
-            own = at_least(chances_of(sharpness * scores[rest] + offset))
+            own = at_least(calibration.chances(scores[rest]))
             given[held] = highest(at_least(chances[held]), threshold(own, truth[rest], undertriage))
     likeliest, confidence = np.argmax(chances, axis=1), chances.max(axis=1)
     right = likeliest == truth

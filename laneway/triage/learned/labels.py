@@ -24,6 +24,7 @@ AT_ONCE = 1_000  # texts whose rows are held in memory together
 STEP = 0.05  # of a confidence that is told: routes that say the same are one
 MOST_WORDS = 2  # told
 LONGEST_LABEL = 200  # characters
+CLOSEST = 1e-4  # to 0 and 1, of a chance that is calibrated
 
 Floats = NDArray[np.float32]
 
@@ -38,13 +39,14 @@ class Found(NamedTuple):
 
 
 class Weights(NamedTuple):
-    """A column for each label; calibrated: a softmax of what they come to is how likely each label is."""
+    """A column for each label. ``beta``: how a softmax of what they come to is calibrated (``chances_of``)."""
 
     of_terms: Floats
     of_shape: Floats
     intercept: Floats
     shape_mean: Floats
     shape_spread: Floats
+    beta: Floats
 
     def scores(self, rows: Rows, texts: Sequence[str]) -> Floats:
         found: Floats = rows.times(self.of_terms) + self.intercept
@@ -58,9 +60,30 @@ def standardised(shapes: Sequence[Sequence[float]], mean: Floats, spread: Floats
     return np.clip(found, -3.0, 3.0)
 
 
-def chances_of(scores: NDArray[Any]) -> NDArray[np.float64]:
+def softmax(scores: NDArray[Any]) -> NDArray[np.float64]:
     powers = np.exp(scores.astype(np.float64) - scores.max(axis=1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+
+def chances_of(scores: NDArray[Any], beta: NDArray[Any]) -> NDArray[np.float64]:
+    """How likely each label is right. The likeliest's chance p becomes that of the logit a·ln p − b·ln(1 − p) + c (Kull
+    et al., "Beta calibration", 2017), though none below the others'; these share what is left as they did."""
+    chances = softmax(scores)
+    rows, best = np.arange(len(chances)), np.argmax(chances, axis=1)
+    was = chances[rows, best]
+    if chances.shape[1] < 2:
+        return chances
+    others = np.sort(chances, axis=1)[:, -2] / np.maximum(1.0 - was, 1e-12)  # the second's part of what is left
+    now = np.maximum(calibrated(was, beta), others / (1.0 + others))
+    chances *= ((1.0 - now) / np.maximum(1.0 - was, 1e-12))[:, None]
+    chances[rows, best] = now
+    return chances
+
+
+def calibrated(chance: NDArray[np.float64], beta: NDArray[Any]) -> NDArray[np.float64]:
+    bounded = np.clip(chance, CLOSEST, 1.0 - CLOSEST)
+    logit = beta[0] * np.log(bounded) - beta[1] * np.log1p(-bounded) + beta[2]
+    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(logit, -30.0, 30.0))))
 
 
 def at_least(chances: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -97,6 +120,7 @@ class LabelModel:
             "idf": (self._vocabulary.idf.shape, (terms,)),
             "of_terms": (weights.of_terms.shape, (terms, labels)),
             "intercept": (weights.intercept.shape, (labels,)),
+            "beta": (weights.beta.shape, (3,)),
             "of_shape": (weights.of_shape.shape, ((len(SHAPE) if len(weights.of_shape) else 0), labels)),
         }
         for name, (real, wanted) in sizes.items():
@@ -121,12 +145,12 @@ class LabelModel:
         found = [np.zeros((0, len(self.labels)))]
         for start in range(0, len(texts), AT_ONCE):
             some = texts[start : start + AT_ONCE]
-            found.append(chances_of(self._weights.scores(self._vocabulary.rows(some), some)))
+            found.append(chances_of(self._weights.scores(self._vocabulary.rows(some), some), self._weights.beta))
         return np.concatenate(found)
 
     def _find(self, texts: Sequence[str]) -> list[Found | None]:
         rows = self._vocabulary.rows(texts)
-        chances = chances_of(self._weights.scores(rows, texts))
+        chances = chances_of(self._weights.scores(rows, texts), self._weights.beta)
         if self.ordered:
             chances = at_least(chances)
             label = highest(chances, self.least)
