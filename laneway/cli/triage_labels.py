@@ -113,6 +113,7 @@ def _as_json(
         "confusions": [one._asdict() for one in report.confusions],
         "coverage": [one._asdict() for one in report.coverage],
         "threshold": report.least,
+        "useless": report.useless,
         **(
             {"undertriage": found.under, "overtriage": found.over, "undertriage_wanted": report.undertriage}
             if isinstance(found, Rates)
@@ -136,7 +137,7 @@ def _text(report: Report, examples: Examples, written: ModelFile, path: Path, li
     console.print(_labels_table(report))
     for sentence in _sentences(report):
         console.print(Text(f"  {sentence}"), soft_wrap=not terminal)
-    console.print(Text(f"\nwritten: {path} ({path.stat().st_size / 1e6:.1f} MB, id {written.id})"), soft_wrap=True)
+    console.print(Text(f"\nwritten: {path} ({path.stat().st_size / 1e6:.2f} MB, id {written.id})"), soft_wrap=True)
     console.print(Text(f"to use it, write into laneway.toml:\n\n  [triage]\n  {line}\n"), soft_wrap=True)
     return buffer.getvalue()
 
@@ -148,7 +149,7 @@ def _labels_table(report: Report) -> Table:
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column(report.about)
-    for name in ("examples", "found of them", "rightly found", "F1"):
+    for name in ("examples", "found of these", "right when said", "F1"):
         table.add_column(name, justify="right")
     shown = list(report.labels.items())
     if len(shown) > MOST_LABELS_SHOWN:  # the weakest are what somebody can do something about
@@ -177,9 +178,11 @@ def _sentences(report: Report) -> Iterator[str]:
             f" overtriage {found.over:.1%} (given more than needed)."
         )
         yield f"A label is given where it, or a higher one, is needed with a chance of {report.least:.1%} or more."
-        if found.over > 0.5:
+        if report.useless:
             yield "So much overtriage says that these texts tell little: more examples would help."
     else:
+        if report.useless:
+            yield "These texts do not tell the label: it is no better than always saying the commonest. Do not use it."
         accuracy = "" if found.accuracy is None else f", {found.accuracy:.1%} of them rightly"
         yield f"At a confidence of {report.least:.0%} and above {found.share:.1%} are labelled{accuracy}; others go on."
         shares = [

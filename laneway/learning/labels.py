@@ -47,9 +47,11 @@ GRAM_WEIGHT = 0.5  # of pieces of words, beside words and pairs
 SHAPE_WEIGHT = 0.1  # of standardised numbers, beside rows of length 1
 STRENGTH = 10.0  # inverse of the regularisation, as scikit-learn's C
 COMMONPLACE = 0.2  # of the texts
-TYPICAL = 24  # words of each label that a finding may name
+TYPICAL = 12  # words of each label that a finding may name
 LEAST = 0.5  # how likely a category has to be right
 UNDERTRIAGE = 0.05
+MOST_OVERTRIAGE = 0.5  # in emergency rooms 25 to 35 % are accepted
+EVEN, LEAST_CHANCE = 0.5, 0.001  # what is more likely needed than not is given, however much undertriage is allowed
 NEVER = -20.0  # intercept of a label without rows
 COVERAGES = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 
@@ -82,6 +84,14 @@ class Report:
     found: Coverage | Rates
     undertriage: float | None = None  # as was asked for
     majority: float = 0.0  # accuracy of the commonest label alone
+
+    @property
+    def useless(self) -> bool:
+        """Whether it is no better than always saying the commonest label, as far as can be told from so many rows. Of
+        ordered labels: whether it gives too much to most."""
+        if isinstance(self.found, Rates):
+            return self.found.over > MOST_OVERTRIAGE
+        return self.accuracy < self.majority + 2.0 * math.sqrt(self.majority * (1.0 - self.majority) / self.rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,13 +265,14 @@ def _judge(
 
 def threshold(needed: Floats, truth: Whole, undertriage: float) -> float:
     """How likely a label has to be needed, at most, for no more than ``undertriage`` of the texts to get less than they
-    need; to three digits. Each text is given enough where the chance of its true label reaches the threshold."""
+    need; to three digits, and never above EVEN. Each text is given enough where the chance of its true label reaches
+    the threshold."""
     could = truth > 0
     if not could.any():
-        return 1.0
+        return EVEN
     chances = np.sort(needed[np.arange(len(truth)), truth][could])
     allowed = int(undertriage * len(chances) + 1e-9)
-    return 1.0 if allowed >= len(chances) else max(0.001, math.floor(float(chances[allowed]) * 1000) / 1000)
+    return min(EVEN, max(LEAST_CHANCE, math.floor(float(chances[allowed]) * 1000) / 1000))
 
 
 def _confusions(matrix: Whole, classes: Sequence[str]) -> list[Confusion]:

@@ -22,7 +22,7 @@ from laneway.triage.learned.vectors import Rows, Vocabulary
 KINDS = ("category", "urgency", "complexity")  # of model files
 AT_ONCE = 1_000  # texts whose rows are held in memory together
 STEP = 0.05  # of a confidence that is told: routes that say the same are one
-MOST_WORDS = 2  # told
+MOST_WORDS = 2  # told of a category; of what has an order, one: every further one makes more routes
 LONGEST_LABEL = 200  # characters
 CLOSEST = 1e-4  # to 0 and 1, of a chance that is calibrated
 
@@ -174,7 +174,8 @@ class LabelModel:
         found: list[list[tuple[int, int]]] = [[] for _ in label]
         for hit in hits.tolist():
             found[row[hit]].append((int(self._rank[at[hit]]), int(rows.indices[hit])))
-        return [tuple(self._vocabulary.terms[term] for _, term in sorted(one)[:MOST_WORDS]) for one in found]
+        most = 1 if self.ordered else MOST_WORDS
+        return [tuple(self._vocabulary.terms[term] for _, term in sorted(one)[:most]) for one in found]
 
 
 def _told(chance: float) -> float:
