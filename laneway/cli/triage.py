@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from laneway.cli.triage_evaluate import evaluate
+from laneway.cli.triage_pilot import pilot
 from laneway.cli.triage_train import train
 
 
@@ -17,4 +18,5 @@ def register(app: typer.Typer) -> None:
     )
     group.command("train")(train)
     group.command("evaluate")(evaluate)
+    group.command("pilot")(pilot)
     app.add_typer(group)

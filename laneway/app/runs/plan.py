@@ -132,8 +132,8 @@ class Planner:
             intake.check_prices()
         intake.check_day_budgets()
         catalog.load_prices()
-        setting = await self._setting(intake.models, catalog, store)
-        history = await self._history(demand, store)
+        setting = await self.setting(intake.models, catalog, store)
+        history = await self.history(demand, store)
         found = estimate(demand.ways, setting, history)
         return Plan(
             input=options.input,
@@ -176,7 +176,7 @@ class Planner:
         return demand
 
     # what is known ------------------------------------------------------------------------------------------------
-    async def _setting(self, names: Iterable[str], catalog: Catalog, store: Store | None) -> Setting:
+    async def setting(self, names: Iterable[str], catalog: Catalog, store: Store | None) -> Setting:
         """The models with the limits that are configured or were learnt from earlier replies."""
         config, options = self._lw.config, self._options
         accounts: dict[str, Account] = {}
@@ -203,7 +203,7 @@ class Planner:
             left_today=left_today,
         )
 
-    async def _history(self, demand: Demand, store: Store | None) -> History:
+    async def history(self, demand: Demand, store: Store | None) -> History:
         if store is None:
             return History()
         calls = []

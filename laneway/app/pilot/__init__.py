@@ -1,0 +1,1 @@
+"""``laneway triage pilot``: the same sample of tasks on two models, compared."""
