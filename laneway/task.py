@@ -352,6 +352,7 @@ class Task(NamedTuple):
     output: bytes | None
     error: Mapping[str, Any] | None
     twin_id: int | None = None  # the earlier task of the same key whose result it waits for or has
+    checked: bool = False  # its answer has to pass a schema or checks
 
     @property
     def pruned(self) -> bool:

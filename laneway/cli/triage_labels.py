@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from laneway.config.models import Config
+    from laneway.learning import examples
     from laneway.learning.examples import Examples
     from laneway.learning.labels import Report
     from laneway.triage.learned.files import ModelFile
@@ -26,7 +27,7 @@ MOST_LABELS_SHOWN = 25
 
 def train_labels(
     config: Config,
-    file: str,
+    table: examples.Table,
     label: str,
     *,
     out: Path | None,
@@ -43,14 +44,12 @@ def train_labels(
     if least is not None and label != "category":
         raise UsageError(f"of {label}, --undertriage says what is given", hint="--least is for categories")
     needs_learn()
-    from laneway.learning.examples import labelled, read_table
+    from laneway.learning.examples import labelled
     from laneway.learning.labels import LEAST, UNDERTRIAGE, train
 
     began = time.monotonic()
     aliases = {alias.strip().casefold(): name for name, own in config.urgency.items() for alias in own.aliases}
-    examples = labelled(
-        read_table(file), label, text=text, column=column, aliases=aliases if label == "urgency" else None
-    )
+    examples = labelled(table, label, text=text, column=column, aliases=aliases if label == "urgency" else None)
     trained = train(
         examples,
         undertriage=UNDERTRIAGE if undertriage is None else undertriage,

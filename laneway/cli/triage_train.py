@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from laneway.cli.common import ConfigOption, JsonOption, VerboseOption, settings
+from laneway.cli.common import ConfigOption, JsonOption, StoreOption, VerboseOption, settings
 from laneway.errors import UsageError
+
+if TYPE_CHECKING:
+    from laneway.learning.examples import Table
 
 TableArgument = Annotated[
     str, typer.Argument(help="A table: .csv, .tsv, .jsonl, .xlsx, also as .gz; - for standard input.", metavar="FILE")
@@ -41,6 +44,16 @@ ModelFileOption = Annotated[
     Path | None, typer.Option("-o", "--out", help="The model file to write.", show_default="triage/….npz")
 ]
 
+TrainTableArgument = Annotated[
+    str | None,
+    typer.Argument(help="A table: .csv, .tsv, .jsonl, .xlsx, also as .gz; - for standard input.", metavar="[FILE]"),
+]
+FromStoreOption = Annotated[
+    bool, typer.Option("--from-store", help="Learn from `laneway feedback` and from what models made of their tasks.")
+]
+SinceOption = Annotated[
+    str | None, typer.Option("--since", help="Of the store: only what is newer: 30d, 2026-11-01.", show_default=False)
+]
 AnswersOption = Annotated[
     bool, typer.Option("--answers", help="Of the answers in a table of outcomes: which go on to a stronger model.")
 ]
@@ -53,7 +66,7 @@ class Label(StrEnum):
 
 
 def train(
-    file: TableArgument,
+    file: TrainTableArgument = None,
     label: Annotated[Label | None, typer.Option("--label", help="What is to be learnt.", show_default=False)] = None,
     out: ModelFileOption = None,
     text: TextOption = None,
@@ -80,27 +93,33 @@ def train(
         ),
     ] = None,
     answers: AnswersOption = False,
+    from_store: FromStoreOption = False,
+    since: SinceOption = None,
     quality_floor: FloorOption = None,
     cost: CostOption = None,
     seed: SeedOption = 0,
     config: ConfigOption = None,
+    store: StoreOption = None,
     as_json: JsonOption = False,
     verbose: VerboseOption = 0,
 ) -> None:
-    """Learn from a table, and say how good that is on texts that were not seen.
+    """Learn from a table, or from what the store knows, and say how good that is on texts that were not seen.
 
     With --label category, urgency or complexity: a column with the text, a column with the label. Without: which model
     will do, from a table of outcomes with columns quality:NAME (0 to 1) and cost:NAME (USD). With --answers: which
     answers are probably not good enough, from such a table with columns answer:NAME. The model file is named under
     [triage] in laneway.toml.
     """
+    if (file is None) != from_store or (since is not None and not from_store):
+        raise UsageError("learn from what?", hint="give a table's FILE, or --from-store, and --since with the latter")
     loaded, _ = settings(config, verbose)
+    table = _table(file, config, store, verbose, label, since)
     if label is not None:
         from laneway.cli.triage_labels import train_labels
 
         train_labels(
             loaded,
-            file,
+            table,
             label.value,
             out=out,
             text=text,
@@ -111,7 +130,7 @@ def train(
             as_json=as_json,
         )
         return
-    from laneway.cli.triage_choice import outcomes_of, table_of, train_choice
+    from laneway.cli.triage_choice import outcomes_of, train_choice
 
     if column is not None or undertriage is not None or least is not None:
         raise UsageError("which label?", hint="--column, --undertriage and --least go with --label")
@@ -120,6 +139,21 @@ def train(
         from laneway.cli.triage_answers import DEFAULT_OUT, train_answers
 
         path = out or loaded.folder / DEFAULT_OUT
-        train_answers(table_of(file), path, text=text, floor=floor, seed=seed, config=loaded, as_json=as_json)
+        train_answers(table, path, text=text, floor=floor, seed=seed, config=loaded, as_json=as_json)
         return
-    train_choice(outcomes_of(table_of(file), loaded, text=text, costs=cost or ()), out, floor, seed, loaded, as_json)
+    train_choice(outcomes_of(table, loaded, text=text, costs=cost or ()), out, floor, seed, loaded, as_json)
+
+
+def _table(
+    file: str | None, config: list[Path] | None, store: str | None, verbose: int, label: Label | None, since: str | None
+) -> Table:
+    """The one that is given, or what the store teaches. Raises UsageError, InputError."""
+    from laneway.cli.triage_choice import table_of
+
+    if file is not None:
+        return table_of(file)
+    from laneway.cli.triage_labels import needs_learn
+    from laneway.cli.triage_store import table_of_store
+
+    needs_learn()
+    return table_of_store(config, store, verbose, None if label is None else label.value, since)

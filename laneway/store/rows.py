@@ -59,6 +59,7 @@ def task_of(row: Sequence[Any], spec: Spec, route: Route) -> Task:
         output=output,
         error=parsed(error) if error else None,
         twin_id=twin,
+        checked=spec.output_schema is not None or bool(spec.checks),
     )
 
 
