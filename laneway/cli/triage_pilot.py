@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -168,14 +168,18 @@ def _agreed(edit: Edit) -> bool:
     return typer.confirm(f"Write this into {edit.path}?", default=True, err=True)
 
 
-def _wrote(edit: Edit | None, backup: Any) -> str:
+def _wrote(edit: Edit | None, backup: Path | None) -> str:
     if edit is None:
         return "\nnothing was written: the advice above is no routing yet\n"
     if not edit.diff:
-        return f"\n{edit.path} says so already\n"
+        return f"\n{_from_here(edit.path)} says so already\n"
     if backup is None:
         return "\nnothing was written\n"
-    return f"\n{edit.diff}\n{edit.path} written; what was there is {backup}\n"
+    return f"\n{edit.diff}\n{_from_here(edit.path)} written; what was there is {_from_here(backup)}\n"
+
+
+def _from_here(path: Path) -> str:
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def _text(report: Report) -> str:
@@ -220,7 +224,7 @@ def _advice(report: Report) -> str:
             assert found is not None, "advice needs figures"
             return (
                 f"{cheap} alone loses too much, but does {found.as_good:.0%} of the tasks as well: which ones can"
-                f" perhaps be learnt. Collect some hundred outcomes (--sample 500), then:"
+                f" perhaps be learnt. Collect outcomes (--sample 300; learning takes 200), then:"
                 f" laneway triage train {report.table}"
             )
         case Advice.STRONG:
@@ -232,5 +236,9 @@ def _advice(report: Report) -> str:
                     "Too little is known: the answers are long texts, and that two differ word by word says little."
                     " Give --judge MODEL, --scorer MODULE:FUNCTION or a column with the right answer (--reference)."
                 )
-            further = "" if report.more is None else f" Some {report.more:,} more tasks (--sample) would settle it."
+            further = (
+                ""
+                if report.more is None
+                else f" Some {report.more:,} more tasks would settle it: --sample {report.more + report.asked}"
+            )
             return f"Too little data to promise {floor} of the quality.{further}"
