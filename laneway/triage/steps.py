@@ -111,14 +111,21 @@ class ByClassifier(Step):
 
 
 class ByChoice(Step):
-    """The model that was learnt to do (``learned/chooser.py``), with the better ones behind it."""
+    """The model that was learnt to do (``learned/chooser.py``), of those that can take the task, with the better ones
+    behind it."""
 
     def __init__(self, models: Models) -> None:
         self._models = models
 
     def fill(self, patient: Patient, chart: Chart) -> None:
-        if patient.needs_model and patient.found and (chosen := patient.found.get("model")) is not None:
-            self._models.take(chosen.model, chosen.fallbacks, chosen.reason, patient, chart)
+        if "model" in chart.filled or not patient.found or (found := patient.found.get("model")) is None:
+            return
+        if not (fit := self._models.fit(found.models, patient, chart)):
+            return
+        model, first = fit[0], found.models[0]
+        instead = f" (instead of {first}: {chart.refused[first]})" if model != first else ""
+        behind = tuple(one for one in found.stronger(model) if one in fit)
+        self._models.take(model, behind, found.reason(model) + instead, patient, chart)
 
 
 def _alike(one: str, other: str) -> bool:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from laneway.simulator.process import SimulatorProcess
+from tests.cli.test_steer import configure
 from tests.conftest import Desk
 from tests.learning.outcome_tables import rows, shuffled
 
@@ -48,6 +51,26 @@ def test_the_floor_comes_from_the_config_or_the_command(desk: Desk) -> None:
     assert desk.run("triage", "evaluate", "table.csv", "--json").json["quality_floor"] == 0.9
     told = desk.run("triage", "evaluate", "table.csv", "--quality-floor", "0.99", "--json").json
     assert (told["quality_floor"], told["verdict"], told["use"]) == (0.99, "not_routable", "large")
+
+
+def test_a_run_is_routed_and_each_task_explains_why(desk: Desk, simulate: Callable[..., SimulatorProcess]) -> None:
+    simulate()
+    configure(desk)
+    config = desk.folder / "laneway.toml"
+    config.write_text(
+        config.read_text() + '[models.large]\naccount = "main"\nid = "large"\n[triage]\nmodel = "triage/model.npz"\n'
+    )
+    write(desk.folder / "seen.csv", rows(400))
+    assert desk.run("triage", "train", "seen.csv").code == 0
+    (desk.folder / "homework.j2").write_text("{{ text }}")
+    tasks = [{"id": f"t{at}", "text": row["text"]} for at, row in enumerate(rows(40, seed=3))]
+    (desk.folder / "tasks.jsonl").write_text("".join(json.dumps(task) + "\n" for task in tasks))
+    done = desk.run("run", "tasks.jsonl", "--prompt", "homework.j2", "--json")
+    assert done.code == 0, done.err
+    assert {"small", "large"} <= done.json["by_model"].keys()
+    shown = desk.run("explain", "t1").out
+    assert "learnt (model " in shown
+    assert "floor 0.98" in shown
 
 
 @pytest.mark.parametrize(

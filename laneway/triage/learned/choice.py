@@ -86,6 +86,16 @@ class Choice:
             return np.full(len(bound), self.use, np.int64)
         return chosen(bound, self.costs, self.rate(floor), self.strongest, among)
 
+    def ranked(self, bound: Floats, floor: float, among: Sequence[int]) -> Whole:
+        """For each task the places of these models, the one to take first, then what to take where it cannot be had."""
+        models = np.array(sorted(among, key=lambda model: self.costs[model]), np.int64)
+        rate = self.rate(floor)
+        worth = bound[:, models] + (rate or 0.0) * self.costs[models]
+        first = self.strongest if rate is None and self.use is None else self.use
+        if first is not None:
+            worth[:, models == first] = -np.inf
+        return np.asarray(models[np.argsort(worth, axis=1, kind="stable")])
+
     def stronger(self, model: int) -> list[int]:
         """Models that are better on the whole, the next one first."""
         return [int(one) for one in np.argsort(self.means, kind="stable") if self.means[one] > self.means[model]]

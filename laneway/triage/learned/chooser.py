@@ -1,8 +1,8 @@
-"""The choice among models, for the nurse: of many tasks at once, the cheapest model that keeps the floor."""
+"""The choice among models, asked about many tasks at once: those of the file's models that the config has."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,17 +13,27 @@ from laneway.triage.learned.choice import KIND, Choice
 from laneway.triage.learned.files import load
 from laneway.triage.patient import Patient
 
+STEP = 20  # qualities are told in twentieths: equal reasons let tasks share a route
 
-class Chosen(NamedTuple):
-    """``fallbacks``: the models that are better on the whole, the next one first."""
 
-    model: str
-    fallbacks: tuple[str, ...]
-    reason: str
+class Preferred(NamedTuple):
+    """What the step ``ByChoice`` makes use of. ``models``: configured ones, the one to take first. ``quality``:
+    expected of each, by name."""
+
+    by: Chooser
+    models: tuple[str, ...]
+    quality: dict[str, float]
+
+    def stronger(self, model: str) -> tuple[str, ...]:
+        """Those that are better on the whole, the next one first."""
+        return self.by.stronger[model]
+
+    def reason(self, model: str) -> str:
+        return self.by.reason(model, self.quality)
 
 
 class Chooser:
-    """Raises ConfigError for a file that cannot be used, or names a model that there is not."""
+    """Raises ConfigError for a file that cannot be used, or where the config has fewer than two of its models."""
 
     field = "model"
 
@@ -32,19 +42,37 @@ class Chooser:
             self._choice = choice = Choice(load(config.folder / path, KIND))
         except ConfigError as error:
             raise ConfigError(f"triage.model: {error.message}", hint=error.hint) from None
-        if unknown := [name for name in choice.models if known_as(config, name) is None]:
-            raise ConfigError(
-                f"triage.model: {path} chooses among {', '.join(choice.models)}, and no model is called {unknown[0]}",
-                hint="call the models in laneway.toml as the table of outcomes does, or train again without that one",
-            )
         self._floor = config.triage.quality_floor
-        self._ways = [self._way(config, at) for at in range(len(choice.models))]
+        self._names = {at: name for at, model in enumerate(choice.models) if (name := known_as(config, model))}
+        if len(self._names) < 2:
+            missing = next(model for at, model in enumerate(choice.models) if at not in self._names)
+            raise ConfigError(
+                f"triage.model: {path} chooses among {', '.join(choice.models)}, and no model is called {missing}",
+                hint="give a section [models.NAME] for two of them or more, by that name or with that id",
+            )
+        self.stronger = {
+            name: tuple(self._names[one] for one in choice.stronger(at) if one in self._names)
+            for at, name in self._names.items()
+        }
+        self._strongest = self._names.get(choice.strongest, choice.models[choice.strongest])
 
-    def _way(self, config: Config, at: int) -> Chosen:
-        choice = self._choice
-        names = [known_as(config, choice.models[one]) or "" for one in (at, *choice.stronger(at))]
-        return Chosen(names[0], tuple(names[1:]), f"learnt (model {choice.id}), for {self._floor:.1%} of the quality")
+    def find(self, patients: Sequence[Patient]) -> list[Preferred]:
+        choice, names = self._choice, self._names
+        expected = choice.expect([one.text for one in patients], [one.type for one in patients])
+        ranked = choice.ranked(expected.bound, self._floor, list(names)).tolist()
+        return [
+            Preferred(
+                self,
+                tuple(names[at] for at in order),
+                {self._strongest: quality[choice.strongest], **{names[at]: quality[at] for at in order}},
+            )
+            for order, quality in zip(ranked, expected.quality.tolist(), strict=True)
+        ]
 
-    def find(self, patients: Sequence[Patient]) -> list[Chosen]:
-        bound = self._choice.expect([one.text for one in patients], [one.type for one in patients]).bound
-        return [self._ways[int(at)] for at in self._choice.choose(bound, self._floor)]
+    def reason(self, model: str, quality: Mapping[str, float]) -> str:
+        """In words, coarse: many tasks have the same."""
+        if self._choice.use is not None:
+            return f"learnt (model {self._choice.id}): there is nothing to route"
+        own, best = (round(quality[name] * STEP) / STEP for name in (model, self._strongest))
+        beside = "" if model == self._strongest else f", {self._strongest}'s {best:.2f}"
+        return f"learnt (model {self._choice.id}): quality {own:.2f} expected{beside}, floor {self._floor:g}"
