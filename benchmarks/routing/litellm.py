@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks import peers
-from benchmarks.routing.mmlu import table
+from benchmarks.routing.mmlu import FILE, table
 
 PATIENCE_S = 300.0
+__all__ = ["FILE", "run"]
 
 
 def run(data: Path) -> dict[str, Any]:

@@ -23,7 +23,7 @@ KIND = "model"
 Z = 0.67  # of the normal distribution: three bounds in four hold
 TEXT_WEIGHT, SHAPE_WEIGHT = 1.4, 0.1  # of a row of length 1 and of standardised numbers, beside a type's 1
 ODDEST = 3.0  # standard deviations
-AT_ONCE = 4_000  # texts whose parts are held in memory together
+AT_ONCE = 500  # texts whose parts are held in memory together
 
 Floats = NDArray[np.float64]
 Whole = NDArray[np.int64]
