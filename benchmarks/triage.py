@@ -11,7 +11,16 @@ from pathlib import Path
 from typing import Any
 
 # each a file in benchmarks/routing with ``run(data)`` and, where it needs one, the name of its ``FILE``
-PARTS = ("tickets", "banking77", "gsm8k_cascade", "end_to_end", "overhead_ms")
+PARTS = (
+    "mmlu",
+    "unroutable",
+    "litellm",
+    "tickets",
+    "banking77",
+    "gsm8k_cascade",
+    "end_to_end",
+    "overhead_ms",
+)
 
 
 def options(parser: argparse.ArgumentParser) -> None:

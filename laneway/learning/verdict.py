@@ -14,7 +14,7 @@ from laneway.learning import routing
 from laneway.learning.judging import LEVELS, Tested
 from laneway.learning.outcomes import Outcomes
 
-SURE = 0.99  # that looking at a task gives anything at all, one-sided
+SURE = 3.0  # standard errors by which looking at a task has to give more than chance
 SURE_ENOUGH = 0.95  # that a router saves, one-sided
 ONE_ERROR = 0.84  # that a single model keeps the floor, one-sided: the margin that floors have, too
 INTERVAL = 0.95
@@ -242,7 +242,7 @@ def _advice(figures: _Figures, whole: Floats, samples: Floats, floor: float) -> 
     kept = figures.kept(whole, floor)
     level = _percent(floor)
     saved = figures.column(samples, f"saved {level}")
-    surely_lifted = float(np.quantile(figures.column(samples, "lift"), 1.0 - SURE)) > 0.0
+    surely_lifted = figures.get(whole, "lift") > SURE * float(figures.column(samples, "lift").std()) + 1e-12
     surely_saved = float(np.quantile(saved, 1.0 - SURE_ENOUGH)) >= WORTH
     holds = float(np.quantile(figures.column(samples, f"quality_kept {level}"), SURE_ENOUGH)) >= floor
     if single is not None:
