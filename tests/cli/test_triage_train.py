@@ -63,3 +63,31 @@ def test_what_cannot_be_learnt_is_refused_with_a_hint(desk: Desk, words: list[st
     error = done.json["error"]
     assert said in error["message"] + error["hint"]
     assert error["hint"]
+
+
+def test_what_was_learnt_routes_the_next_tasks_whichever_way_they_come_in(desk: Desk) -> None:
+    table(desk.folder / "letters.csv", letters(240))
+    (desk.folder / "laneway.toml").write_text(
+        '[accounts.main]\n[models.small]\naccount = "main"\nid = "s"\n[types.letter]\nprompt = "p.j2"\n'
+        '[defaults]\nmodel = "small"\n[[rules]]\nwhen = { category = "delivery" }\nlane = "vans"\n'
+    )
+    (desk.folder / "p.j2").write_text("Answer: {{ text }}")
+    assert desk.run("triage", "train", "letters.csv", "--label", "category").code == 0
+    with (desk.folder / "laneway.toml").open("a") as file:
+        file.write('[triage]\ncategory = "triage/category.npz"\n')
+    assert desk.run("config", "check").code == 0
+    desk.run("submit", "letter", "text=the courier has lost my parcel", "--key", "one")
+    route = desk.run("explain", "one", "--json").json["route"]
+    assert (route["category"], route["lane"]) == ("delivery", "vans")
+    assert "learnt (category " in route["reasons"]["category"]
+    shown = desk.run("explain", "one").out
+    assert "category: delivery   (learnt (category " in shown
+    with (desk.folder / "tasks.jsonl").open("w") as lines:
+        lines.writelines(f'{{"text": "{text}"}}\n' for text, _ in letters(30, seed=4))
+    planned = desk.run("plan", "tasks.jsonl", "--json")
+    assert planned.code == 0, planned.err
+    assert '"vans"' in planned.out
+    (desk.folder / "triage" / "category.npz").write_bytes(b"PK\x03\x04")
+    broken = desk.run("plan", "tasks.jsonl", "--json")
+    assert broken.code == 2
+    assert "triage.category" in broken.json["error"]["message"]
