@@ -102,6 +102,7 @@ def _as_json(
         "bytes": path.stat().st_size,
         "config": {"section": "triage", "line": line},
         "rows": report.rows,
+        "drawn_from": len(examples.texts),
         "left_out": dict(examples.left_out),
         "seconds": round(seconds, 2),
         "macro_f1": round(report.macro_f1, 4),
@@ -133,6 +134,8 @@ def _text(report: Report, examples: Examples, written: ModelFile, path: Path, li
     console.print(Text(f"{report.about} learnt from {rows} of {labels} in {seconds:.0f} s", style="bold"))
     for why, n in examples.left_out.items():
         console.print(Text(f"  {n:,} rows left out: they {printable(why)}"))
+    if report.rows < len(examples.texts):
+        console.print(Text(f"  drawn at random from {len(examples.texts):,} rows: more teach hardly more"))
     console.print(_labels_table(report))
     for sentence in _sentences(report):
         console.print(Text(f"  {sentence}"), soft_wrap=not terminal)
