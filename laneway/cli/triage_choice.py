@@ -100,7 +100,7 @@ def train_choice(table: Outcomes, out: Path | None, floor: float, seed: int, con
     path = out or config.folder / FOLDER / "model.npz"
     report = judge(try_out(table, floor, seed), floor, seed)
     fitted = fit(table, seed=seed)
-    file = write(lambda path: fitted.write(path, **_judged(report)), path)
+    file = write(lambda path: fitted.write(path, **judgement(report)), path)
     known = [name for name in table.models if known_as(config, name) is not None]
     if as_json:
         print_json({**report.as_json(), "seed": seed, "model": str(path), "id": file.id})
@@ -109,7 +109,7 @@ def train_choice(table: Outcomes, out: Path | None, floor: float, seed: int, con
     sys.stdout.write(f"\n{path} written (triage {file.id})\n" + next_steps(report, named(path, config), known))
 
 
-def _judged(report: Report) -> Mapping[str, Any]:
+def judgement(report: Report) -> Mapping[str, Any]:
     """What the model file keeps of it: advice that is no routing is followed too."""
     kept = {"saved": report.at_floor.saved, "quality_kept": report.at_floor.quality_kept, "floor": report.floor}
     return {"verdict": report.verdict.value, "use": report.use, "judged": {**kept, "tested": report.tested}}

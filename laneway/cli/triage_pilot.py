@@ -14,7 +14,7 @@ import typer
 from laneway.cli.common import ConfigOption, JsonOption, StoreOption, VerboseOption, application, print_json, run_async
 from laneway.cli.input_options import InputArguments, PromptOption, TypeOption, read_options
 from laneway.cli.steer import YesOption
-from laneway.errors import UsageError
+from laneway.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
@@ -104,7 +104,7 @@ def pilot(
     one = Pilot(lw, options)
     ask = not (yes or as_json) and sys.stdin.isatty() and sys.stderr.isatty()
     report = run_async(_carry_out(lw, one, ask=ask))
-    edit = _edit(lw, report) if write else None
+    edit = _edit(lw, report, seed) if write else None
     written = None
     if edit is not None and edit.diff and (not ask or _agreed(edit)):
         from laneway.app.pilot.writing import apply
@@ -148,7 +148,7 @@ def _budget_text(models: tuple[str, str], budget: Budget) -> str:
     return f"{budget.tasks:,} tasks on {models[0]} and {models[1]}: {budget.calls:,} calls to make, {price}{done}\n"
 
 
-def _edit(lw: Laneway, report: Report) -> Edit | None:
+def _edit(lw: Laneway, report: Report, seed: int) -> Edit | None:
     """What is to be written; None where the advice is no routing that could be written."""
     from laneway.app.pilot.advice import Advice
     from laneway.app.pilot.writing import routing
@@ -159,8 +159,38 @@ def _edit(lw: Laneway, report: Report) -> Edit | None:
             return routing(lw.config, types, report.cheap, report.strong)
         case Advice.STRONG:
             return routing(lw.config, types, report.strong, None)
+        case Advice.LEARNED:
+            return _learnt(lw, report, seed)
         case _:
             return None
+
+
+def _learnt(lw: Laneway, report: Report, seed: int) -> Edit | None:
+    """A model file from the pilot's outcomes, where they are enough and tell which model will do; else None."""
+    import importlib.util
+
+    if importlib.util.find_spec("sklearn") is None or importlib.util.find_spec("numpy") is None:
+        return None
+    from laneway.app.pilot.report import rows_of
+    from laneway.app.pilot.writing import learnt
+    from laneway.cli.triage_choice import judgement
+    from laneway.cli.triage_labels import FOLDER, named, write
+    from laneway.learning.choice import fit
+    from laneway.learning.judging import try_out
+    from laneway.learning.outcomes import outcomes
+    from laneway.learning.verdict import Verdict, judge
+
+    path = lw.config.folder / FOLDER / "model.npz"
+    try:
+        table = outcomes(rows_of(report))
+        judged = judge(try_out(table, report.floor, seed), report.floor, seed)
+    except InputError:  # too few of them
+        return None
+    if judged.verdict is not Verdict.ROUTE:
+        return None
+    write(lambda path: fit(table, seed=seed).write(path, **judgement(judged)), path)
+    sys.stderr.write(f"{_from_here(path)} written: it chooses the model, and saves {judged.at_floor.saved:.0%}\n")
+    return learnt(lw.config, named(path, lw.config), report.floor)
 
 
 def _agreed(edit: Edit) -> bool:

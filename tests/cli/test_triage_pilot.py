@@ -165,6 +165,27 @@ def test_long_texts_compared_word_by_word_condemn_nobody(desk: Desk, simulate: S
     assert (desk.folder / "laneway.toml").read_text() == CONFIG
 
 
+def test_a_route_that_can_be_learnt_is_learnt_and_written(desk: Desk, simulate: Simulate) -> None:
+    configure(desk, simulate, 0.0)
+    kinds = ("translate the word number {}", "prove that the sum {} is even, with all steps")
+    rows = [{"id": i, "text": kinds[i % 2].format(i)} for i in range(260)]
+    desk.write("tasks.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    desk.write(
+        "ours.py",
+        "def score(answer, reference, record):\n"
+        "    return float('translate' in record['text'] or not answer.startswith('[uncertain]'))\n",
+    )
+    assert pilot(desk, "--scorer", "ours:score", "--write")["written"] is None, "50 outcomes are too few"
+    found = pilot(desk, "--scorer", "ours:score", "--sample", "260", "--write")
+    assert found["advice"] == "learned"
+    assert found["written"]
+    said = (desk.folder / "laneway.toml").read_text()
+    assert '[triage]\nmodel = "triage/model.npz"\nquality_floor = 0.98\n' in said
+    assert desk.run("config", "check").code == 0
+    done = desk.run("run", "tasks.jsonl", "--type", "ask", "--json").json
+    assert 100 <= done["by_model"]["small"]["tasks"] <= 140
+
+
 def test_batch_files_are_routed_by_a_rule(desk: Desk, simulate: Simulate) -> None:
     configure(desk, simulate, 1.0)
     desk.batch("batch.jsonl", 60, model="strong")

@@ -87,7 +87,7 @@ class Report:
 
 def write_table(path: Path, report: Report) -> None:
     """As CSV where the name says so, else JSON lines; for its owner only, as it holds prompts and answers."""
-    rows = [_row(report, one) for one in report.compared]
+    rows = rows_of(report)
     if path.suffix.casefold() == ".csv":
         buffer = io.StringIO()
         names = list(rows[0]) if rows else ["key", "type", "prompt"]
@@ -99,6 +99,10 @@ def write_table(path: Path, report: Report) -> None:
         data = b"".join(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows)
     with open_private(path, "wb") as file:
         file.write(data)
+
+
+def rows_of(report: Report) -> list[dict[str, Any]]:
+    return [_row(report, one) for one in report.compared]
 
 
 def _row(report: Report, one: Compared) -> dict[str, Any]:

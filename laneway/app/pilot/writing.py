@@ -34,10 +34,7 @@ def routing(config: Config, types: Sequence[str], model: str, fallback: str | No
     ConfigError where there is no file to write into."""
     import tomlkit
 
-    if not config.sources:
-        raise ConfigError("there is no laneway.toml to write into", hint="`laneway init` makes one")
-    path = config.sources[-1]
-    before = path.read_text("utf-8")
+    path, before = _source(config)
     document: Any = tomlkit.parse(before)
     fallbacks = [fallback] if fallback else []
     for name in types:
@@ -51,6 +48,26 @@ def routing(config: Config, types: Sequence[str], model: str, fallback: str | No
         elif "fallbacks" in table:
             del table["fallbacks"]
     return Edit(path, before, tomlkit.dumps(document))
+
+
+def learnt(config: Config, file: str, floor: float) -> Edit:
+    """Let a model file choose the model. Raises ConfigError where there is no file to write into."""
+    import tomlkit
+
+    path, before = _source(config)
+    document: Any = tomlkit.parse(before)
+    if "triage" not in document:
+        document["triage"] = tomlkit.table()
+    document["triage"]["model"] = file
+    document["triage"]["quality_floor"] = floor
+    return Edit(path, before, tomlkit.dumps(document))
+
+
+def _source(config: Config) -> tuple[Path, str]:
+    if not config.sources:
+        raise ConfigError("there is no laneway.toml to write into", hint="`laneway init` makes one")
+    path = config.sources[-1]
+    return path, path.read_text("utf-8")
 
 
 def _rule(document: Any, type_name: str, model: str, fallbacks: list[str]) -> None:
