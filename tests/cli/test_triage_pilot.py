@@ -91,7 +91,7 @@ def test_nothing_is_paid_twice_and_a_larger_sample_holds_the_smaller(desk: Desk,
 def test_the_users_run_is_not_disturbed(desk: Desk, simulate: Simulate) -> None:
     configure(desk, simulate, 0.5)
     assert desk.run("run", "tasks.jsonl", "--type", "ask", "--limit", "40", "--json").json["tasks"]["succeeded"] == 40
-    pilot(desk)
+    pilot(desk, "--sample", "300")
     assert desk.run("explain", "q1", "--json").json["model"] == "strong"
     again = desk.run("run", "tasks.jsonl", "--type", "ask", "--limit", "40", "--json").json
     assert again["calls"] == 0
