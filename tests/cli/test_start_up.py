@@ -12,7 +12,18 @@ from laneway.simulator.process import SimulatorProcess
 from tests.conftest import Desk
 
 LATER = ("rich.style", "genai_prices")  # while the first calls are on their way
-NEVER = ("jinja2", "jsonschema", "charset_normalizer", "fastapi", "pypdf", "python_calamine", "pydantic_ai", "openai")
+NEVER = (
+    "jinja2",
+    "jsonschema",
+    "charset_normalizer",
+    "fastapi",
+    "pypdf",
+    "python_calamine",
+    "pydantic_ai",
+    "openai",
+    "numpy",
+    "sklearn",
+)
 
 
 def registered(app: typer.Typer) -> list[str]:

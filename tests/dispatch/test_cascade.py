@@ -166,8 +166,9 @@ def test_nobody_waits_for_a_stronger_model_that_is_away(why: str) -> None:
 
 
 def test_when_the_time_is_up_the_answer_that_is_there_is_taken() -> None:
-    def then(world: World, stop: Stop) -> None:
-        assert {model for _, model, _ in world.provider.starts} == {"small"}
+    async def then(world: World, stop: Stop) -> None:
+        assert await counted(world) == {State.SUCCEEDED: 5}
+        assert [(line.model, line.outcome) for line in await ledger(world)] == [("small", Outcome.OK)]
 
     spec = CASCADE._replace(time_limit=0.3)
     in_world(work(5, spec=spec), then, catalog=CATALOG, judge=Judge("small"))
