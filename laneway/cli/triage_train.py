@@ -142,6 +142,8 @@ def train(
         train_answers(table, path, text=text, floor=floor, seed=seed, config=loaded, as_json=as_json)
         return
     train_choice(outcomes_of(table, loaded, text=text, costs=cost or ()), out, floor, seed, loaded, as_json)
+    if not as_json and any(column.startswith("answer:") for column in table.columns):
+        typer.echo("the table has answers, too: with --answers it teaches which of them are probably not good enough")
 
 
 def _table(

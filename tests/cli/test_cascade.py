@@ -135,6 +135,8 @@ def test_a_table_of_outcomes_teaches_which_answers_go_on(
     letters.write("outcomes.csv", columns + "".join(rows))
     config = letters.write("train.toml", CONFIG.format(more="").partition("[triage]")[0])
     train = ("triage", "train", "outcomes.csv", "--answers", "-o", "triage/answers.npz", "--config", str(config))
+    hint = letters.run("triage", "train", "outcomes.csv", "-o", "triage/model.npz", "--config", str(config)).out
+    assert "with --answers it teaches" in hint
     told = letters.run(*train)
     assert told.code == 0, told.err
     assert "small first, then strong where its answer is probably not good enough" in told.out
