@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from laneway.dispatch.limits import Size
@@ -17,7 +17,7 @@ from laneway.task import Usage
 WEIGHT = 0.05  # of the newest call, once there were twenty
 OUTPUT_SPREAD = 0.5  # standard deviation over the mean, supposed while only one call was seen
 INPUT_SPREAD = 0.1
-ERRORS = 2.0  # standard errors of the mean that are reserved on top of it: what they come to is given back
+ERRORS = 2.0  # standard errors of the mean that are reserved on top of it
 
 
 class Ratio:
@@ -40,13 +40,47 @@ class Ratio:
         self.mean += step * off
         self.variance += step * (off * off * (1 - step) - self.variance)
 
-    def high(self, still_open: int = 0) -> float:
-        """The mean, and what it may be off by after so few calls. Those that end first are the shorter ones: what is
-        still open is longer by variance / mean² on average (the inspection paradox), and so is the mean of all."""
-        if not self.seen:
-            return self.mean
-        longer = OUTPUT_SPREAD**2 * still_open / self.seen
-        return self.mean * (1 + longer) + ERRORS * math.sqrt(self.variance / min(self.seen, 2 / WEIGHT - 1))
+    def high(self) -> float:
+        """The mean, and what it may be off by after so few calls: what that comes to is given back."""
+        return self.mean + ERRORS * self.error
+
+    def of_all(self, still_open: int) -> float:
+        """The mean of these and of those in flight. Those that end first are the shorter ones: what is still open is
+        longer by variance / mean² on average (the inspection paradox), and so is the mean of all."""
+        return self.mean * (1 + OUTPUT_SPREAD**2 * still_open / self.seen) if self.seen else self.mean
+
+    @property
+    def error(self) -> float:
+        """Standard error of the mean."""
+        return math.sqrt(self.variance / min(self.seen, 2 / WEIGHT - 1)) if self.seen else 0.0
+
+
+class Length:
+    """How long answers are, told in two ways: so many times what was expected of each, or so many tokens whatever was.
+    Which of the two has been nearer of late is believed: where ``max_tokens`` says nothing of the answer, its multiple
+    says nothing either."""
+
+    __slots__ = ("further_off", "plain", "share")
+
+    def __init__(self, share: Ratio | None = None, plain: Ratio | None = None, further_off: float = 0.0) -> None:
+        self.share = share or Ratio()
+        self.plain = plain or Ratio()
+        self.further_off = further_off  # by how much the share's squared errors are above the plain mean's, tokens²
+
+    def learn(self, used: int, expected: int) -> None:
+        if self.plain.seen:
+            share, plain = used - self.share.mean * expected, used - self.plain.mean
+            step = max(WEIGHT, 1 / self.plain.seen)
+            self.further_off += step * (share * share - plain * plain - self.further_off)
+        self.share.learn(used / expected, OUTPUT_SPREAD)
+        self.plain.learn(float(used), OUTPUT_SPREAD)
+
+    def expected(self, output_tokens: int, still_open: int) -> tuple[float, float, float]:
+        """Tokens to reserve, their variance, and the standard error of what is expected."""
+        if self.plain.seen and self.further_off > 0:
+            return self.plain.of_all(still_open), self.plain.variance, self.plain.error
+        share = self.share
+        return output_tokens * share.of_all(still_open), share.variance * output_tokens**2, share.error * output_tokens
 
 
 class Calibration:
@@ -54,7 +88,7 @@ class Calibration:
 
     def __init__(self) -> None:
         self._input: dict[tuple[str, str], Ratio] = {}
-        self._output: dict[tuple[str, str], Ratio] = {}
+        self._output: dict[tuple[str, str], Length] = {}
         self._allowed: dict[str, Ratio] = {}  # what is allowed, or else written, over what was expected
         self._changed: set[str] = set()
         self._open: defaultdict[tuple[str, str], int] = defaultdict(int)  # calls in flight
@@ -73,9 +107,10 @@ class Calibration:
     ) -> Size:
         """The size to reserve for a task's own estimates. ``bounded``: whether ``output_tokens`` is the most that it
         may write, or a mere guess; None where that is not known yet."""
-        input_ratio, _ = self._find(self._input, model, type_)
-        output_ratio, still_open = self._find(self._output, model, type_)
-        expected = round(output_tokens * output_ratio.high(still_open))
+        input_ratio = self._input.get(self._seen(self._input, model, type_)) or Ratio()
+        key = self._seen(self._output, model, type_)
+        tokens, variance, error = (self._output.get(key) or Length()).expected(output_tokens, self._open[key])
+        expected = round(tokens)
         if bounded is None:
             ratio = self._allowed.get(model)
             allowed = round(output_tokens * ratio.high()) if ratio else output_tokens
@@ -84,8 +119,7 @@ class Calibration:
             allowed = output_tokens
         else:
             allowed = expected
-        variance = output_ratio.variance * output_tokens**2
-        return Size(round(input_tokens * input_ratio.high()), expected, allowed, bounded is not False, variance)
+        return Size(round(input_tokens * input_ratio.high()), expected, allowed, bounded is not False, variance, error)
 
     def learn(
         self, model: str, type_: str, input_tokens: int, output_tokens: int, used: Usage, *, bounded: bool
@@ -96,17 +130,15 @@ class Calibration:
             if input_tokens:
                 self._input.setdefault(key, Ratio()).learn(used.input_tokens / input_tokens, INPUT_SPREAD)
             if output_tokens:
-                self._output.setdefault(key, Ratio()).learn(used.output_tokens / output_tokens, OUTPUT_SPREAD)
+                self._output.setdefault(key, Length()).learn(used.output_tokens, output_tokens)
         if output_tokens:
             charged, spread = (1.0, 0.0) if bounded else (used.output_tokens / output_tokens, OUTPUT_SPREAD)
             self._allowed.setdefault(model, Ratio()).learn(charged, spread)
 
-    def _find(self, ratios: Mapping[tuple[str, str], Ratio], model: str, type_: str) -> tuple[Ratio, int]:
-        """And how many of those that it is a mean of are in flight."""
-        for key in ((model, type_), (model, "")):
-            if ratio := ratios.get(key):
-                return ratio, self._open[key]
-        return Ratio(), 0
+    @staticmethod
+    def _seen(known: Mapping[tuple[str, str], object], model: str, type_: str) -> tuple[str, str]:
+        """The pair, where something is known of it, else the model as a whole."""
+        return (model, type_) if (model, type_) in known else (model, "")
 
     # for the next run ---------------------------------------------------------------------------------------------
     def changed(self) -> set[str]:
@@ -115,23 +147,21 @@ class Calibration:
         return changed
 
     def state(self, model: str) -> dict[str, Any]:
-        def kept(ratios: Mapping[tuple[str, str], Ratio]) -> dict[str, list[float]]:
-            return {type_: _kept(ratio) for (of, type_), ratio in ratios.items() if of == model}
-
         allowed = self._allowed.get(model)
         return {
-            "input": kept(self._input),
-            "output": kept(self._output),
+            "input": {type_: _kept(ratio) for (of, type_), ratio in self._input.items() if of == model},
+            "output": {type_: _kept_length(length) for (of, type_), length in self._output.items() if of == model},
             "allowed": _kept(allowed) if allowed else None,
         }
 
     def restore(self, model: str, state: Mapping[str, Any]) -> None:
         """Go on from what was kept; what is not understood is passed over."""
-        for name, ratios in (("input", self._input), ("output", self._output)):
-            kept = state.get(name)
-            for type_, numbers in kept.items() if isinstance(kept, Mapping) else ():
-                if ratio := _restored(numbers):
-                    ratios.setdefault((model, type_), ratio)
+        for type_, numbers in _items(state.get("input")):
+            if ratio := _restored(numbers):
+                self._input.setdefault((model, type_), ratio)
+        for type_, numbers in _items(state.get("output")):
+            if length := _restored_length(numbers):
+                self._output.setdefault((model, type_), length)
         if ratio := _restored(state.get("allowed")):
             self._allowed.setdefault(model, ratio)
 
@@ -149,3 +179,21 @@ def _restored(numbers: Any) -> Ratio | None:
         return None
     seen, mean, variance = numbers
     return Ratio(int(seen), float(mean), float(variance)) if seen >= 1 and mean >= 0 and variance >= 0 else None
+
+
+def _kept_length(length: Length) -> list[float]:
+    return [*_kept(length.share), *_kept(length.plain), round(length.further_off, 3)]
+
+
+def _restored_length(numbers: Any) -> Length | None:
+    """Also what was kept when only shares were."""
+    if not isinstance(numbers, list) or not (share := _restored(numbers[:3])):
+        return None
+    plain = _restored(numbers[3:6])
+    if plain is None or len(numbers) != 7 or not isinstance(numbers[6], int | float):
+        return Length(share)
+    return Length(share, plain, float(numbers[6]))
+
+
+def _items(kept: Any) -> Iterable[tuple[str, Any]]:
+    return kept.items() if isinstance(kept, Mapping) else ()

@@ -21,6 +21,7 @@ MARGIN_S = 0.05  # seconds of a rate that are left of what headers show: calls o
 DISTRUST_S = 10.0  # for which headers that promise more are not believed after a refusal; twice that after the next
 LONGEST_DISTRUST_S = 640.0
 DAY_PART_S = 1.0  # after which a worker whose part of a day is used up asks again
+TOGETHER = 2.0  # standard errors of what is expected that all calls in flight may be off by
 CERTAINTY = 3.0  # standard deviations of what the calls in flight may use beyond their estimates …
 ALONE = 10.0  # … and of what one may: a few answers are many times as long as the others
 
@@ -34,6 +35,7 @@ class Size(NamedTuple):
     max_output_tokens: int = 0
     bounded: bool = True
     variance: float = 0.0  # of the tokens, in square tokens
+    error: float = 0.0  # standard error of what is expected, in tokens: all calls are off by it together
 
     def of(self, kind: LimitKind, charges_max_tokens: bool) -> float:
         match kind:
@@ -90,6 +92,7 @@ class Limiter:
         self._recent: deque[Reservation] = deque(maxlen=LONGEST)  # for limits that are learnt later
         self._writing = 0.0  # output tokens of the calls in flight
         self._variance = {True: 0.0, False: 0.0}  # of what they write; by whether a bound is charged instead
+        self._errors = {True: 0.0, False: 0.0}
         self._day: dict[str, float] = {}  # of what is left of a day, this worker's part until its next grant
         self._told: dict[str, int] = {}  # by which call's headers each limit was told last
         self._distrust_until = 0.0
@@ -150,13 +153,14 @@ class Limiter:
         """How much more than expected the calls in flight and this one may take."""
         if kind in ("requests", "input_tokens"):
             return 0.0
-        variance, own = self._variance[False], 0.0
+        variance, errors, own = self._variance[False], self._errors[False], 0.0
         if kind == "output_tokens":
             variance += self._variance[True]
+            errors += self._errors[True]
         if kind == "output_tokens" or not self._charged_bound(size):
             own = ALONE * math.sqrt(size.variance)
             own = min(own, size.max_output_tokens - size.output_tokens) if size.bounded else own
-        return math.hypot(CERTAINTY * math.sqrt(max(0.0, variance)), own)
+        return math.hypot(CERTAINTY * math.sqrt(max(0.0, variance)), TOGETHER * (errors + size.error), own)
 
     def _charged_bound(self, size: Size) -> bool:
         return self._charges_max and size.bounded
@@ -222,6 +226,7 @@ class Limiter:
     def _count_in(self, size: Size, sign: int) -> None:
         self._writing += sign * size.output_tokens
         self._variance[self._charged_bound(size)] += sign * size.variance
+        self._errors[self._charged_bound(size)] += sign * size.error
 
     def _correct(self, reservation: Reservation, now: float, *, known: bool = True) -> None:
         for name, passed in reservation.passed.items():

@@ -72,6 +72,32 @@ class TestCalibration:
     def test_an_answer_is_never_expected_beyond_its_bound(self) -> None:
         assert learnt(("letter", 300)).size("small", 100, 256, "letter", bounded=True).output_tokens == 256
 
+    def test_answers_of_one_length_are_expected_so_long_whatever_they_may_have(self) -> None:
+        rng, calibration = random.Random(1), Calibration()
+        for _ in range(30):
+            calibration.learn("small", "letter", 100, rng.randint(30, 300), Usage(120, 26), bounded=True)
+        for allowed in (30, 300):
+            size = calibration.size("small", 100, allowed, "letter", bounded=True)
+            assert 26 <= size.output_tokens <= 28, allowed
+            assert size.variance < 10
+
+    def test_answers_that_use_what_they_may_are_expected_to(self) -> None:
+        rng, calibration = random.Random(1), Calibration()
+        for _ in range(30):
+            allowed = rng.randint(30, 300)
+            calibration.learn("small", "letter", 100, allowed, Usage(120, round(allowed * 0.8)), bounded=True)
+        for allowed in (30, 300):
+            size = calibration.size("small", 100, allowed, "letter", bounded=True)
+            assert size.output_tokens == pytest.approx(0.8 * allowed, rel=0.05)
+        second = Calibration()
+        second.restore("small", calibration.state("small"))
+        assert second.size("small", 100, 300, "letter", bounded=True).output_tokens == pytest.approx(240, rel=0.05)
+
+    def test_what_was_kept_before_plain_lengths_were_is_understood(self) -> None:
+        calibration = Calibration()
+        calibration.restore("small", {"output": {"letter": [50, 0.25, 0.0]}})
+        assert calibration.size("small", 100, 256, "letter", bounded=True).output_tokens == 64
+
     def test_the_next_run_goes_on_from_it(self) -> None:
         first = learnt(*[("letter", 64)] * 50)
         assert first.changed() == {"small"}

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from laneway.dispatch.retry import FREE_TRIES
@@ -113,6 +113,8 @@ class TestWhoGoesFirst:
 class TestLimits:
     @tried(12)
     @given(seeds, st.sampled_from((0.4, 1.0, 2.0)))
+    @example(15000, 0.4)  # answers of one length, whatever they may have
+    @example(136, 0.4)
     def test_limits_in_the_config_are_used_up_and_never_passed(self, seed: int, off: float) -> None:
         """By the simulator's own buckets, of 2 s or more. Where it charges what nobody can know beforehand, a few calls
         may come too early."""
