@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Any, NamedTuple
 
+CLASSIFY = "laneway.classify"  # the type of tasks by which triage asks its classifier
 BY_HAND = "set by hand"  # the reason of what somebody changed with `laneway set`
 
 

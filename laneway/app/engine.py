@@ -7,14 +7,13 @@ import random
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from laneway.app.budgets import limits_of
 from laneway.app.cascade import AnswerJudge
-from laneway.app.hearing import AnyAnswer, Hearing
 from laneway.app.late_prices import LatePrices
 from laneway.app.python.auto import Auto
 from laneway.app.python.inner_calls import InnerCalls
@@ -35,8 +34,7 @@ from laneway.providers.client import Client
 from laneway.providers.model import Reply
 from laneway.providers.secrets import known_secrets
 from laneway.store.interface import Store
-from laneway.task import Claimed, Settlement, Urgency, Wire
-from laneway.triage.classifier import CLASSIFY
+from laneway.task import CLASSIFY, Claimed, Settlement, Urgency, Wire
 
 if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
@@ -81,9 +79,17 @@ async def engine(
         patience = Patience(client, desks.latencies, desks.tempos)
         judge = AnswerJudge(lw.config)
         model_calls = ModelCalls(patience, desks, check, partial(_record, lw.store), prices, judge)
-        asking = ModelCalls(patience, desks, AnyAnswer(), partial(_record, lw.store), prices)
+
+        @cache
+        def questions() -> Execute:
+            """Imported with the first question: few workers have one."""
+            from laneway.app.hearing import AnyAnswer, Hearing
+
+            asking = ModelCalls(patience, desks, AnyAnswer(), partial(_record, lw.store), prices)
+            return Hearing(lw.store, asking, lw.clock)
+
         executors: dict[Wire, Execute] = {wire: model_calls for wire in Wire if wire is not Wire.PYTHON}
-        executors[Wire.CHAT] = partial(_chat, model_calls, Hearing(lw.store, asking, lw.clock))
+        executors[Wire.CHAT] = partial(_chat, model_calls, questions)
         dispatcher = Dispatcher(
             lw.store,
             name,
@@ -111,9 +117,11 @@ async def engine(
                 python_calls.close()
 
 
-async def _chat(model_calls: Execute, hearing: Execute, task: Claimed, admission: Admission | None) -> Reply:
+async def _chat(
+    model_calls: Execute, questions: Callable[[], Execute], task: Claimed, admission: Admission | None
+) -> Reply:
     """A question to triage's classifier is a chat request, too."""
-    return await (hearing if task.spec.type == CLASSIFY else model_calls)(task, admission)
+    return await (questions() if task.spec.type == CLASSIFY else model_calls)(task, admission)
 
 
 async def _record(store: Store, task: Claimed) -> Mapping[str, Any]:

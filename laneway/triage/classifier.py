@@ -16,10 +16,9 @@ import orjson
 from laneway.config.models import ClassifierConfig, Config
 from laneway.errors import ConfigError
 from laneway.providers.answers.reading import Unusable, read
-from laneway.task import Spec, Wire
+from laneway.task import CLASSIFY, Spec, Wire
 from laneway.triage.tokens import estimate_chat
 
-CLASSIFY = "laneway.classify"  # the type of tasks that ask
 UNCLEAR = "unclear"
 TRIES = 2  # calls for one question, if they fit into its time
 VERSION = b"1"  # of the question: verdicts of another are not used
