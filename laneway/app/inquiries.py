@@ -62,6 +62,15 @@ class Inquiries:
             return False
         return not left_open(route).isdisjoint(self._classifier.fields)
 
+    async def submit(
+        self, store: Store, run: Run, asked: Sequence[Asked], now: float, *, held: bool = False
+    ) -> Submitted:
+        """``Store.submit``, with what was said before and with questions where something is left open."""
+        asked = await self.known(store, asked, now)
+        done = await store.submit(run, [one.task for one in asked], now, held=held)
+        await self.ask(store, run, asked, done, now, held=held)
+        return done
+
     async def known(self, store: Store, asked: Sequence[Asked], now: float) -> list[Asked]:
         """The same with what was said of these texts before; of the others it is noted how long they wait."""
         digests = {at: self._digest(one.patient) for at, one in enumerate(asked) if one.patient is not None}

@@ -63,10 +63,7 @@ class Preparing:
             return await store.submit(run, [one.task for one in prepared], now)
         from laneway.app.inquiries import Asked
 
-        asked = await self._inquiries.known(store, [Asked(one.task, one.patient) for one in prepared], now)
-        done = await store.submit(run, [one.task for one in asked], now)
-        await self._inquiries.ask(store, run, asked, done, now)
-        return done
+        return await self._inquiries.submit(store, run, [Asked(one.task, one.patient) for one in prepared], now)
 
     def _is_prompt(self, task: Any) -> bool:
         return isinstance(task, str) and task in self._config.prompt_types

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from laneway.app.budgets import check_prices
-from laneway.app.inquiries import Asked, Inquiries
 from laneway.app.routing import Routed, Routing
 from laneway.app.runs.price_lines import price_lines
 from laneway.errors import BudgetError, ConflictError, InputError, NoModel
@@ -18,6 +17,7 @@ from laneway.intake.faults import Faults
 from laneway.intake.reading import Reading
 
 if TYPE_CHECKING:
+    from laneway.app.inquiries import Inquiries
     from laneway.app.laneway import Laneway
     from laneway.providers.catalog import Catalog
     from laneway.store.interface import Run
@@ -72,12 +72,13 @@ class TakingIn:
     ) -> None:
         """Take a chunk into a run, held back, with questions to the classifier where something is left open."""
         store, inquiries = self._lw.store, self.inquiries
-        asked = [Asked(change(routed.task), routed.patient) for routed in chunk]
-        if inquiries is not None:
-            asked = await inquiries.known(store, asked, now)
-        done = await store.submit(run, [one.task for one in asked], now, held=True)
-        if inquiries is not None:
-            await inquiries.ask(store, run, asked, done, now, held=True)
+        if inquiries is None:
+            done = await store.submit(run, [change(routed.task) for routed in chunk], now, held=True)
+        else:
+            from laneway.app.inquiries import Asked
+
+            asked = [Asked(change(routed.task), routed.patient) for routed in chunk]
+            done = await inquiries.submit(store, run, asked, now, held=True)
         self.taken_in(chunk, done.duplicates + done.shared, done.conflicts)
 
     @property
