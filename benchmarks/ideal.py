@@ -25,7 +25,8 @@ TICK_S = 1e-9  # beyond the moment at which a bucket is full enough, for the sak
 @dataclass(frozen=True, slots=True)
 class Work:
     """A task as the simulator will charge it. ``accounts``: any of them may serve it. The lowest ``rank`` goes first;
-    ``output_tokens`` only lengthen the latency, the limits take ``charge``."""
+    ``output_tokens`` only lengthen the latency, the limits take ``charge``. ``after``: the tasks, by their index, that
+    must have ended before this one is there, whatever its ``arrival``."""
 
     accounts: tuple[str, ...]
     charge: Charge = NOTHING_BUT_A_REQUEST
@@ -34,6 +35,7 @@ class Work:
     lane: str = ""
     model: str = ""
     output_tokens: int = 0
+    after: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +89,19 @@ class _Run:
         self._lanes = dict(lanes)  # places that are free
         self._servers = servers
         self._numbers: Counter[str] = Counter()
-        self._coming = sorted(range(len(tasks)), key=lambda i: (tasks[i].arrival, i), reverse=True)
+        self._missing = [len(set(task.after)) for task in tasks]  # of those that it comes after
+        self._followers: dict[int, list[int]] = {}
+        for index, task in enumerate(tasks):
+            for before in set(task.after):
+                self._followers.setdefault(before, []).append(index)
+        free = (index for index, missing in enumerate(self._missing) if not missing)
+        self._coming = sorted(free, key=lambda i: (tasks[i].arrival, i), reverse=True)
         self._cells: dict[Cell, list[tuple[int, float, int]]] = {}
         self._running: list[tuple[float, int]] = []
         self._starts: dict[int, Start] = {}
 
     def to_the_end(self) -> Ideal:
-        now = self._tasks[self._coming[-1]].arrival if self._tasks else 0.0
+        now = self._tasks[self._coming[-1]].arrival if self._coming else 0.0
         began, ended = now, now
         while self._coming or any(self._cells.values()) or self._running:
             self._arrive(now)
@@ -106,14 +114,19 @@ class _Run:
                 now = min(events)
             elif any(self._cells.values()):
                 raise ValueError("some tasks can never start: no place in their lane")
+        if len(self._starts) < len(self._tasks):
+            raise ValueError("some tasks can never start: they come after each other")
         return Ideal(ended - began, [self._starts[i] for i in range(len(self._tasks))])
 
     def _arrive(self, now: float) -> None:
         while self._coming and self._tasks[self._coming[-1]].arrival <= now:
             index = self._coming.pop()
-            task = self._tasks[index]
-            heap = self._cells.setdefault((task.lane, task.accounts), [])
-            heapq.heappush(heap, (task.rank, task.arrival, index))
+            self._queue(index, self._tasks[index].arrival)
+
+    def _queue(self, index: int, arrival: float) -> None:
+        task = self._tasks[index]
+        heap = self._cells.setdefault((task.lane, task.accounts), [])
+        heapq.heappush(heap, (task.rank, arrival, index))
 
     def _end(self, now: float) -> float | None:
         """Free the places of what has ended by now; the last one's time."""
@@ -123,6 +136,10 @@ class _Run:
             self._limits[self._starts[index].account].in_flight -= 1
             if (lane := self._tasks[index].lane) in self._lanes:
                 self._lanes[lane] += 1
+            for follower in self._followers.get(index, ()):
+                self._missing[follower] -= 1
+                if not self._missing[follower]:
+                    self._queue(follower, last)
         return last
 
     def _start(self, now: float) -> float | None:

@@ -116,3 +116,18 @@ def test_nothing_is_above_a_limit_and_nothing_waits_that_could_go(
         for j in order[at + 1 :]:
             if found.starts[j].at > found.starts[i].at:
                 assert tasks[j].rank >= tasks[i].rank or tasks[j].arrival > found.starts[i].at
+
+
+def test_what_comes_after_others_is_there_when_the_last_of_them_ends() -> None:
+    slow, quick = (
+        {"a": Options(latency=1)},
+        [Work(("a",)), Work(("a",)), Work(("a",), after=(0, 1, 1)), Work(("a",), after=(2,))],
+    )
+    found = ideal(quick, slow)
+    assert starts(found) == [0, 0, 1, 2]
+    assert found.makespan == pytest.approx(3)
+
+
+def test_tasks_that_come_after_each_other_can_never_start() -> None:
+    with pytest.raises(ValueError, match="after each other"):
+        ideal([Work(("a",), after=(1,)), Work(("a",), after=(0,))], {"a": Options(latency=1)})
