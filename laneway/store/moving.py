@@ -103,7 +103,7 @@ def _no_worker_lives(source: apsw.Connection, path: Path) -> None:
 
 def _fill(source: apsw.Connection, url: str) -> Moved:
     db = connect_first(url)
-    target = Transactions(url, db, 0.0, lambda _: None)
+    target = Transactions(url, [db], 0.0, lambda _: None)
     try:
         (done,) = target.run_all([lambda tx: _copy(source, tx, url)])
         for table in TABLES:

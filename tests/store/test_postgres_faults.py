@@ -224,13 +224,15 @@ class Unanswered:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._db, name)
 
-    def execute(self, query: str, *more: Any) -> Any:
-        done = self._db.execute(query, *more)
-        if query == "COMMIT" and not self.lost:
+    @contextmanager
+    def pipeline(self) -> Iterator[None]:
+        """In which sums and commit are sent."""
+        with self._db.pipeline():
+            yield
+        if not self.lost:
             self.lost = True
             self._db.close()
             raise psycopg.OperationalError("the connection is lost")
-        return done
 
 
 def bump(tx: Transaction) -> int:
@@ -244,7 +246,7 @@ def bump(tx: Transaction) -> int:
 def transactions(postgres_server: PostgresServer) -> Iterator[Transactions]:
     """Of somebody who counts in a table ``number``, and has come to 1."""
     url = postgres_server.url()
-    made = Transactions(url, connect_first(url), 60.0, lambda _: None)
+    made = Transactions(url, [connect_first(url)], 60.0, lambda _: None)
     with psycopg.connect(url) as db:
         db.execute("CREATE TABLE number AS SELECT 0 AS n")
     assert made.run_all([bump]) == [1]

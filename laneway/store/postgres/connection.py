@@ -241,3 +241,8 @@ def array(values: Iterable[float | str | None]) -> str:
     """An array of numbers, booleans or plain words as PostgreSQL reads it, for a ``%s::type[]``: several times faster
     than psycopg's own way, and floats may stand beside integers."""
     return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"
+
+
+def sparse(values: Sequence[float | None]) -> str | None:
+    """``array()``; where all are NULL, none at all: ``unnest`` fills up the shorter of its arrays."""
+    return None if values.count(None) == len(values) else array(values)

@@ -10,6 +10,7 @@ from laneway.store.books import Left, Place, choose, price
 from laneway.store.budgets import NO_LIMITS, Limits
 from laneway.store.interface import Pick
 from laneway.store.postgres import sharing, spending
+from laneway.store.postgres.cells import Cell, Cells
 from laneway.store.postgres.connection import Db, array, first, json, rows, run
 from laneway.store.postgres.documents import Documents
 from laneway.store.postgres.runs import requeue_all
@@ -23,10 +24,6 @@ DUE = """
     ORDER BY wake_at LIMIT 1000 FOR UPDATE SKIP LOCKED
 """
 READY = "UPDATE laneway.task SET state = 'ready', wake_at = NULL, wait_reason = NULL WHERE id = ANY(%s)"
-CELLS = """
-    SELECT c.id, c.run_id, c.model, c.lane, c.urgency, r.max_cost IS NOT NULL
-    FROM laneway.cell c JOIN laneway.run r ON r.id = c.run_id WHERE c.id = ANY(%s)
-"""
 LOCK_RUNS = "SELECT 1 FROM laneway.run WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
 FREE = """
     SELECT r.id, r.max_cost + r.budget_base - coalesce(sum(c.spent), 0) - greatest(0, coalesce(sum(c.reserved), 0))
@@ -38,8 +35,9 @@ _THESE = "SELECT id FROM laneway.task WHERE id = ANY(%(ids)s) AND cell_id = p.ce
 _TAKE = """
     WITH pick AS MATERIALIZED (
         SELECT * FROM unnest(%(cells)s::bigint[], %(n)s::bigint[], %(models)s::text[], %(accounts)s::text[],
-                             %(input_prices)s::float8[], %(output_prices)s::float8[])
-                      WITH ORDINALITY AS p (cell_id, n, model, account, input_price, output_price, place)
+                             %(input_prices)s::float8[], %(output_prices)s::float8[], %(runs)s::bigint[])
+                      WITH ORDINALITY AS p (cell_id, n, model, account, input_price, output_price, run_id, place)
+        {where}
     ), found AS MATERIALIZED (
         SELECT f.id FROM pick p CROSS JOIN LATERAL ({find} FOR UPDATE SKIP LOCKED) f
     ), taken AS (
@@ -59,8 +57,9 @@ _TAKE = """
            t.begun_at, l.submitted_at, l.deadline, l.spec_id, l.route_id, l.complaint, l.body
     FROM taken t JOIN pick p USING (cell_id) JOIN laneway.payload l ON l.task_id = t.id ORDER BY 1, 2, 3
 """
-TAKE = _TAKE.format(find=_NEXT)
-TAKE_THESE = _TAKE.format(find=_THESE)
+_FREE = "WHERE NOT EXISTS (SELECT 1 FROM laneway.run r WHERE r.id = p.run_id AND r.max_cost IS NOT NULL)"
+TAKE = _TAKE.format(find=_NEXT, where=_FREE)
+TAKE_THESE = _TAKE.format(find=_THESE, where="")
 LOOK = """
     SELECT t.id, t.input_tokens, t.output_tokens, d.type FROM laneway.task t
     JOIN laneway.payload p ON p.task_id = t.id JOIN laneway.document d ON d.id = p.spec_id
@@ -91,15 +90,6 @@ CLOSE_CALL = """
            cached_tokens = %s, input_price = %s, output_price = %s, cost = %s, error = %s::jsonb
     WHERE task_id = %s AND fence = %s AND call = %s
 """
-
-
-class Cell(NamedTuple):
-    id: int
-    run_id: int
-    model: str
-    lane: str
-    urgency: Urgency
-    limited: bool  # its run has a budget
 
 
 class Taken(NamedTuple):
@@ -146,13 +136,14 @@ def wake(tx: Transaction, now: float) -> None:
 def claim(
     tx: Transaction,
     documents: Documents,
+    known: Cells,
     worker: str,
     picks: Sequence[Pick],
     now: float,
     limits: Limits = NO_LIMITS,
 ) -> list[Claimed]:
     left = spending.left(tx, limits, now)
-    cells = {row[0]: Cell(*row) for row in rows(tx.db, CELLS, (list({pick.cell_id for pick in picks}),))}
+    cells = known.read(tx.db, {pick.cell_id for pick in picks})
     wanted = [(pick, cells[pick.cell_id]) for pick in picks if pick.n > 0 and pick.cell_id in cells]
     who = Claiming(worker, now, left.counted_from)
     limited = [at for at, (_, cell) in enumerate(wanted) if left.limited or cell.limited]
@@ -160,6 +151,10 @@ def claim(
     for wave in _waves(wanted, set(limited)):
         for place, *row in _take(tx, who, [wanted[at] for at in wave], TAKE):
             taken.setdefault(wave[place - 1], []).append(Taken(*row))
+    if bare := [at for at in range(len(wanted)) if at not in taken and at not in limited]:
+        now_as = known.again(tx.db, {wanted[at][1].id for at in bare})
+        wanted = [(pick, now_as.get(cell.id, cell)) for pick, cell in wanted]
+        limited += [at for at in bare if wanted[at][1].limited]  # their run has got a budget since it was looked at
     if limited:
         free = _free(tx, {cell.run_id for _, cell in (wanted[at] for at in limited) if cell.limited})
         for at in limited:
@@ -193,6 +188,7 @@ def _take(
             "counted_from": who.counted_from,
             "ids": list(ids),
             "cells": array(pick.cell_id for pick, _ in picks),
+            "runs": array(cell.run_id for _, cell in picks),
             "n": array(pick.n for pick, _ in picks),
             "models": [cell.model for _, cell in picks],
             "accounts": [pick.account for pick, _ in picks],

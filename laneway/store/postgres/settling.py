@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from laneway.store.postgres import sharing
-from laneway.store.postgres.connection import array, json, rows, run, text
+from laneway.store.postgres import ending, sharing
+from laneway.store.postgres.connection import array, rows, run, text
+from laneway.store.postgres.ledger import Line, close, error_json, late_lines
 from laneway.store.postgres.runs import to_model
 from laneway.store.postgres.transaction import Transaction
 from laneway.task import Failure, Outcome, Settlement, State
 
-# `call + 0`: a plan made while the ledger was empty would else look all its lines through for their `call`.
+# `call + 0`, IS NOT DISTINCT FROM: as in ending.py.
 # Nobody else closes a call while its task is locked.
 RUNNING = """
     SELECT t.id, t.fence, t.cell_id, t.run_id, t.next_model, t.cancel_requested,
@@ -20,26 +21,8 @@ RUNNING = """
     FROM laneway.task t LEFT JOIN laneway.attempt a
         ON a.task_id = t.id AND a.fence = t.fence AND a.call + 0 = 0
            AND (a.outcome IS NULL OR (a.outcome = 'lost' AND a.latency IS NULL))
-    WHERE t.id = ANY(%s::bigint[]) AND t.worker_id = %s AND t.state = 'running' ORDER BY t.id FOR UPDATE OF t
-"""
-# Of calls that were given up as lost before anything was heard of them.
-LATE = """
-    SELECT a.task_id, a.fence, a.run_id, a.reserved_cost, a.started_at, a.account, a.cell_id
-    FROM unnest(%s::bigint[], %s::bigint[]) AS s (id, fence) JOIN laneway.attempt a
-        ON a.task_id = s.id AND a.fence = s.fence AND a.call + 0 = 0
-           AND (a.outcome IS NULL OR (a.outcome = 'lost' AND a.latency IS NULL))
-    ORDER BY 1, 2 FOR UPDATE OF a
-"""
-SPECS = "SELECT task_id, spec_id FROM laneway.payload WHERE task_id = ANY(%s::bigint[])"
-CLOSE = """
-    UPDATE laneway.attempt a SET outcome = coalesce(a.outcome, s.outcome), latency = s.latency,
-        input_tokens = s.input_tokens, output_tokens = s.output_tokens, cached_tokens = s.cached_tokens,
-        input_price = s.input_price, output_price = s.output_price, cost = s.cost, error = s.error
-    FROM unnest(%s::bigint[], %s::bigint[], %s::text[], %s::float8[], %s::bigint[], %s::bigint[], %s::bigint[],
-                %s::float8[], %s::float8[], %s::float8[], %s::jsonb[])
-         AS s (id, fence, outcome, latency, input_tokens, output_tokens, cached_tokens, input_price, output_price, cost,
-               error)
-    WHERE a.task_id = s.id AND a.fence = s.fence AND a.call + 0 = 0
+    WHERE t.id = ANY(%s::bigint[]) AND t.worker_id IS NOT DISTINCT FROM %s AND t.state IS NOT DISTINCT FROM 'running'
+    ORDER BY t.id FOR UPDATE OF t
 """
 SETTLE = """
     UPDATE laneway.task t SET state = s.state, wake_at = s.wake_at, wait_reason = s.wait_reason, worker_id = NULL,
@@ -83,20 +66,21 @@ class Running(NamedTuple):
     cancel_requested: bool
 
 
-class Line(NamedTuple):
-    """Of the ledger."""
-
-    run_id: int
-    reserved_cost: float | None
-    started_at: float
-    account: str
-    cell_id: int | None
-
-
 Accepted = list[tuple[Settlement, Running]]
 
 
 def settle(tx: Transaction, worker: str, settlements: Sequence[Settlement], now: float) -> list[bool]:
+    plain = {s.task_id: s for s in reversed(settlements) if ending.is_plain(s)}  # the first of two for the same task
+    ended = ending.end(tx, worker, list(plain.values()), now) if plain else set()
+    done = [s.task_id in ended and plain[s.task_id] is s for s in settlements]
+    if rest := [s for s, is_done in zip(settlements, done, strict=True) if not is_done]:
+        accepted = iter(_settle(tx, worker, rest, now))
+        return [is_done or next(accepted) for is_done in done]
+    return done
+
+
+def _settle(tx: Transaction, worker: str, settlements: Sequence[Settlement], now: float) -> list[bool]:
+    """Those that go on, that had several tries, or whose task is somebody else's by now."""
     running: dict[tuple[int, int], Running] = {}
     lines: dict[tuple[int, int], Line] = {}
     for id_, fence, *row in rows(tx.db, RUNNING, (array(s.task_id for s in settlements), worker)):
@@ -106,8 +90,8 @@ def settle(tx: Transaction, worker: str, settlements: Sequence[Settlement], now:
     found = [(s, running.pop((s.task_id, s.fence), None)) for s in settlements]  # one of two for the same task
     accepted = [(s, row) for s, row in found if row is not None]
     late = [s for s, row in found if row is None]
-    _close(tx, [s for s, _ in accepted], lines, late=False)
-    _close(tx, late, _late_lines(tx, late), late=True)
+    close(tx, [s for s, _ in accepted], lines, late=False)
+    close(tx, late, late_lines(tx, late), late=True)
     if accepted:
         _write(tx, accepted, now)
         _go_on(tx, accepted)
@@ -148,7 +132,7 @@ def _write_results(tx: Transaction, ended: Sequence[tuple[int, Settlement]], now
     for seq, s in ended:
         length = None if s.output is None else len(s.output)
         failure = None if s.state is State.SUCCEEDED else s.failure  # its last call may have failed all the same
-        columns.append((seq, s.task_id, _task_cost(s, totals), start, length, text(s.request_id), _error(failure)))
+        columns.append((seq, s.task_id, _task_cost(s, totals), start, length, text(s.request_id), error_json(failure)))
         if s.output:
             outputs.append(s.output)
             start += len(s.output)
@@ -177,52 +161,6 @@ def _go_on(tx: Transaction, accepted: Accepted) -> None:
         run(tx.db, COMPLAIN, (array(complaints), list(complaints.values())))
 
 
-# the ledger -----------------------------------------------------------------------------------------------------------
-def _late_lines(tx: Transaction, late: Sequence[Settlement]) -> dict[tuple[int, int], Line]:
-    """Of calls whose tasks are somebody else's by now."""
-    if not late:
-        return {}
-    keys = (array(s.task_id for s in late), array(s.fence for s in late))
-    return {(id_, fence): Line(*row) for id_, fence, *row in rows(tx.db, LATE, keys)}
-
-
-def _close(
-    tx: Transaction, settlements: Iterable[Settlement], lines: dict[tuple[int, int], Line], *, late: bool
-) -> None:
-    closed: list[tuple[Any, ...]] = []
-    priced: list[tuple[int, Line, float, float]] = []  # (task, line, reserved, spent)
-    for s in settlements:
-        line = lines.pop((s.task_id, s.fence), None)
-        if line is None:
-            continue
-        usage = s.usage
-        tokens = (usage.input_tokens, usage.output_tokens, usage.cached_tokens) if usage else (None, None, None)
-        prices = (s.input_price, s.output_price, s.cost)
-        closed.append((s.task_id, s.fence, s.outcome.value, s.latency, *tokens, *prices, _error(s.failure)))
-        reserved, spent = line.reserved_cost or 0.0, s.cost or 0.0
-        if late:  # the reaper booked what was reserved; the real cost is known now
-            reserved, spent = 0.0, spent - reserved
-        if reserved or spent:
-            priced.append((s.task_id, line, reserved, spent))
-    if closed:
-        *columns, errors = zip(*closed, strict=True)
-        run(tx.db, CLOSE, (*map(array, columns), list(errors)))
-    if priced:
-        _book(tx, priced)
-
-
-def _book(tx: Transaction, priced: Sequence[tuple[int, Line, float, float]]) -> None:
-    """What calls cost, in the books of their runs and days."""
-    specs: dict[int, int] = dict(rows(tx.db, SPECS, (array(task_id for task_id, *_ in priced),)))
-    for task_id, line, reserved, spent in priced:
-        tx.spend(line.run_id, reserved=-reserved, spent=spent)
-        tx.books.add(line.started_at, line.account, line.cell_id, specs[task_id], reserved=-reserved, spent=spent)
-
-
-def _error(failure: Failure | None) -> str | None:
-    return json(failure.as_json()) if failure else None
-
-
 # tasks that no worker could finish ------------------------------------------------------------------------------------
 def fail(tx: Transaction, task_id: int, failure: Failure, now: float) -> None:
     """Write the result of a task that no worker could finish."""
@@ -230,4 +168,4 @@ def fail(tx: Transaction, task_id: int, failure: Failure, now: float) -> None:
 
 
 def fail_all(tx: Transaction, task_ids: Sequence[int], failure: Failure, now: float) -> None:
-    run(tx.db, NO_RESULTS, (array(tx.next_seq() for _ in task_ids), array(task_ids), now, _error(failure)))
+    run(tx.db, NO_RESULTS, (array(tx.next_seq() for _ in task_ids), array(task_ids), now, error_json(failure)))

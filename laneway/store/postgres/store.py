@@ -47,6 +47,7 @@ from laneway.store.postgres import (
     submitting,
     workers,
 )
+from laneway.store.postgres.cells import Cells
 from laneway.store.postgres.connection import connect_first, scalar, server_time
 from laneway.store.postgres.documents import Documents
 from laneway.store.postgres.heads import HeadSource
@@ -65,28 +66,30 @@ PATIENCE_S = 60.0  # how long a server may be away before what was asked of it f
 class PostgresStore:
     """Implements ``laneway.store.interface.Store``.
 
-    Up to seven connections, each made when it is first needed: one that writes; one that claims meanwhile; one for what
-    workers settle among themselves, where they may wait for each other; one for short reads and one for long ones; the
-    heartbeat's; and one that listens to what other processes do.
+    Up to eight connections, each made when it is first needed: one that takes in; one that claims meanwhile; one that
+    settles, and writes all else; one for what workers settle among themselves, where they may wait for each other; one
+    for short reads and one for long ones; the heartbeat's; and one that listens to what other processes do.
     """
 
     def __init__(self, url: str, *, patience_s: float = PATIENCE_S) -> None:
         """``url``: as libpq takes it. Raises StoreError when the server cannot be reached now; outages of up to
         ``patience_s`` later on are waited for."""
         self.url = url
-        db = connect_first(url)
+        self._spare = [connect_first(url)]
         self._documents = Documents()
-        self._claiming = Documents()  # read in transactions that may come to nothing
+        self._claiming, self._cells = Documents(), Cells()  # read in transactions that may come to nothing
         own = secrets.token_hex(4)
         self._beats = Reads(url, BEAT_PATIENCE_S, "heart")
         self._announcer = Announcer(own, self._beats)
         self._listener = Listener(url, own)
         self._transactions = (
-            Transactions(url, db, patience_s, self._announcer),
-            Transactions(url, None, patience_s, self._announcer, self._claiming.forget),
-            Transactions(url, None, patience_s, self._announcer),
+            Transactions(url, self._spare, patience_s, self._announcer),
+            Transactions(url, self._spare, patience_s, self._announcer),
+            Transactions(url, self._spare, patience_s, self._announcer, self._undone),
+            Transactions(url, self._spare, patience_s, self._announcer),
         )
-        self._writer, self._claims, self._upkeep = (Writer(one.run_all) for one in self._transactions)
+        self._writers = [Writer(one.run_all) for one in self._transactions]
+        self._writer, self._intake, self._claims, self._upkeep = self._writers
         self._read = Reads(url, patience_s, "short-reads")
         self._read_long = Reads(url, patience_s, "long-reads")
         self._latest: int | None = -1
@@ -95,7 +98,11 @@ class PostgresStore:
     @property
     def commits(self) -> int:
         """How many transactions were committed (many verbs share one)."""
-        return self._writer.commits
+        return sum(writer.commits for writer in self._writers)
+
+    def _undone(self) -> None:
+        self._claiming.forget()
+        self._cells.forget()
 
     # runs
     async def open_run(
@@ -108,7 +115,7 @@ class PostgresStore:
         fresh: bool = False,
         join: bool = False,
     ) -> Run:
-        return await self._writer.write(lambda tx: runs.open_run(tx, identity, info, max_cost, now, fresh, join))
+        return await self._intake.write(lambda tx: runs.open_run(tx, identity, info, max_cost, now, fresh, join))
 
     async def find_run(self, identity: str) -> Run | None:
         return await self._read(lambda db: runs.find_run(db, identity))
@@ -120,7 +127,7 @@ class PostgresStore:
         return await self._read(lambda db: runs.list_runs(db, limit))
 
     async def submit(self, run: Run, tasks: Sequence[NewTask], now: float, *, held: bool = False) -> Submitted:
-        return await self._writer.write(lambda tx: submitting.submit(tx, run, tasks, now, held))
+        return await self._intake.write(lambda tx: submitting.submit(tx, run, tasks, now, held))
 
     def owns(self, connection: object, path: str) -> bool:
         return False  # the outbox beside the caller's own tables serves every database
@@ -132,16 +139,16 @@ class PostgresStore:
         return await self._read(lambda db: submitting.named(db, run, keys))
 
     async def seal_run(self, run: Run, now: float) -> Sealed:
-        sealed = await self._writer.write(lambda tx: runs.seal(tx, run))
+        sealed = await self._intake.write(lambda tx: runs.seal(tx, run))
         opened = 0
         if span := await self._read_long(lambda db: runs.held_range(db, run)):
             for low in range(span[0], span[1] + 1, runs.SEAL_CHUNK):
                 high = min(low + runs.SEAL_CHUNK - 1, span[1])
-                opened += await self._writer.write(partial(runs.open_held, run=run, low=low, high=high, now=now))
+                opened += await self._intake.write(partial(runs.open_held, run=run, low=low, high=high, now=now))
         return Sealed(opened, sealed.dropped, sealed.rewrite)
 
     async def abandon_run(self, run: Run) -> None:
-        await self._writer.write(lambda tx: runs.abandon(tx, run))
+        await self._intake.write(lambda tx: runs.abandon(tx, run))
 
     async def end_budget(self, run_id: int) -> None:
         await self._writer.write(lambda tx: runs.end_budget(tx, run_id))
@@ -171,7 +178,9 @@ class PostgresStore:
         return None if later is None else float(later)
 
     async def claim(self, worker: str, picks: Sequence[Pick], now: float, limits: Limits = NO_LIMITS) -> list[Claimed]:
-        return await self._claims.write(lambda tx: queue.claim(tx, self._claiming, worker, picks, now, limits))
+        return await self._claims.write(
+            lambda tx: queue.claim(tx, self._claiming, self._cells, worker, picks, now, limits)
+        )
 
     def settle(self, worker: str, settlements: Sequence[Settlement], now: float) -> Awaitable[list[bool]]:
         return self._writer.write(lambda tx: settling.settle(tx, worker, settlements, now))
@@ -191,7 +200,7 @@ class PostgresStore:
     async def ask(
         self, run: Run, questions: Sequence[NewTask], about: Sequence[Sequence[int]], now: float, *, held: bool = False
     ) -> list[int]:
-        return await self._writer.write(lambda tx: asking.ask(tx, run, questions, about, now, held))
+        return await self._intake.write(lambda tx: asking.ask(tx, run, questions, about, now, held))
 
     async def waiting_for(self, question: int) -> list[int]:
         return await self._read(lambda db: asking.waiting_for(db, question))
@@ -200,7 +209,7 @@ class PostgresStore:
         return await self._writer.write(lambda tx: asking.hear(tx, question, rulings, now))
 
     async def drop_questions(self, run_id: int) -> int:
-        return await self._writer.write(lambda tx: asking.drop_questions(tx, run_id))
+        return await self._intake.write(lambda tx: asking.drop_questions(tx, run_id))
 
     async def questions(self, task_id: int) -> list[Question]:
         return await self._read(lambda db: asking.questions(db, task_id))
@@ -392,9 +401,11 @@ class PostgresStore:
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
-        for writer, transactions in zip((self._writer, self._claims, self._upkeep), self._transactions, strict=True):
+        for writer, transactions in zip(self._writers, self._transactions, strict=True):
             writer.close()
             transactions.close()
+        while self._spare:
+            self._spare.pop().close()
         self._announcer.close()
         self._listener.close()
         for reads in (self._read, self._read_long, self._beats):

@@ -96,9 +96,13 @@ class Transaction:
 
     def next_seq(self) -> int:
         """The next number in the order of results."""
-        self._ended += 1
+        return self.next_seqs(1)
+
+    def next_seqs(self, n: int) -> int:
+        """The first of the next ``n`` numbers; not all of them need be used."""
+        self._ended += n
         self.news.add(News.RESULTS)
-        return (self.number << SEQ_BITS) + self._ended - 1
+        return (self.number << SEQ_BITS) + self._ended - n
 
     def flush(self) -> None:
         """Write the sums. Called before the commit, and by operations that read them."""
@@ -126,16 +130,17 @@ class Transactions:
     def __init__(
         self,
         url: str,
-        db: Db | None,
+        spare: list[Db],
         patience_s: float,
         announce: Callable[[Iterable[News]], None],
         undone: Callable[[], None] = lambda: None,
     ) -> None:
-        """``db``: a first connection, where there is one already. ``patience_s``: how long an outage may last before
-        the operations fail. ``announce``: is told what others may be waiting for. ``undone``: is called when something
-        that operations have read may have been taken back."""
+        """``spare``: connections that are there already; whoever needs one first has it. ``patience_s``: how long an
+        outage may last before the operations fail. ``announce``: is told what others may be waiting for. ``undone``: is
+        called when something that operations have read may have been taken back."""
         self._url = url
-        self._db = db
+        self._spare = spare
+        self._db: Db | None = None
         self._patience_s = patience_s
         self._announce = announce
         self._undone = undone
@@ -151,7 +156,7 @@ class Transactions:
         while True:
             try:
                 if self._db is None or self._db.closed:
-                    self._db = connect(self._url)
+                    self._db = self._connect()
                     self._end_former(self._db)
                 if doubt is not None and self._was_committed(self._db, doubt[0]):
                     outage.over()
@@ -161,9 +166,10 @@ class Transactions:
                 self._number = self._begin(self._db)
                 tx = Transaction(self._db, self._number, self._shard)
                 results = [operation(tx) for operation in operations]
-                tx.flush()
-                doubt = (tx, results)
-                self._db.execute("COMMIT")
+                with self._db.pipeline():  # the sums and the commit in one round trip
+                    tx.flush()
+                    doubt = (tx, results)
+                    self._db.execute("COMMIT")
                 outage.over()
                 if tx.news:
                     self._announce(tx.news)
@@ -210,6 +216,12 @@ class Transactions:
             if status != "in progress":
                 return bool(scalar(db, LAST, (self._name,)) == self._begun)
             time.sleep(0.05)
+
+    def _connect(self) -> Db:
+        try:
+            return self._spare.pop()
+        except IndexError:
+            return connect(self._url)
 
     def _end_former(self, db: Db) -> None:
         """A server may not know for hours that a connection is gone, and keeps what its transaction has locked."""

@@ -163,6 +163,41 @@ class TestTheQueue:
         assert await finish(store, [task]) == [False]
         await sound(store)
 
+    async def test_what_is_settled_together_ends_or_goes_on_each_in_its_own_way(self, store: Store) -> None:
+        run = await run_with(store, [new(name, name, NOW + i) for i, name in enumerate("abcdef")])
+        await store.join("w", LEASE, NOW)
+        (tried,) = await claim(store, n=1)
+        await finish(store, [tried], State.READY, cost=0.25)
+        a, b, c, d, e, f = await claim(store)
+        await store.cancel([c.id, d.id], NOW)
+        await finish(store, [f])
+        settled = [
+            settlement(f),
+            settlement(e, State.FAILED, cost=0.5),
+            settlement(d),
+            settlement(c, State.WAITING, wake_at=NOW + 5),
+            settlement(b, output=None, cost=None),
+            settlement(b),
+            settlement(a),
+        ]
+        assert await store.settle("w", settled, NOW) == [False, True, True, True, True, False, True]
+        results = {result.key: result for result in await store.results_after(run, run.cursor, 10)}
+        assert {key: (one.state.value, one.cost, one.output) for key, one in results.items()} == {
+            "a": ("succeeded", pytest.approx(0.26), b'{"ok":1}'),
+            "b": ("succeeded", None, None),
+            "d": ("succeeded", 0.01, b'{"ok":1}'),
+            "e": ("failed", 0.5, None),
+            "f": ("succeeded", 0.01, b'{"ok":1}'),
+            "c": ("cancelled", pytest.approx(0.0), None),
+        }
+        assert (await store.get_run(run.id)).spent == pytest.approx(0.78)
+        assert [one.outcome for task in (e, b) for one in await store.attempts(task.id)] == [
+            Outcome.REQUEST,
+            Outcome.OK,
+        ]
+        assert await counts(store, run) == {State.SUCCEEDED: 4, State.FAILED: 1, State.CANCELLED: 1}
+        await sound(store)
+
     async def test_an_answer_to_an_earlier_claim_of_the_same_worker_is_refused(self, store: Store) -> None:
         await run_with(store, [new("a")])
         await store.join("w", LEASE, NOW)
@@ -245,6 +280,16 @@ class TestBudgets:
         await finish(store, tasks, cost=cost / 10)
         assert len(await claim(store)) == 3
         assert (await store.get_run(run.id)).spent == pytest.approx(0.3 * cost)
+
+    async def test_a_budget_holds_also_where_the_run_had_none_before(self, store: Store) -> None:
+        cost = 150 * 1.0 / 1e6
+        tasks = [new(str(i), str(i)) for i in range(9)]
+        await run_with(store, tasks)
+        await store.join("w", LEASE, NOW)
+        assert len(await claim(store, n=2)) == 2
+        await run_with(store, tasks, max_cost=5.5 * cost)
+        assert len(await claim(store)) == 3
+        assert await claim(store) == []
 
     async def test_a_new_budget_begins_only_after_a_stop_by_the_old_one(self, store: Store) -> None:
         cost = 150 * 1.0 / 1e6
