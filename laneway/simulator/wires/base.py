@@ -31,8 +31,8 @@ STATUS: Mapping[Mistake, int] = {
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What matters of a request. ``schema``: the JSON Schema of the answer, None for plain text. ``inputs`` and what
-    follows: of embeddings."""
+    """What matters of a request. ``schema``: the JSON Schema of the answer, None for plain text. ``tool``: the function
+    whose arguments the answer is, "" for none. ``inputs`` and what follows: of embeddings."""
 
     model: str
     text: str
@@ -44,6 +44,7 @@ class Ask:
     inputs: Sequence[str] = ()
     dimensions: int = 8
     base64: bool = False
+    tool: str = ""
 
 
 @dataclass(frozen=True, slots=True)

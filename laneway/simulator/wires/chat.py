@@ -19,6 +19,7 @@ from laneway.simulator.wires.base import (
 )
 from laneway.simulator.wires.openai import OpenAIWire
 from laneway.simulator.wires.parts import attached_tokens, refuse_unknown
+from laneway.simulator.wires.tools import tool_to_call
 
 _PARTS = ("text", "image_url", "input_audio", "file", "refusal")
 _FOREIGN = frozenset(("system", "stop_sequences", "output_config", "thinking", "input", "instructions"))
@@ -35,18 +36,23 @@ class Chat(OpenAIWire):
         messages = body.get("messages")
         text = text_of(messages, "messages")
         refuse_unknown(messages, "messages", _PARTS)
+        tool = tool_to_call(body)
         return Ask(
             model_of(body),
             text,
             input_tokens(text, attached_tokens(messages)),
             limit_of(body, "max_completion_tokens", "max_tokens"),
-            _schema(mapping_in(body, "response_format")),
+            _schema(mapping_in(body, "response_format")) if tool is None else tool.parameters,
             bool(body.get("stream")),
             bool(mapping_in(body, "stream_options").get("include_usage")),
+            tool="" if tool is None else tool.name,
         )
 
     def answer(self, made: Made) -> dict[str, Any]:
-        message: dict[str, Any] = {"role": "assistant", "content": made.said.text, "refusal": None, "annotations": []}
+        said: dict[str, Any] = {"content": made.said.text}
+        if made.ask.tool:
+            said = {"content": None, "tool_calls": [_call(made)]}
+        message = {"role": "assistant", **said, "refusal": None, "annotations": []}
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": _finish(made)}
         return _head(made, "chat.completion") | {"choices": [choice], "usage": _usage(made)}
 
@@ -60,7 +66,10 @@ class Chat(OpenAIWire):
             return frame({**head, "choices": [choice]})
 
         told = [chunk({"role": "assistant", "content": "", "refusal": None})]
-        told += [chunk({"content": piece}) for piece in pieces(made.said.text)]
+        if made.ask.tool:
+            told.append(chunk({"tool_calls": [{"index": 0, **_call(made)}]}))
+        else:
+            told += [chunk({"content": piece}) for piece in pieces(made.said.text)]
         told.append(chunk({}, _finish(made)))
         if made.ask.stream_usage:
             told.append(frame({**head, "choices": [], "usage": _usage(made)}))
@@ -93,7 +102,14 @@ def _head(made: Made, kind: str) -> dict[str, Any]:
 
 
 def _finish(made: Made) -> str:
-    return "length" if made.said.cut_off else "stop"
+    if made.said.cut_off:
+        return "length"
+    return "tool_calls" if made.ask.tool else "stop"
+
+
+def _call(made: Made) -> dict[str, Any]:
+    function = {"name": made.ask.tool, "arguments": made.said.text}
+    return {"id": f"call_sim{made.number}", "type": "function", "function": function}
 
 
 def _usage(made: Made) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Flows: durable async functions made of tasks."""

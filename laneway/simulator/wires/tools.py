@@ -1,0 +1,91 @@
+"""Functions that a Chat Completions request offers, and which of them the simulated model calls.
+
+It calls each one once in a conversation, one a request, in the order in which they are offered; then it answers, or,
+where it must call, calls the last one again. Sources: OpenAI API reference, "Chat", and its guide to function calling.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from laneway.simulator.wires.base import ANY_OBJECT
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    name: str
+    parameters: Any  # JSON Schema of its arguments
+
+
+def tool_to_call(body: Mapping[str, Any]) -> Tool | None:
+    """None: the model answers in words. Raises ValueError in words that the client is told."""
+    called = _called(body.get("messages") or [])
+    tools = [_tool(tool, at) for at, tool in enumerate(body.get("tools") or ())]
+    choice = body.get("tool_choice") or "auto"
+    if not tools:
+        if body.get("tool_choice") is not None:
+            raise ValueError(
+                "Invalid value for 'tool_choice': 'tool_choice' is only allowed when 'tools' are specified."
+            )
+        return None
+    if choice == "none":
+        return None
+    if isinstance(choice, Mapping):
+        return _named(tools, (choice.get("function") or {}).get("name"))
+    if choice not in ("auto", "required"):
+        raise ValueError(f"Invalid value for 'tool_choice': {choice!r}.")
+    new = next((tool for tool in tools if tool.name not in called), None)
+    return tools[-1] if new is None and choice == "required" else new
+
+
+def _tool(given: Any, at: int) -> Tool:
+    match given:
+        case {"function": {"name": str(name), **rest}}:
+            return Tool(name, rest.get("parameters") or ANY_OBJECT)
+    raise ValueError(f"Missing required parameter: 'tools[{at}].function.name'.")
+
+
+def _named(tools: list[Tool], name: Any) -> Tool:
+    for tool in tools:
+        if tool.name == name:
+            return tool
+    raise ValueError(f"Invalid value for 'tool_choice': no tool is called {name!r}.")
+
+
+def _called(messages: list[Any]) -> set[str]:
+    """The functions called so far. Raises ValueError where a call and its answer do not stand together."""
+    names: set[str] = set()
+    open_: set[str] = set()
+    for message in messages:
+        if not isinstance(message, Mapping):
+            continue
+        if message.get("role") == "tool":
+            if message.get("tool_call_id") not in open_:
+                raise ValueError("messages with role 'tool' must respond to a preceding message with 'tool_calls'.")
+            open_.discard(message["tool_call_id"])
+            continue
+        _refuse_open(open_)
+        for id_, name in _calls(message):
+            open_.add(id_)
+            names.add(name)
+    _refuse_open(open_)
+    return names
+
+
+def _calls(message: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for call in message.get("tool_calls") or ():
+        match call:
+            case {"id": str(id_), "function": {"name": str(name)}}:
+                yield id_, name
+            case _:
+                raise ValueError("Invalid value for 'tool_calls': expected objects with an id and a function.")
+
+
+def _refuse_open(open_: set[str]) -> None:
+    if open_:
+        raise ValueError(
+            "An assistant message with 'tool_calls' must be followed by tool messages responding to each "
+            f"'tool_call_id'. The following tool_call_ids did not have response messages: {', '.join(sorted(open_))}"
+        )

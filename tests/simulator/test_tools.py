@@ -1,0 +1,98 @@
+"""The simulated model calls what functions it is offered, and holds its clients to the rules of calling."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+from jsonschema import validate
+from openai.types.chat import ChatCompletion
+
+from tests.simulator.client import simulated
+
+SCHEMA = {"type": "object", "properties": {"query": {"type": "string"}}, "required": ["query"]}
+USER = {"role": "user", "content": "Which invoices are open?"}
+
+
+def tool(name: str) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": name, "parameters": SCHEMA}}
+
+
+def said(*calls: tuple[str, str]) -> dict[str, Any]:
+    """What an assistant said, as (id, function)."""
+    made = [{"id": id_, "type": "function", "function": {"name": name, "arguments": "{}"}} for id_, name in calls]
+    return {"role": "assistant", "content": None, "tool_calls": made}
+
+
+def result(id_: str) -> dict[str, Any]:
+    return {"role": "tool", "tool_call_id": id_, "content": "7"}
+
+
+async def test_each_function_is_called_once_in_its_order_and_then_answered() -> None:
+    messages: list[dict[str, Any]] = [USER]
+    called = []
+    async with simulated() as client:
+        for _ in range(3):
+            answer = await client.post(
+                "/chat/completions", {"model": "m", "messages": messages, "tools": [tool("find"), tool("count")]}
+            )
+            choice = ChatCompletion.model_validate(answer.json).choices[0]
+            if not choice.message.tool_calls:
+                break
+            assert choice.finish_reason == "tool_calls"
+            [call] = answer.json["choices"][0]["message"]["tool_calls"]
+            validate(orjson.loads(call["function"]["arguments"]), SCHEMA)
+            called.append(call["function"]["name"])
+            messages += [answer.json["choices"][0]["message"], result(call["id"])]
+        stats = await client.stats()
+    assert called == ["find", "count"]
+    assert choice.finish_reason == "stop"
+    assert choice.message.content
+    assert stats["completed"] == 3
+
+
+@pytest.mark.parametrize(
+    ("choice", "before", "called"),
+    [
+        ("required", [], "find"),
+        ("required", [said(("a", "find")), result("a"), said(("b", "end")), result("b")], "end"),
+        ({"type": "function", "function": {"name": "end"}}, [], "end"),
+        ("none", [], None),
+    ],
+)
+async def test_the_choice_can_be_taken_from_the_model(choice: Any, before: list[Any], called: Any) -> None:
+    body = {"model": "m", "messages": [USER, *before], "tools": [tool("find"), tool("end")], "tool_choice": choice}
+    async with simulated() as client:
+        message = (await client.post("/chat/completions", body)).json["choices"][0]["message"]
+    calls = message.get("tool_calls")
+    assert (calls[0]["function"]["name"] if calls else None) == called
+
+
+async def test_a_call_comes_in_a_stream_too() -> None:
+    body = {"model": "m", "messages": [USER], "tools": [tool("find")]}
+    async with simulated() as client:
+        events = await client.stream("/chat/completions", body)
+    deltas = [orjson.loads(data)["choices"][0] for _, data in events if data != "[DONE]"]
+    [call] = next(delta["delta"]["tool_calls"] for delta in deltas if "tool_calls" in delta["delta"])
+    assert call["function"]["name"] == "find"
+    assert deltas[-1]["finish_reason"] == "tool_calls"
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"messages": [USER, said(("a", "find")), USER]}, "did not have response messages: a"),
+        ({"messages": [USER, said(("a", "find"), ("b", "find")), result("a")]}, "did not have response messages: b"),
+        ({"messages": [USER, result("a")]}, "must respond to a preceding message"),
+        ({"messages": [USER], "tool_choice": "auto"}, "only allowed when 'tools' are specified"),
+        ({"messages": [USER], "tools": [{}]}, "tools[0].function.name"),
+        ({"messages": [USER], "tools": [tool("find")], "tool_choice": {"function": {"name": "x"}}}, "called 'x'"),
+        ({"messages": [USER], "tools": [tool("find")], "tool_choice": "any"}, "'any'"),
+    ],
+)
+async def test_calls_and_answers_that_do_not_fit_are_refused(body: dict[str, Any], words: str) -> None:
+    async with simulated() as client:
+        answer = await client.post("/chat/completions", {"model": "m", **body})
+    assert answer.status == 400
+    assert words in answer.json["error"]["message"]
