@@ -26,6 +26,7 @@ from laneway.version import VERSION
 if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
     from laneway.app.python.callbacks import Ended
+    from laneway.flows import api as flow
 
 __version__ = VERSION
 
@@ -48,15 +49,20 @@ __all__ = [
     "UsageError",
     "WaitTimeout",
     "__version__",
+    "flow",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    """``Laneway`` and ``Ended`` are imported when they are first asked for, so that the command line starts quickly."""
+    """What takes its time is imported when it is first asked for, so that the command line starts quickly."""
     if name == "Laneway":
         from laneway.app.laneway import Laneway
 
         return Laneway
+    if name == "flow":
+        from laneway.flows import api
+
+        return api
     if name == "Ended":
         from laneway.app.python.callbacks import Ended
 

@@ -10,10 +10,26 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from laneway.store.flows import Suspension
 
 CLASSIFY = "laneway.classify"  # the type of tasks by which triage asks its classifier
+NEW_FLOW = "<new flow>"  # the model under which a flow is queued that has not begun,
+FLOW = "<flow>"  # that has,
+RESTING_FLOW = "<resting flow>"  # and that waits for an event or a time: perhaps for days
 BY_HAND = "set by hand"  # the reason of what somebody changed with `laneway set`
+
+
+def is_flow(model: str) -> bool:
+    """Whether flows are queued under this model."""
+    return model.startswith("<")
+
+
+def needs_account(model: str) -> bool:
+    """Whether tasks queued under this model make a call; others run code of the app, which chooses its own models."""
+    return bool(model) and not is_flow(model)
 
 
 class State(StrEnum):
@@ -222,6 +238,7 @@ class NewTask:
     dedupe_for: float | None = None  # seconds in which the same key, in any run, is the earlier task
     tags: tuple[str, ...] = ()
     team: str | None = None
+    parent: int | None = None  # the flow that began it
 
     @property
     def hash(self) -> bytes:
@@ -259,6 +276,7 @@ class Claimed:
     deadline: float | None
     complaint: str | None  # about the last answer, to be shown to the model
     due_at: float = 0.0  # its place in its queue cell
+    parent: int | None = None  # the flow that began it
 
     @property
     def tokens(self) -> tuple[int, int]:
@@ -303,6 +321,8 @@ class Settlement:
     counted: bool = True  # False: not even among the free tries, which are bounded, too
     model: str | None = None  # go on with this model instead; of a task that ended: whose answer it has
     complaint: str | None = None
+    flow: Suspension | None = None  # of a step of a flow
+    parent: int | None = None  # the flow that began the task
 
 
 class Attempt(NamedTuple):

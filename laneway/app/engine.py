@@ -37,6 +37,7 @@ from laneway.store.interface import Store
 from laneway.task import CLASSIFY, Claimed, Settlement, Urgency, Wire
 
 if TYPE_CHECKING:
+    from laneway.app.flows.steps import Steps
     from laneway.app.laneway import Laneway
     from laneway.providers.catalog import Catalog
 
@@ -105,10 +106,19 @@ async def engine(
             has_app=lambda: bool(lw.python.names),  # a notebook defines its tasks while its worker runs
             words=without_words if lw.config.hide_content else None,
             limits=limits,
+            open_flows=lw.config.flows.open,
         )
+
+        @cache
+        def flow_steps() -> Steps:
+            """Imported with the first flow."""
+            from laneway.app.flows.steps import Steps
+
+            return Steps(lw)
+
         auto = Auto(lambda: lw.triage, desks.model)
         lw.python.inner = InnerCalls(lw.store, name, lw.clock, patience, desks, dispatcher, rng, prices, auto)
-        executors[Wire.PYTHON] = python_calls = PythonCalls(lw.python, lw.redactor.clean)
+        executors[Wire.PYTHON] = python_calls = PythonCalls(lw.python, lw.redactor.clean, flow_steps)
         async with Worker(lw.store, name, lw.clock, desks, dispatcher, keep=lw.config.keep) as worker:
             try:
                 yield Engine(worker, desks, dispatcher, prices)

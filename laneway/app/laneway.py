@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mappi
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
+from inspect import iscoroutinefunction
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
@@ -22,6 +23,7 @@ from laneway.app.python.tasks import CURRENT, PythonTasks, TaskFunction
 from laneway.app.settings import configured_store, store_exists, store_url
 from laneway.clock import Clock, SystemClock
 from laneway.errors import ConflictError, UsageError
+from laneway.flows.current import CURRENT as FLOW
 from laneway.logs import Redactor, learn_secrets
 from laneway.store.interface import Run, Store
 
@@ -126,6 +128,49 @@ class Laneway:
         def decorate(function: Callable[..., Any]) -> TaskFunction[..., Any]:
             own = name or function.__name__
             made = TaskFunction(own, function, lane, urgency, max_attempts, timeout, within, limit)
+            self.python.register(made)
+            return made
+
+        return decorate if function is None else decorate(function)
+
+    @overload
+    def flow(self, function: Callable[P, R]) -> TaskFunction[P, R]: ...
+
+    @overload
+    def flow(
+        self,
+        *,
+        name: str | None = None,
+        lane: str | None = None,
+        urgency: str | None = None,
+        time_limit: float | str | None = None,
+        dedupe_for: float | str | None = None,
+    ) -> Callable[[Callable[P, R]], TaskFunction[P, R]]: ...
+
+    def flow(
+        self,
+        function: Callable[..., Any] | None = None,
+        *,
+        name: str | None = None,
+        lane: str | None = None,
+        urgency: str | None = None,
+        time_limit: float | str | None = None,
+        dedupe_for: float | str | None = None,
+    ) -> Any:
+        """Make an async function a flow: tasks and flows that are called in it run as its children, and after a crash
+        it goes on where it was, without paying for what is done. It is submitted like a task. It must not do anything
+        itself that reaches outside: it may run again. ``time_limit`` (seconds, or ``"10m"``) from its start, waits and
+        children included; the rest as for ``lw.task``. More for its code: ``from laneway import flow``."""
+        within = None if dedupe_for is None else seconds(dedupe_for)
+        limit = None if time_limit is None else seconds(time_limit)
+
+        def decorate(function: Callable[..., Any]) -> TaskFunction[..., Any]:
+            if not iscoroutinefunction(function):
+                raise UsageError(
+                    f"the flow {function.__name__} is not async", hint="write `async def`, and await its tasks"
+                )
+            own = name or function.__name__
+            made = TaskFunction(own, function, lane, urgency, 1, None, within, limit, is_flow=True)
             self.python.register(made)
             return made
 
@@ -327,6 +372,13 @@ class Laneway:
 
         await say_one(self, str(task.id if isinstance(task, Job) else task), word, field, note)
 
+    async def send_event(self, flow: int | str | Job[Any], name: str, data: Any = None) -> None:
+        """Say something to a flow, which waits for it with ``flow.wait_event(name)`` or will. ``flow``: a Job, an id or
+        a key; ``data``: what JSON can carry. Raises ConflictError when it has ended, NotFoundError."""
+        from laneway.app.flows.events import send
+
+        await send(self, str(flow.id if isinstance(flow, Job) else flow), name, data)
+
     def poke(self) -> None:
         """There is new work: a worker of this process looks at once."""
         if self._poke is not None:
@@ -442,7 +494,12 @@ class Laneway:
         ``output``: a pydantic model or JSON Schema; then that is returned, else the answer's text. ``check`` gets what
         is to be returned, and returns None or what is wrong with it, or raises ValueError. An answer that is not as
         asked for is asked for again, with the fault shown. ``params``: further Chat Completions fields. Raises
-        ProviderError when the model will not."""
+        ProviderError when the model will not. Inside a flow each call is a task of its own, and ``check`` is not for
+        it."""
+        if (live := FLOW.get()) is not None:
+            from laneway.app.flows.children import model_call
+
+            return await live.begin(model_call(model, messages, output, check, params), (), {})
         context = CURRENT.get()
         inner = self.python.inner
         if context is None or inner is None:

@@ -11,7 +11,7 @@ from laneway.app.due import due_at
 from laneway.app.options import Options
 from laneway.app.python.tasks import PythonTasks, TaskFunction
 from laneway.errors import ConfigError
-from laneway.task import NewTask, Spec, Task, Urgency, Wire
+from laneway.task import NEW_FLOW, NewTask, Spec, Task, Urgency, Wire
 
 if TYPE_CHECKING:
     from laneway.app.inquiries import Inquiries
@@ -103,6 +103,8 @@ class Preparing:
     def _routed(self, patient: Patient, spec: Spec, options: Options, now: float) -> Callable[..., NewTask]:
         """All of a task but its ``body``."""
         route = self._triage.assess(patient)
+        if spec.wire is Wire.PYTHON and self._python.find(spec.type).is_flow:
+            route = route._replace(model=NEW_FLOW)
         wake_at = options.wake_at(now)
         target_wait = self._config.target_wait(route.urgency)
         size = patient.input_tokens, patient.output_tokens

@@ -248,6 +248,13 @@ class TriageConfig(Section):
         return any((self.category, self.urgency, self.complexity, self.model))
 
 
+class FlowsConfig(Section):
+    """Bounds on flows."""
+
+    open: Annotated[int, BeforeValidator(_no_switch), Field(ge=1)] = 1000  # begun and not ended, in the whole fleet
+    in_memory: Annotated[int, BeforeValidator(_no_switch), Field(ge=0)] = 2000  # that wait, by worker; others replay
+
+
 class Config(Section):
     """All settings. ``folder`` is where relative paths in it start; ``origin`` says which file or variable each value
     came from (``"accounts.main.concurrency"`` → ``"laneway.toml"``), without those that have their default."""
@@ -265,6 +272,7 @@ class Config(Section):
     rules: list[RuleConfig] = Field(default_factory=list)
     defaults: DefaultsConfig = Field(default_factory=DefaultsConfig)
     triage: TriageConfig = Field(default_factory=TriageConfig)
+    flows: FlowsConfig = Field(default_factory=FlowsConfig)
     folder: Path = Field(default=Path(), exclude=True)
     sources: tuple[Path, ...] = Field(default=(), exclude=True)
     origin: Mapping[str, str] = Field(default_factory=dict, exclude=True)

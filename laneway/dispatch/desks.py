@@ -27,7 +27,7 @@ from laneway.providers.model import Model, Reply
 from laneway.store.grants import Capacity, Grant
 from laneway.store.interface import Store
 from laneway.store.steering import PauseKind
-from laneway.task import Spec
+from laneway.task import Spec, needs_account
 
 SAVED_S = 1.5  # after which what another worker saved of an account is old
 
@@ -82,7 +82,7 @@ class Desks:
         for model_name, lane in places:
             if lane not in self._lane_grants:
                 await self._open_lane(lane)
-            if not model_name or model_name in self._ready or model_name in self._unknown:
+            if not needs_account(model_name) or model_name in self._ready or model_name in self._unknown:
                 continue
             try:
                 model = self._find_model(model_name)

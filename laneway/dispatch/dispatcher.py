@@ -24,7 +24,7 @@ from laneway.dispatch.flights import Flight, Flights
 from laneway.dispatch.limits import Size
 from laneway.dispatch.order import Order, Plan
 from laneway.dispatch.pauses import EVERY_S, Pauses
-from laneway.dispatch.retry import decide, or_kept, stronger
+from laneway.dispatch.retry import decide, or_kept, stronger, suspended
 from laneway.dispatch.settler import PATIENCE_S, Settled, Settler
 from laneway.dispatch.time_limit import left_s, within_limit
 from laneway.dispatch.watch import Watch, binding
@@ -33,12 +33,25 @@ from laneway.providers.model import Reply
 from laneway.store.budgets import NO_LIMITS, Limits
 from laneway.store.ear import listen
 from laneway.store.interface import Head, News, Pick, Store
-from laneway.task import Claimed, Failure, FailureClass, Outcome, Settlement, State, Urgency, Wire
+from laneway.task import (
+    NEW_FLOW,
+    Claimed,
+    Failure,
+    FailureClass,
+    Outcome,
+    Settlement,
+    State,
+    Urgency,
+    Wire,
+    is_flow,
+    needs_account,
+)
 
 MAX_IN_FLIGHT = 2000
 PYTHON_IN_FLIGHT = 256  # two looks at a deep cell: while one half runs, the other is written
 PEEK_CELLS = 16  # that are looked at of each model, lane and urgency, if there are so many runs
 PEEK_DEPTH = 16  # tasks that are looked at of each cell; more of one that gives all of these
+OPEN_FLOWS = 1000
 MOST_STARTS = 256  # in one round: an urgent task that comes in the meantime would have to wait for its end
 DRY_S = 1.0  # after which a cell that gave nothing is tried again
 LONGEST_PAUSE_S = 2.0  # between two tries of a worker whose store is away
@@ -68,10 +81,12 @@ class Dispatcher:
         words: Callable[[Failure], Failure] | None = None,
         has_app: Callable[[], bool] = lambda: True,
         limits: Limits = NO_LIMITS,
+        open_flows: int = OPEN_FLOWS,
     ) -> None:
         """``words``: what is kept and shown of a failure; the model that is asked again hears all of it. ``has_app``:
         whether there are functions here by now; without any, Python tasks are left to other workers. ``limits``: the
-        budgets a day."""
+        budgets a day. ``open_flows``: how many may have begun and not ended, in the whole fleet; nested ones are never
+        held."""
         self.store = store
         self.worker = worker
         self.clock = clock
@@ -92,6 +107,8 @@ class Dispatcher:
         desks.held = self._pauses.account
         self._pauses_at = 0.0  # when to look at them next
         self._python_free = PYTHON_IN_FLIGHT
+        self._most_flows = open_flows
+        self._new_flows = 0  # that may begin in this round
         self._budgets = Budgets(limits)
         desks.over = self._budgets.of_account
         patience = PATIENCE_S if self._scope.run_id is not None else inf
@@ -196,7 +213,9 @@ class Dispatcher:
         for head in heads:
             (held if self._pauses.of(head) else going).append(head)
         if free > 0:
-            self.desks.work.heads = going + self._callers.seen
+            self.desks.work.heads = [head for head in going if not is_flow(head.model)] + self._callers.seen
+            if any(head.model == NEW_FLOW for head in going):
+                self._new_flows = self._most_flows - await self.store.open_flows()
         await self.desks.prepare({(head.model, head.lane) for head in heads} | self._callers.places(), now)
         shown = [*held, *await self._detours.shown(going, self.clock.now())] if free > 0 else []
         now = self.clock.now()
@@ -396,20 +415,27 @@ class Dispatcher:
     def _settle(
         self, task: Claimed, reply: Reply, now: float, *, down: bool = False, back_at: float | None = None
     ) -> None:
+        if reply.flow is not None and not reply.flow.ended:
+            self._add(task, suspended(task, reply), reply)
+            return
         model, failure = self.desks.model(task.model), reply.failure
         if reply.weak and not self._may_escalate(task, now):
             reply = replace(reply, weak=None)
         settlement = decide(task, reply, model, now=now, rng=self._rng, down=down, back_at=back_at)
         home = self._detours.home(task.id, away=down or (failure is not None and failure.cls is FailureClass.ACCOUNT))
         if failure is None:
-            self._settler.add(task, settlement)
+            self._add(task, settlement, reply)
             return
         if home and not settlement.state.ended:
             settlement = replace(settlement, model=home)
         if back_at is not None and self._detours.elsewhere(task, now):
             settlement = replace(settlement, state=State.READY, wake_at=None)
         settlement = replace(settlement, failure=self.to_be_kept(reply).failure)
-        self._settler.add(task, or_kept(task, within_limit(task, settlement, now)))
+        self._add(task, or_kept(task, within_limit(task, settlement, now)), reply)
+
+    def _add(self, task: Claimed, settlement: Settlement, reply: Reply) -> None:
+        settlement.flow, settlement.parent = reply.flow, task.parent
+        self._settler.add(task, settlement)
 
     def _may_escalate(self, task: Claimed, now: float) -> bool:
         """Whether the route's next model could be asked soon. Else an answer that is there is better than to wait."""
@@ -450,11 +476,14 @@ class Dispatcher:
 
     # asking -------------------------------------------------------------------------------------------------------
     def _admit(self, model: str, size: Size, now: float) -> Admission | Blocked | None:
-        if not model:
+        if not needs_account(model):
             if not self._has_app():
                 return Blocked(None, "no_app")  # another process has the functions
             if now >= self.desks.lease_until():
                 return Blocked(None, "lease")
+            if is_flow(model):
+                self._new_flows -= model == NEW_FLOW
+                return Blocked(None, "open_flows") if model == NEW_FLOW and self._new_flows < 0 else None
             self._python_free -= 1
             return Blocked(None, "python_slots") if self._python_free < 0 else None
         return self.desks.admit(model, size, now)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from laneway.dispatch.desk import Admission
 from laneway.dispatch.work import Flown
-from laneway.task import Claimed
+from laneway.task import Claimed, is_flow
 
 
 @dataclass(slots=True)
@@ -27,6 +27,7 @@ class Flights:
         self._by_lane: Counter[str] = Counter()
         self.flown: Counter[Flown] = Counter()
         self.python = 0
+        self.flows = 0
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -40,12 +41,17 @@ class Flights:
 
     def add(self, flight: Flight) -> None:
         self._by_id[flight.task.id] = flight
-        self._by_lane[flight.task.lane] += 1
-        self.flown[flight.task.account, flight.task.lane, flight.task.urgency] += 1
-        self.python += not flight.task.model
+        self._count(flight.task, 1)
 
     def remove(self, flight: Flight) -> None:
         del self._by_id[flight.task.id]
-        self._by_lane[flight.task.lane] -= 1
-        self.flown[flight.task.account, flight.task.lane, flight.task.urgency] -= 1
-        self.python -= not flight.task.model
+        self._count(flight.task, -1)
+
+    def _count(self, task: Claimed, n: int) -> None:
+        if is_flow(task.model):  # its steps take no time, and no slot of its lane
+            self.flows += n
+            return
+        self._by_lane[task.lane] += n
+        self.flown[task.account, task.lane, task.urgency] += n
+        if not task.model:
+            self.python += n

@@ -17,7 +17,7 @@ from laneway.dispatch.desk import Admission, Blocked
 from laneway.dispatch.limits import Size
 from laneway.dispatch.turns import Turns
 from laneway.store.interface import Head
-from laneway.task import Urgency
+from laneway.task import Urgency, is_flow, needs_account
 
 Admit = Callable[[str, Size, float], Admission | Blocked | None]  # (model, size, now); None: needs no account
 Measure = Callable[[str, int, int], Size]  # (model, input tokens, output tokens)
@@ -222,10 +222,10 @@ class Order:
     def _ask(
         queue: Queue, lanes: dict[str, int | None], admit: Admit, measure: Measure, now: float
     ) -> Admission | Blocked | None:
-        free = None if queue.running else lanes[queue.lane]
+        free = None if queue.running or is_flow(queue.model) else lanes[queue.lane]
         if free is not None and free <= 0:
             return Blocked(None, f"{OF_LANE}{queue.lane}")
-        size = measure(queue.model, *queue.size) if queue.model else NO_SIZE
+        size = measure(queue.model, *queue.size) if needs_account(queue.model) else NO_SIZE
         answer = admit(queue.model, size, now)
         if free is not None and not isinstance(answer, Blocked):
             lanes[queue.lane] = free - 1

@@ -12,7 +12,7 @@ from typing import assert_never
 
 from laneway.providers.answers.complaints import ESCALATED, TRUNCATED, Complaint
 from laneway.providers.model import Model, Reply
-from laneway.task import Claimed, Failure, FailureClass, Outcome, Settlement, State, Usage
+from laneway.task import Claimed, Failure, FailureClass, Outcome, Settlement, State, Usage, needs_account
 
 FIRST_DELAY_S = 1.0
 LONGEST_DELAY_S = 60.0
@@ -69,6 +69,16 @@ def _succeeded(task: Claimed, reply: Reply, model: Model | None) -> Settlement:
     if model is not None:
         done.input_price, done.output_price = model.input_price, model.output_price
         done.cost = model.cost(reply.usage) if reply.usage else None
+    return done
+
+
+def suspended(task: Claimed, reply: Reply) -> Settlement:
+    """A flow's step ended, and the flow waits."""
+    done = Settlement(task.id, task.fence, State.WAITING, Outcome.OK, task.claimed_at, reply.latency)
+    done.burned = done.counted = False
+    done.cost = 0.0
+    if reply.flow is not None:
+        done.wake_at = reply.flow.wake_at
     return done
 
 
@@ -143,7 +153,7 @@ def _after_unusable_answer(task: Claimed, reply: Reply, model: Model | None, fai
 
 def _share(task: Claimed) -> int:
     """How many of a task's attempts are used up when its present model's turn ends: of 6 attempts and 2 models, 3."""
-    if not task.model:
+    if not needs_account(task.model):
         return task.spec.max_attempts
     at, models = task.route.place(task.model)
     return -(-task.spec.max_attempts * (at + 1) // models)

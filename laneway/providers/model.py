@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from laneway.task import Failure, Usage, Wire
+
+if TYPE_CHECKING:
+    from laneway.store.flows import Suspension
 
 LimitKind = Literal["requests", "tokens", "input_tokens", "output_tokens"]
 
@@ -98,3 +101,4 @@ class Reply:
     weak: str | None = None  # what speaks against the output, where a stronger model may be asked
     heard: bool = True  # of the provider; False: it was not asked, or we broke off for reasons of our own
     sent: bool = True  # False: no connection came about, so the provider knows nothing of the call
+    flow: Suspension | None = None  # what a step of a flow leaves behind

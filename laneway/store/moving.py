@@ -43,6 +43,10 @@ TABLES: Mapping[str, str] = {
     "question": "question",
     "verdict": "verdict",
     "judged": "judged",
+    "child": "child",
+    "wait_group": "wait_group",
+    "step": "step",
+    "event": "event",
 }
 COLUMNS = """
     SELECT attname, format_type(atttypid, NULL) FROM pg_attribute

@@ -14,7 +14,7 @@ import orjson
 
 from laneway.providers.model import Model
 from laneway.store.asking import Judged
-from laneway.task import Claimed, Route
+from laneway.task import Claimed, Route, Urgency
 from laneway.triage.patient import Patient, Pins
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Auto:
         """The choice for a call, and what changed by it. Raises InputError where no model can take it."""
         key = task.id, hashlib.blake2b(orjson.dumps(list(messages[:BEGINNING])), digest_size=16).digest()
         before = self._chosen.get(key)
-        patient = _patient(task, messages, sizes)
+        patient = patient_of(task.spec.type, messages, sizes, task.lane, task.urgency, task.key)
         if before is not None and sizes[0] <= before.tokens:
             return before, None
         route = self._triage().assess(patient)
@@ -83,7 +83,15 @@ def _price(model: Model | None) -> float | None:
     return model.input_price + model.output_price
 
 
-def _patient(task: Claimed, messages: Sequence[Mapping[str, Any]], sizes: tuple[int, int]) -> Patient:
+def patient_of(
+    type_: str,
+    messages: Sequence[Mapping[str, Any]],
+    sizes: tuple[int, int],
+    lane: str,
+    urgency: Urgency,
+    key: str | None,
+) -> Patient:
+    """A call's messages as triage sees them."""
     texts: list[str] = []
     kinds: set[str] = set()
     for message in messages:
@@ -95,11 +103,11 @@ def _patient(task: Claimed, messages: Sequence[Mapping[str, Any]], sizes: tuple[
                 if message.get("role") == "user":
                     texts.append(str(part.get("text") or ""))
     return Patient(
-        type=task.spec.type,
+        type=type_,
         text="\n".join(texts),
         input_tokens=sizes[0],
         output_tokens=sizes[1],
-        pins=Pins(task.lane, task.urgency, None, "its task"),
+        pins=Pins(lane, urgency, None, "its task"),
         attachments=frozenset(kinds - {""}),
-        key=task.key,
+        key=key,
     )

@@ -8,7 +8,7 @@ import dataclasses
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -21,6 +21,7 @@ from laneway.providers.model import Reply
 from laneway.task import Claimed, Failure, FailureClass, Usage
 
 THREADS = 32
+FlowStep = Callable[[Claimed, Any], Awaitable[Reply]]
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +29,14 @@ log = logging.getLogger(__name__)
 class PythonCalls:
     """Executes tasks whose body is a call of a registered function, while a worker runs."""
 
-    def __init__(self, tasks: PythonTasks, clean: Callable[[str], str]) -> None:
-        """``clean`` takes keys out of what functions say when they fail."""
+    def __init__(
+        self,
+        tasks: PythonTasks,
+        clean: Callable[[str], str],
+        flows: Callable[[], FlowStep],
+    ) -> None:
+        """``clean`` takes keys out of what functions say when they fail. ``flows``: what carries out steps of flows."""
+        self._flows = flows
         self._tasks = tasks
         self._clean = clean
         self._threads: ThreadPoolExecutor | None = None
@@ -39,6 +46,8 @@ class PythonCalls:
         token = CURRENT.set(Context(task))
         try:
             function = self._tasks.find(task.spec.type)
+            if function.is_flow:
+                return await self._flows()(task, function)
             call = function.bind(task.body)
             left = left_s(task, task.claimed_at)
             if left <= 0:

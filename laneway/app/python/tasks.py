@@ -7,11 +7,12 @@ import functools
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 
 import orjson
 
 from laneway.errors import NotFoundError, UsageError
+from laneway.flows.current import CURRENT as FLOW
 
 if TYPE_CHECKING:
     from laneway.app.python.inner_calls import InnerCalls
@@ -34,7 +35,8 @@ CURRENT: contextvars.ContextVar[Context | None] = contextvars.ContextVar("lanewa
 
 @dataclass(frozen=True)
 class TaskFunction(Generic[P, R]):
-    """What ``@lw.task`` makes of a function. Calling it calls the function itself, here and now."""
+    """What ``@lw.task`` and ``@lw.flow`` make of a function. Calling it calls the function itself, here and now; inside
+    a flow it begins a task, whose result is awaited."""
 
     name: str
     function: Callable[P, R]
@@ -44,8 +46,11 @@ class TaskFunction(Generic[P, R]):
     timeout: float | None = None
     dedupe_for: float | None = None  # seconds
     time_limit: float | None = None  # seconds
+    is_flow: bool = False
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        if (live := FLOW.get()) is not None:
+            return cast(R, live.begin(self, args, kwargs))
         return self.function(*args, **kwargs)
 
     @functools.cached_property

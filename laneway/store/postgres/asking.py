@@ -27,7 +27,8 @@ _WAITING = """
 LOCKED = f"{_WAITING} FOR UPDATE OF t"
 IDLE = """
     SELECT t.id, t.cell_id, t.state FROM laneway.cell c JOIN laneway.task t ON t.cell_id = c.id
-    WHERE c.run_id = %s AND c.aside AND t.state IN ('ready', 'waiting') AND NOT EXISTS (
+    WHERE c.run_id = %s AND c.aside AND t.state IN ('ready', 'waiting')
+      AND EXISTS (SELECT 1 FROM laneway.question q WHERE q.asked_in = t.id) AND NOT EXISTS (
         SELECT 1 FROM laneway.question q JOIN laneway.task s ON s.id = q.task_id
         WHERE q.asked_in = t.id AND s.state = 'waiting' AND s.wait_reason IN ('triage', 'scheduled')
     ) ORDER BY t.id FOR UPDATE OF t

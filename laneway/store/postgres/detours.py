@@ -16,7 +16,7 @@ LOOK = """
     FROM laneway.task t JOIN laneway.payload p ON p.task_id = t.id
     WHERE t.cell_id = %s AND t.state = 'ready' AND (t.due_at, t.id) > (%s, %s) ORDER BY t.due_at, t.id LIMIT %s
 """
-CELL = "SELECT run_id, model, lane, urgency FROM laneway.cell WHERE id = %s AND NOT shelf"
+CELL = "SELECT run_id, model, lane, urgency, aside FROM laneway.cell WHERE id = %s AND (NOT shelf OR aside)"
 MOVE = """
     WITH ready AS (
         SELECT id FROM laneway.task WHERE id = ANY(%s) AND cell_id = %s AND state = 'ready'
@@ -58,8 +58,8 @@ def divert(
     place = first(tx.db, CELL, (cell,))
     if place is None:
         return cell, []
-    run_id, origin, lane, urgency = place
-    target = cell_id(tx.db, run_id, model, lane, urgency)
+    run_id, origin, lane, urgency, aside = place
+    target = cell_id(tx.db, run_id, model, lane, urgency, shelf=aside, aside=aside)
     went = [id_ for (id_,) in rows(tx.db, MOVE, (list(task_ids), cell, target))]
     if went:
         run(tx.db, SAY, (run_id, now, origin, model, reason, went))

@@ -52,7 +52,7 @@ END = """
 
 def is_plain(s: Settlement) -> bool:
     """Whether a settlement may be written here."""
-    ends = s.fence == 1 and s.burned and s.state.ended
+    ends = s.fence == 1 and s.burned and s.state.ended and s.flow is None
     return ends and s.model is None and s.complaint is None and s.outcome is not Outcome.ACCOUNT
 
 

@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 from laneway.store.books import Left, Place, choose, price
 from laneway.store.budgets import NO_LIMITS, Limits
 from laneway.store.interface import Pick
-from laneway.store.postgres import sharing, spending
+from laneway.store.postgres import flows, sharing, spending
 from laneway.store.postgres.cells import Cell, Cells
 from laneway.store.postgres.connection import Db, array, first, json, rows, run
 from laneway.store.postgres.documents import Documents
+from laneway.store.postgres.results import fail_all
 from laneway.store.postgres.runs import requeue_all
-from laneway.store.postgres.settling import fail_all
 from laneway.store.postgres.transaction import Transaction
-from laneway.task import Attempt, Claimed, Failure, FailureClass, Outcome, State, Urgency
+from laneway.task import Attempt, Claimed, Failure, FailureClass, Outcome, State, Urgency, is_flow, needs_account
 
 NEXT_WAKE = "SELECT wake_at FROM laneway.task WHERE state = 'waiting' AND wake_at IS NOT NULL ORDER BY wake_at LIMIT 1"
 DUE = """
@@ -54,7 +54,7 @@ _TAKE = """
         FROM taken t JOIN pick p USING (cell_id)
     )
     SELECT p.place, t.due_at, t.id, t.fence, t.attempts, t.refusals, t.losses, t.key, t.input_tokens, t.output_tokens,
-           t.begun_at, l.submitted_at, l.deadline, l.spec_id, l.route_id, l.complaint, l.body
+           t.begun_at, l.submitted_at, l.deadline, l.spec_id, l.route_id, l.complaint, l.body, l.parent_id
     FROM taken t JOIN pick p USING (cell_id) JOIN laneway.payload l ON l.task_id = t.id ORDER BY 1, 2, 3
 """
 _FREE = "WHERE NOT EXISTS (SELECT 1 FROM laneway.run r WHERE r.id = p.run_id AND r.max_cost IS NOT NULL)"
@@ -67,7 +67,7 @@ LOOK = """
 """
 STATES = """
     SELECT t.id, t.cell_id, t.state FROM laneway.task t JOIN laneway.cell c ON c.id = t.cell_id
-    WHERE t.id = ANY(%s) AND NOT c.shelf ORDER BY t.id FOR UPDATE OF t
+    WHERE t.id = ANY(%s) AND (NOT c.shelf OR c.aside) ORDER BY t.id FOR UPDATE OF t
 """
 FULL = "SELECT task_id FROM laneway.payload WHERE task_id = ANY(%s) AND length(body) > 0"  # not pruned
 PLACE_OF_CALL = """
@@ -111,6 +111,7 @@ class Taken(NamedTuple):
     route_id: int
     complaint: str | None
     body: bytes
+    parent_id: int | None
 
 
 class Claiming(NamedTuple):
@@ -190,7 +191,7 @@ def _take(
             "cells": array(pick.cell_id for pick, _ in picks),
             "runs": array(cell.run_id for _, cell in picks),
             "n": array(pick.n for pick, _ in picks),
-            "models": [cell.model for _, cell in picks],
+            "models": ["" if is_flow(cell.model) else cell.model for _, cell in picks],
             "accounts": [pick.account for pick, _ in picks],
             "input_prices": array(pick.input_price for pick, _ in picks),
             "output_prices": array(pick.output_price for pick, _ in picks),
@@ -216,7 +217,7 @@ def _take_limited(
         (id_, Place(pick.account, cell.lane, type_), price(pick, input_tokens, output_tokens))
         for id_, input_tokens, output_tokens, type_ in rows(tx.db, LOOK, (cell.id, pick.n + left.looked_at))
     )
-    chosen = choose(left, found, pick.n, free.get(cell.run_id), priced=not cell.model)
+    chosen = choose(left, found, pick.n, free.get(cell.run_id), priced=not needs_account(cell.model))
     if chosen.held:
         spending.hold(tx, cell.id, chosen.held, left.until)
     if chosen.passed:
@@ -269,6 +270,7 @@ def _claimed(documents: Documents, pick: Pick, cell: Cell, row: Taken, now: floa
         deadline=row.deadline,
         complaint=row.complaint,
         due_at=row.due_at,
+        parent=row.parent_id,
     )
 
 
@@ -291,6 +293,7 @@ def cancel(tx: Transaction, task_ids: Sequence[int], now: float) -> int:
             (waiting,),
         )
         fail_all(tx, waiting, Failure(FailureClass.REQUEST, "cancelled", "cancelled before it started"), now)
+        flows.tell(tx, waiting, now)
     return len(running) + len(waiting)
 
 

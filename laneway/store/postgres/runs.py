@@ -11,6 +11,7 @@ from laneway.errors import NotFoundError
 from laneway.store.interface import Run, Sealed
 from laneway.store.keeping import answers_pruned
 from laneway.store.postgres.connection import Db, first, json, rows, run, scalar
+from laneway.store.postgres.flows import close
 from laneway.store.postgres.places import Places, cell_id
 from laneway.store.postgres.pruning import pruned, unpruned
 from laneway.store.postgres.transaction import HORIZON, Transaction
@@ -46,8 +47,10 @@ _DROP = """
         UPDATE laneway.task t SET
             cell_id = %(shelf)s, cancel_requested = old.state = 'running',
             state = CASE WHEN old.state IN ('triaging', 'ready', 'waiting') THEN 'cancelled' ELSE old.state END
-        FROM old WHERE t.id = old.id RETURNING old.cell_id, old.state AS was, t.state
-    ) SELECT cell_id, was, state, count(*) FROM dropped GROUP BY 1, 2, 3
+        FROM old WHERE t.id = old.id RETURNING t.id, old.cell_id, old.state AS was, t.state
+    ) SELECT cell_id, was, state, count(*), array_agg(id) FILTER (WHERE EXISTS (
+        SELECT 1 FROM laneway.child c WHERE c.flow_id = dropped.id
+    )) FROM dropped GROUP BY 1, 2, 3
 """
 _LEFT = _DROP.format(
     "run_id = %(run)s AND key IS NOT NULL AND generation < %(generation)s"
@@ -151,15 +154,15 @@ def save_cursor(tx: Transaction, run_id: int, cursor: int, offset: int) -> None:
 
 
 # a submission ---------------------------------------------------------------------------------------------------------
-def seal(tx: Transaction, run_: Run) -> Sealed:
+def seal(tx: Transaction, run_: Run, now: float) -> Sealed:
     """Drop what the submission did not name, take back what it named again, and ready what had failed."""
     db = tx.db
     submission = {"run": run_.id, "generation": run_.generation}
     shelf = cell_id(db, run_.id, "", "", 0, shelf=True)
-    dropped, rewrite = _drop(tx, _LEFT, {**submission, "shelf": shelf})
+    dropped, rewrite = _drop(tx, _LEFT, {**submission, "shelf": shelf}, now)
     if run_.generation == 1:
         for (id_,) in rows(db, _REPLACED, (run_.identity,)):  # what it had still to do would be paid beside this one's
-            _drop(tx, _UNDONE, {"run": id_, "shelf": cell_id(db, id_, "", "", 0, shelf=True)})
+            _drop(tx, _UNDONE, {"run": id_, "shelf": cell_id(db, id_, "", "", 0, shelf=True)}, now)
     rewrite += _take_back(tx, run_, shelf)
     ended = rows(db, _ENDED_BADLY, submission)
     full = unpruned(db, [id_ for id_, _, _ in ended])  # of what was pruned since it was named, there is nothing to send
@@ -173,12 +176,13 @@ def seal(tx: Transaction, run_: Run) -> Sealed:
     return Sealed(opened=0, dropped=dropped, rewrite=bool(rewrite))
 
 
-def _drop(tx: Transaction, sql: str, bindings: Mapping[str, Any]) -> tuple[int, int]:
+def _drop(tx: Transaction, sql: str, bindings: Mapping[str, Any], now: float) -> tuple[int, int]:
     """How many went, and how many of them had succeeded."""
     dropped = succeeded = 0
-    for cell, was, state, n in rows(tx.db, sql, bindings):
+    for cell, was, state, n, flows in rows(tx.db, sql, bindings):
         tx.count(cell, State(was), -n)
         tx.count(bindings["shelf"], State(state), n)
+        close(tx, flows or [], now)
         dropped += n
         succeeded += n if was == State.SUCCEEDED else 0
     return dropped, succeeded
@@ -237,6 +241,8 @@ def requeue_all(tx: Transaction, ended: Sequence[tuple[int, int, State]]) -> Non
     of_tasks = "SELECT result_seq FROM laneway.task WHERE id = ANY(%s) AND result_seq IS NOT NULL"
     run(tx.db, f"DELETE FROM laneway.result WHERE seq IN ({of_tasks})", (ids,))
     run(tx.db, "UPDATE laneway.payload SET complaint = NULL WHERE task_id = ANY(%s) AND complaint IS NOT NULL", (ids,))
+    for table in ("step", "wait_group"):  # a flow hears of its children anew
+        run(tx.db, f"DELETE FROM laneway.{table} WHERE flow_id = ANY(%s)", (ids,))
     chosen = {id_: (run_id, model) for id_, run_id, model in rows(tx.db, _REQUEUE, (State.READY.value, ids)) if model}
     for id_, cell, old in ended:
         tx.move(cell, old, State.READY)
@@ -249,8 +255,9 @@ def to_model(
     tx: Transaction, task_id: int, run_id: int, cell: int, state: State, model: str, *, by_hand: bool = False
 ) -> None:
     """Go on with another model; one that somebody chose by hand has all its tries."""
-    ((lane, urgency),) = rows(tx.db, "SELECT lane, urgency FROM laneway.cell WHERE id = %s", (cell,))
-    target = cell_id(tx.db, run_id, model, lane, urgency)
+    place = "SELECT lane, urgency, aside FROM laneway.cell WHERE id = %s"
+    ((lane, urgency, aside),) = rows(tx.db, place, (cell,))
+    target = cell_id(tx.db, run_id, model, lane, urgency, shelf=aside, aside=aside)
     run(
         tx.db,
         f"UPDATE laneway.task SET cell_id = %s, next_model = NULL{', attempts = 0' * by_hand} WHERE id = %s",

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from laneway.store.postgres import ending, sharing
+from laneway.store.postgres import ending, flows, sharing
 from laneway.store.postgres.connection import array, rows, run, text
 from laneway.store.postgres.ledger import Line, close, error_json, late_lines
 from laneway.store.postgres.runs import to_model
+from laneway.store.postgres.suspending import Flow, Suspended, finish, suspend
 from laneway.store.postgres.transaction import Transaction
-from laneway.task import Failure, Outcome, Settlement, State
+from laneway.task import Outcome, Settlement, State
 
 # `call + 0`, IS NOT DISTINCT FROM: as in ending.py.
 # Nobody else closes a call while its task is locked.
@@ -33,6 +34,10 @@ SETTLE = """
          AS s (id, state, wake_at, wait_reason, burned, refused, seq, aside)
     WHERE t.id = s.id
 """
+MOVE = """
+    UPDATE laneway.task t SET cell_id = m.cell_id FROM unnest(%s::bigint[], %s::bigint[]) AS m (id, cell_id)
+    WHERE t.id = m.id
+"""
 # The outputs come as one string of bytes: an array of them would be written out as text and read again.
 RESULTS = """
     INSERT INTO laneway.result (seq, task_id, settled_at, cost, request_id, error, output)
@@ -47,13 +52,6 @@ COSTS = """
 COMPLAIN = """
     UPDATE laneway.payload p SET complaint = s.complaint
     FROM unnest(%s::bigint[], %s::text[]) AS s (id, complaint) WHERE p.task_id = s.id
-"""
-NO_RESULTS = """
-    WITH s AS (SELECT * FROM unnest(%s::bigint[], %s::bigint[]) AS s (seq, task_id)),
-    written AS (
-        INSERT INTO laneway.result (seq, task_id, settled_at, error) SELECT seq, task_id, %s, %s::jsonb FROM s
-    )
-    UPDATE laneway.task t SET result_seq = s.seq FROM s WHERE t.id = s.task_id
 """
 
 
@@ -73,6 +71,7 @@ def settle(tx: Transaction, worker: str, settlements: Sequence[Settlement], now:
     plain = {s.task_id: s for s in reversed(settlements) if ending.is_plain(s)}  # the first of two for the same task
     ended = ending.end(tx, worker, list(plain.values()), now) if plain else set()
     done = [s.task_id in ended and plain[s.task_id] is s for s in settlements]
+    _tell(tx, [(s.task_id, s.parent, s.state) for s, is_done in zip(settlements, done, strict=True) if is_done])
     if rest := [s for s, is_done in zip(settlements, done, strict=True) if not is_done]:
         accepted = iter(_settle(tx, worker, rest, now))
         return [is_done or next(accepted) for is_done in done]
@@ -93,19 +92,52 @@ def _settle(tx: Transaction, worker: str, settlements: Sequence[Settlement], now
     close(tx, [s for s, _ in accepted], lines, late=False)
     close(tx, late, late_lines(tx, late), late=True)
     if accepted:
-        _write(tx, accepted, now)
+        steps = [Flow(s, s.flow, row.run_id, row.cell_id) for s, row in accepted if s.flow and _goes_on(s, row)]
+        _write(tx, accepted, suspend(tx, steps, now) if steps else {}, now)
         _go_on(tx, accepted)
         sharing.rouse(tx, [s.task_id for s, _ in accepted])
+        _finish(tx, accepted, now)
+        _tell(tx, [(s.task_id, s.parent, _last_state(s, row)) for s, row in accepted])
     return [row is not None for _, row in found]
 
 
-def _write(tx: Transaction, accepted: Accepted, now: float) -> None:
+def _goes_on(s: Settlement, row: Running) -> bool:
+    return not s.state.ended and not row.cancel_requested
+
+
+def _last_state(s: Settlement, row: Running) -> State:
+    return State.CANCELLED if row.cancel_requested and not s.state.ended else s.state
+
+
+def _finish(tx: Transaction, accepted: Accepted, now: float) -> None:
+    """What flows that ended had begun is called off."""
+    for s, row in accepted:
+        if s.flow is not None:
+            if s.state.ended:
+                finish(tx, s.task_id, s.flow, now, failed=s.state is not State.SUCCEEDED)
+            elif row.cancel_requested:
+                flows.close(tx, [s.task_id], now)
+
+
+def _tell(tx: Transaction, settled: Iterable[tuple[int, int | None, State]]) -> None:
+    """Flows hear of their children: of (task, flow that began it, state)."""
+    ended = [(id_, parent, state) for id_, parent, state in settled if parent is not None and state.ended]
+    if ended:
+        rows(tx.db, flows.LOCK, (sorted({parent for _, parent, _ in ended}),))
+        flows.count_down(tx, [(id_, state is not State.SUCCEEDED) for id_, _, state in ended])
+
+
+def _write(tx: Transaction, accepted: Accepted, suspended: Mapping[int, Suspended], now: float) -> None:
     """The tasks' next states, and the results of those that end."""
     tasks: list[tuple[Any, ...]] = []
     ended: list[tuple[int, Settlement]] = []
     moves: Counter[tuple[int, State]] = Counter()
+    moved: list[tuple[int, int]] = []  # flows, and the cells where they are queued now
     for s, row in accepted:
-        state = State.CANCELLED if row.cancel_requested and not s.state.ended else s.state
+        state = _last_state(s, row)
+        reason = "retry"
+        if place := suspended.get(s.task_id):
+            state, reason = place.state, s.flow.reason.value if s.flow else ""
         waits = state is State.WAITING
         seq = None
         if state.ended:
@@ -113,10 +145,18 @@ def _write(tx: Transaction, accepted: Accepted, now: float) -> None:
             ended.append((seq, s))
         refused = not s.burned and s.counted and s.outcome in (Outcome.RATE_LIMITED, Outcome.TRANSIENT)
         aside = s.outcome is Outcome.ACCOUNT  # what it waits for now is not its own time
-        wake_at, reason = (s.wake_at, "retry") if waits else (None, None)
-        tasks.append((s.task_id, state.value, wake_at, reason, int(s.burned), int(refused), seq, aside))
-        moves[row.cell_id, state] += 1
+        wake_at = s.wake_at if waits else None
+        why = reason if waits else None
+        tasks.append((s.task_id, state.value, wake_at, why, int(s.burned), int(refused), seq, aside))
+        if place and place.cell_id != row.cell_id:
+            moved.append((s.task_id, place.cell_id))
+            tx.count(row.cell_id, State.RUNNING, -1)
+            tx.count(place.cell_id, state, 1)
+        else:
+            moves[row.cell_id, state] += 1
     run(tx.db, SETTLE, [array(column) for column in zip(*tasks, strict=True)])
+    if moved:
+        run(tx.db, MOVE, [array(column) for column in zip(*moved, strict=True)])
     for (cell_id, state), n in moves.items():
         tx.move(cell_id, State.RUNNING, state, n)
     if ended:
@@ -159,13 +199,3 @@ def _go_on(tx: Transaction, accepted: Accepted) -> None:
             to_model(tx, s.task_id, row.run_id, row.cell_id, s.state, model, by_hand=row.next_model is not None)
     if complaints := {s.task_id: text(s.complaint) for s, _ in accepted if s.complaint is not None}:
         run(tx.db, COMPLAIN, (array(complaints), list(complaints.values())))
-
-
-# tasks that no worker could finish ------------------------------------------------------------------------------------
-def fail(tx: Transaction, task_id: int, failure: Failure, now: float) -> None:
-    """Write the result of a task that no worker could finish."""
-    fail_all(tx, [task_id], failure, now)
-
-
-def fail_all(tx: Transaction, task_ids: Sequence[int], failure: Failure, now: float) -> None:
-    run(tx.db, NO_RESULTS, (array(tx.next_seq() for _ in task_ids), array(task_ids), now, error_json(failure)))

@@ -13,6 +13,7 @@ from laneway.store.budgets import NO_LIMITS, Budget, Limits, Spending
 from laneway.store.detours import Detour, Strays
 from laneway.store.feedback import Feedback
 from laneway.store.figures import PastCall, RunFigures
+from laneway.store.flows import Event, Heard, History, Node
 from laneway.store.grants import Capacity, Demand, Grant
 from laneway.store.heads import Heads
 from laneway.store.interface import (
@@ -35,6 +36,7 @@ from laneway.store.postgres import (
     checking,
     detours,
     feedback,
+    flows,
     kept,
     past,
     pruning,
@@ -139,7 +141,7 @@ class PostgresStore:
         return await self._read(lambda db: submitting.named(db, run, keys))
 
     async def seal_run(self, run: Run, now: float) -> Sealed:
-        sealed = await self._intake.write(lambda tx: runs.seal(tx, run))
+        sealed = await self._intake.write(lambda tx: runs.seal(tx, run, now))
         opened = 0
         if span := await self._read_long(lambda db: runs.held_range(db, run)):
             for low in range(span[0], span[1] + 1, runs.SEAL_CHUNK):
@@ -192,6 +194,22 @@ class PostgresStore:
         self, cell_id: int, task_ids: Sequence[int], model: str, reason: str, now: float
     ) -> tuple[int, list[int]]:
         return await self._writer.write(lambda tx: detours.divert(tx, cell_id, task_ids, model, reason, now))
+
+    # flows
+    async def history(self, flow_id: int) -> History:
+        return await self._read(lambda db: flows.history(db, flow_id))
+
+    async def children(self, flow_id: int, names: Sequence[str], events: int) -> tuple[list[Heard], list[Event]]:
+        return await self._read(lambda db: flows.children(db, flow_id, names, events))
+
+    async def open_flows(self) -> int:
+        return await self._read(flows.open_flows)
+
+    async def send_event(self, flow_id: int, event: Event, now: float) -> bool:
+        return await self._writer.write(lambda tx: flows.send_event(tx, flow_id, event))
+
+    async def tree(self, flow_id: int) -> list[Node]:
+        return await self._read_long(lambda db: flows.tree(db, flow_id))
 
     # questions
     async def verdicts(self, digests: Sequence[bytes]) -> dict[bytes, Labels]:

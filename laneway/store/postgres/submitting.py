@@ -56,6 +56,7 @@ PAYLOAD = (
     ("team", "text"),
     ("body", "bytea"),
     ("record", "bytea"),
+    ("parent_id", "int8"),
 )
 RETIRE = "UPDATE laneway.task SET generation = -id WHERE id = %s"  # its key is free again
 FREE_KEY = "UPDATE laneway.task SET generation = -id WHERE id = %s"
@@ -91,7 +92,7 @@ class Known:
 def submit(
     tx: Transaction, run_: Run, tasks: Sequence[NewTask], now: float, held: bool, *, aside: bool = False
 ) -> Submitted:
-    """``aside``: triage's own questions, which no count or result of the run holds."""
+    """``aside``: triage's own questions and what flows begin, which no count or result of the run holds."""
     done = Submitted()
     places = Places(tx.db, run_.id, aside=aside)
     known = _known(tx.db, run_, tasks)
@@ -142,7 +143,9 @@ def submit(
         rows_.append((*place, task.due_at, wake_at, reason, task.input_tokens, task.output_tokens, twin))
         documents = (spec, places.document(task.route))
         tags = [text(tag) for tag in task.tags] or None
-        payloads.append((id_, now, task.deadline, *documents, tags, text(task.team), task.body, task.record))
+        payloads.append(
+            (id_, now, task.deadline, *documents, tags, text(task.team), task.body, task.record, task.parent)
+        )
         tx.count(cell, state, 1)
         done.new += 1
         done.ids.append(id_)

@@ -9,11 +9,12 @@ from typing import Any
 
 from laneway.store.grants import Capacity, Demand, Grant, Others, divide
 from laneway.store.interface import POISON_AFTER, Reaped
+from laneway.store.postgres import flows
 from laneway.store.postgres.connection import Db, first, json, rows, run, scalar
+from laneway.store.postgres.results import fail
 from laneway.store.postgres.runs import to_model
-from laneway.store.postgres.settling import fail
 from laneway.store.postgres.transaction import Transaction
-from laneway.task import Failure, FailureClass, State
+from laneway.task import Failure, FailureClass, State, needs_account
 
 JOIN = """
     INSERT INTO laneway.worker (id, host, pid, joined_at, heartbeat_at, lease_until)
@@ -115,7 +116,7 @@ def bury(tx: Transaction, worker: str, now: float, *, death: bool = True) -> tup
     for id_, _, cell, _, losses, _, cancelled, model in held:
         losses += death
         # A prompt cannot bring its worker down, it only happened to be in flight; a Python task can.
-        poison = model == "" and losses >= POISON_AFTER
+        poison = not needs_account(model) and losses >= POISON_AFTER
         new = State.FAILED if poison else State.CANCELLED if cancelled else State.READY
         given.append((id_, new.value, losses))
         tx.move(cell, State.RUNNING, new)
@@ -132,6 +133,7 @@ def bury(tx: Transaction, worker: str, now: float, *, death: bool = True) -> tup
             if next_model is not None:
                 to_model(tx, id_, run_id, cell, State.READY, next_model, by_hand=True)
             returned += 1
+    flows.tell(tx, [id_ for id_, state, _ in given if State(state).ended], now)
     run(tx.db, "DELETE FROM laneway.worker WHERE id = %s", (worker,))
     over = "DELETE FROM laneway.grant_share WHERE (worker_id = %s AND %s) OR valid_until <= %s"
     run(tx.db, over, (worker, not death, now))

@@ -21,7 +21,8 @@ WAITING = """
 """
 IDLE = """
     SELECT t.id, t.cell_id, t.state FROM cell c JOIN task t ON t.cell_id = c.id
-    WHERE c.run_id = ? AND c.aside AND t.state IN ('ready', 'waiting') AND NOT EXISTS (
+    WHERE c.run_id = ? AND c.aside AND t.state IN ('ready', 'waiting')
+      AND EXISTS (SELECT 1 FROM question q WHERE q.asked_in = t.id) AND NOT EXISTS (
         SELECT 1 FROM question q JOIN task s ON s.id = q.task_id
         WHERE q.asked_in = t.id AND s.state = 'waiting' AND s.wait_reason IN ('triage', 'scheduled')
     )

@@ -18,7 +18,7 @@ LOOK = """
     FROM task t JOIN payload p ON p.task_id = t.id
     WHERE t.cell_id = ?1 AND t.state = 'ready' AND (t.due_at, t.id) > (?2, ?3) ORDER BY t.due_at, t.id LIMIT ?4
 """
-CELL = "SELECT run_id, model, lane, urgency FROM cell WHERE id = ? AND shelf = 0"
+CELL = "SELECT run_id, model, lane, urgency, aside FROM cell WHERE id = ? AND (shelf = 0 OR aside = 1)"
 MOVE = """
     UPDATE task SET cell_id = ?1
     WHERE id IN (SELECT value FROM json_each(?2)) AND cell_id = ?3 AND state = 'ready' RETURNING id
@@ -47,8 +47,8 @@ def divert(
     tx: Transaction, cell: int, task_ids: Sequence[int], model: str, reason: str, now: float
 ) -> tuple[int, list[int]]:
     """The cell that they are in now, and who went."""
-    for run_id, origin, lane, urgency in list(tx.db.execute(CELL, (cell,))):
-        target = cell_id(tx.db, run_id, model, lane, urgency)
+    for run_id, origin, lane, urgency, aside in list(tx.db.execute(CELL, (cell,))):
+        target = cell_id(tx.db, run_id, model, lane, urgency, aside, aside)
         ids = orjson.dumps(list(task_ids)).decode()
         went = [id_ for (id_,) in tx.db.execute(MOVE, (target, ids, cell))]
         tx.db.executemany(SAY, [(run_id, id_, now, origin, model, reason) for id_ in went])

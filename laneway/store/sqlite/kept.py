@@ -5,8 +5,8 @@ from __future__ import annotations
 from laneway.store.rows import kept_of
 from laneway.store.sqlite import sharing
 from laneway.store.sqlite.connection import scalar
+from laneway.store.sqlite.results import RESULT
 from laneway.store.sqlite.runs import to_model
-from laneway.store.sqlite.settling import RESULT
 from laneway.store.sqlite.transaction import Transaction
 from laneway.task import State
 

@@ -12,12 +12,12 @@ import orjson
 from laneway.store.books import Left, Place, choose, price
 from laneway.store.budgets import NO_LIMITS, Limits
 from laneway.store.interface import Pick
-from laneway.store.sqlite import sharing, spending
+from laneway.store.sqlite import flows, sharing, spending
 from laneway.store.sqlite.pruning import is_pruned
+from laneway.store.sqlite.results import fail
 from laneway.store.sqlite.runs import requeue
-from laneway.store.sqlite.settling import fail
 from laneway.store.sqlite.transaction import Transaction
-from laneway.task import Attempt, Failure, FailureClass, Outcome, State, Urgency
+from laneway.task import Attempt, Failure, FailureClass, Outcome, State, Urgency, is_flow, needs_account
 
 DUE = "SELECT id, cell_id, twin_id FROM task WHERE state = 'waiting' AND wake_at <= ? ORDER BY wake_at LIMIT 1000"
 NEXT_WAKE = "SELECT wake_at FROM task WHERE state = 'waiting' AND wake_at IS NOT NULL ORDER BY wake_at LIMIT 1"
@@ -35,7 +35,7 @@ NEXT = """
     WHERE t.cell_id = ? AND t.state = 'ready' ORDER BY t.due_at, t.id LIMIT ?
 """
 PAYLOADS = """
-    SELECT task_id, submitted_at, deadline, spec_id, route_id, complaint, body FROM payload
+    SELECT task_id, submitted_at, deadline, spec_id, route_id, complaint, body, parent_id FROM payload
     WHERE task_id IN (SELECT value FROM json_each(?))
 """
 OPEN_ATTEMPT = """
@@ -45,7 +45,7 @@ OPEN_ATTEMPT = """
 """
 STATES = """
     SELECT t.id, t.cell_id, t.state FROM task t JOIN cell c ON c.id = t.cell_id
-    WHERE t.id IN (SELECT value FROM json_each(?)) AND c.shelf = 0
+    WHERE t.id IN (SELECT value FROM json_each(?)) AND (c.shelf = 0 OR c.aside = 1)
 """
 OF_CALL = """
     FROM attempt a JOIN payload p ON p.task_id = a.task_id WHERE a.task_id = ? AND a.fence = ? AND a.call = ?
@@ -98,7 +98,8 @@ def claim(tx: Transaction, worker: str, picks: Sequence[Pick], now: float, limit
         if not rows:
             continue
         payloads = {p[0]: p for p in tx.db.execute(PAYLOADS, (orjson.dumps([row[1] for row in rows]).decode(),))}
-        place = (cell.run_id, worker, cell.model, pick.account, now)
+        model = "" if is_flow(cell.model) else cell.model
+        place = (cell.run_id, worker, model, pick.account, now)
         for _, id_, fence, _, _, _, _, input_tokens, output_tokens, _ in rows:
             cost = price(pick, input_tokens, output_tokens)
             if cost:
@@ -136,7 +137,7 @@ def _take(
         (id_, Place(pick.account, cell.lane, tx.books.type_of(spec_id)), price(pick, input_tokens, output_tokens))
         for id_, input_tokens, output_tokens, spec_id in places.execute(NEXT, (cell.id, pick.n + left.looked_at))
     )
-    chosen = choose(left, found, pick.n, free, priced=not cell.model)
+    chosen = choose(left, found, pick.n, free, priced=not needs_account(cell.model))
     places.close()
     if chosen.held:
         spending.hold(tx, cell.id, chosen.held, left.until)
@@ -148,6 +149,7 @@ def _take(
 
 def cancel(tx: Transaction, task_ids: Sequence[int], now: float) -> int:
     changed = 0
+    ended: list[int] = []
     for id_, cell, state in _states(tx.db, task_ids):
         if state is State.RUNNING:
             tx.db.execute("UPDATE task SET cancel_requested = 1 WHERE id = ?", (id_,))
@@ -158,7 +160,9 @@ def cancel(tx: Transaction, task_ids: Sequence[int], now: float) -> int:
             )
             tx.move(cell, state, State.CANCELLED)
             fail(tx, id_, Failure(FailureClass.REQUEST, "cancelled", "cancelled before it started"), now)
+            ended.append(id_)
             changed += 1
+    flows.tell(tx, ended, now)
     return changed
 
 

@@ -14,6 +14,7 @@ from laneway.store.interface import Run, Sealed, Submitted
 from laneway.store.keeping import answers_pruned
 from laneway.store.sqlite.connection import scalar
 from laneway.store.sqlite.earlier import Earlier, over
+from laneway.store.sqlite.flows import close
 from laneway.store.sqlite.pruning import is_pruned, pruned
 from laneway.store.sqlite.transaction import Transaction
 from laneway.store.steering import keeping_hands
@@ -29,8 +30,8 @@ _TASK_COLUMNS = (
 )
 _INSERT_TASK = f"INSERT INTO task ({_TASK_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _INSERT_PAYLOAD = """
-    INSERT INTO payload (task_id, submitted_at, deadline, spec_id, route_id, tags, team, body, record)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+    INSERT INTO payload (task_id, submitted_at, deadline, spec_id, route_id, tags, team, body, record, parent_id)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _KNOWN = """
     SELECT key, id, generation, hash, state, cell_id FROM task
@@ -128,7 +129,7 @@ def save_cursor(tx: Transaction, run_id: int, cursor: int, offset: int) -> None:
 def submit(
     tx: Transaction, run: Run, tasks: Sequence[NewTask], now: float, held: bool, *, aside: bool = False
 ) -> Submitted:
-    """``aside``: triage's own questions, which no count or result of the run holds."""
+    """``aside``: triage's own questions and what flows begin, which no count or result of the run holds."""
     done = Submitted()
     places = Places(tx.db, run.id, aside=aside)
     known = _known(tx.db, run, tasks)
@@ -196,6 +197,7 @@ def submit(
                 task.team,
                 task.body,
                 task.record,
+                task.parent,
             )
         )
         tx.count(cell, state, 1)
@@ -324,14 +326,14 @@ def cell_id(
     return int(found)
 
 
-def seal(tx: Transaction, run: Run) -> Sealed:
+def seal(tx: Transaction, run: Run, now: float) -> Sealed:
     """Drop what the submission did not name, take back what it named again, and ready what had failed."""
     db = tx.db
     shelf = cell_id(db, run.id, "", "", 0, shelf=1)
-    left = _drop(tx, shelf, _LEFT, (run.id, run.generation, run.id))
+    left = _drop(tx, shelf, _LEFT, (run.id, run.generation, run.id), now)
     dropped, rewrite = len(left), left.count(State.SUCCEEDED)
     if run.generation == 1:
-        _end_replaced(tx, run)
+        _end_replaced(tx, run, now)
     for id_, cell, state in list(_of_submission(db, run, "cell_id = ?", (shelf,))):
         route_id = scalar(db, "SELECT route_id FROM payload WHERE task_id = ?", (id_,))
         content = scalar(db, "SELECT content FROM document WHERE id = ?", (route_id,))
@@ -353,11 +355,12 @@ def seal(tx: Transaction, run: Run) -> Sealed:
     return Sealed(opened=0, dropped=dropped, rewrite=bool(rewrite))
 
 
-def _drop(tx: Transaction, shelf: int, where: str, bindings: tuple[Any, ...]) -> list[State]:
+def _drop(tx: Transaction, shelf: int, where: str, bindings: tuple[Any, ...], now: float) -> list[State]:
     """Let tasks leave their run: what waits is cancelled, what runs is asked to. Their states before."""
     sql = f"SELECT id, cell_id, state FROM task WHERE {where} AND cell_id <> ?"
     states = []
-    for id_, cell, state in list(tx.db.execute(sql, (*bindings, shelf))):
+    rows = list(tx.db.execute(sql, (*bindings, shelf)))
+    for id_, cell, state in rows:
         old = State(state)
         new = old if old.ended or old is State.RUNNING else State.CANCELLED
         tx.db.execute(
@@ -367,14 +370,15 @@ def _drop(tx: Transaction, shelf: int, where: str, bindings: tuple[Any, ...]) ->
         tx.count(cell, old, -1)
         tx.count(shelf, new, 1)
         states.append(old)
+    close(tx, [id_ for id_, _, _ in rows], now)
     return states
 
 
-def _end_replaced(tx: Transaction, run: Run) -> None:
+def _end_replaced(tx: Transaction, run: Run, now: float) -> None:
     """What a run that this one replaces had still to do would be paid beside this one's."""
     for (id_,) in list(tx.db.execute(_REPLACED, (run.identity,))):
         shelf = cell_id(tx.db, id_, "", "", 0, shelf=1)
-        _drop(tx, shelf, "run_id = ? AND state IN ('triaging', 'ready', 'running', 'waiting')", (id_,))
+        _drop(tx, shelf, "run_id = ? AND state IN ('triaging', 'ready', 'running', 'waiting')", (id_,), now)
 
 
 def _of_submission(
@@ -427,6 +431,8 @@ def requeue(tx: Transaction, task_id: int, cell: int, old: State, new: State) ->
     """An ended task starts over; its attempts stay in the ledger."""
     tx.db.execute("DELETE FROM result WHERE seq = (SELECT result_seq FROM task WHERE id = ?)", (task_id,))
     tx.db.execute("UPDATE payload SET complaint = NULL WHERE task_id = ?", (task_id,))
+    tx.db.execute("DELETE FROM step WHERE flow_id = ?", (task_id,))  # a flow hears of its children anew
+    tx.db.execute("DELETE FROM wait_group WHERE flow_id = ?", (task_id,))
     tx.db.execute(_REQUEUE, (new.value, task_id))
     tx.move(cell, old, new)
     if model := scalar(tx.db, "SELECT next_model FROM task WHERE id = ?", (task_id,)):
@@ -438,8 +444,8 @@ def to_model(
     tx: Transaction, task_id: int, run_id: int, cell: int, state: State, model: str, *, by_hand: bool = False
 ) -> None:
     """Go on with another model; one that somebody chose by hand has all its tries."""
-    lane, urgency = next(iter(tx.db.execute("SELECT lane, urgency FROM cell WHERE id = ?", (cell,))))
-    target = cell_id(tx.db, run_id, model, lane, urgency)
+    lane, urgency, aside = next(iter(tx.db.execute("SELECT lane, urgency, aside FROM cell WHERE id = ?", (cell,))))
+    target = cell_id(tx.db, run_id, model, lane, urgency, aside, aside)
     tx.db.execute(
         f"UPDATE task SET cell_id = ?, next_model = NULL{', attempts = 0' * by_hand} WHERE id = ?", (target, task_id)
     )

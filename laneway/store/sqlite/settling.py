@@ -9,11 +9,13 @@ from typing import Any, NamedTuple
 import apsw
 import orjson
 
-from laneway.store.sqlite import sharing
+from laneway.store.sqlite import flows, sharing
 from laneway.store.sqlite.connection import scalar
+from laneway.store.sqlite.results import RESULT, error_text
 from laneway.store.sqlite.runs import to_model
+from laneway.store.sqlite.suspending import Flow, finish, suspend
 from laneway.store.sqlite.transaction import Transaction
-from laneway.task import Failure, Outcome, Settlement, State
+from laneway.task import Outcome, Settlement, State
 
 RUNNING = """
     SELECT id, fence, cell_id, run_id, next_model, cancel_requested FROM task
@@ -35,9 +37,6 @@ CLOSE_ATTEMPT = """
     UPDATE attempt SET outcome = coalesce(outcome, ?), latency = ?, input_tokens = ?, output_tokens = ?,
            cached_tokens = ?, input_price = ?, output_price = ?, cost = ?, error = ?
     WHERE task_id = ? AND fence = ? AND call = 0
-"""
-RESULT = """
-    INSERT INTO result (seq, task_id, settled_at, cost, request_id, error, output) VALUES (?, ?, ?, ?, ?, ?, ?)
 """
 
 
@@ -65,6 +64,8 @@ def settle(tx: Transaction, worker: str, settlements: Sequence[Settlement], now:
     running = {(id_, fence): Running(*row) for id_, fence, *row in tx.db.execute(RUNNING, (ids, worker))}
     accepted = [(s, running.pop((s.task_id, s.fence), None)) for s in settlements]  # one of two for the same task
     _close_attempts(tx, ids, accepted)
+    steps = [Flow(s, s.flow, row.run_id, row.cell_id) for s, row in accepted if row and s.flow and _goes_on(s, row)]
+    suspended = suspend(tx, steps, now) if steps else {}
     tasks: list[tuple[Any, ...]] = []
     ended: list[tuple[int, Settlement]] = []
     moves: Counter[tuple[int, State]] = Counter()
@@ -72,6 +73,9 @@ def settle(tx: Transaction, worker: str, settlements: Sequence[Settlement], now:
         if row is None:
             continue
         state = State.CANCELLED if row.cancel_requested and not s.state.ended else s.state
+        reason = "retry"
+        if place := suspended.get(s.task_id):
+            state, reason = place.state, s.flow.reason if s.flow else ""
         waits = state is State.WAITING
         seq = None
         if state.ended:
@@ -79,9 +83,14 @@ def settle(tx: Transaction, worker: str, settlements: Sequence[Settlement], now:
             ended.append((seq, s))
         refusal = not s.burned and s.counted and s.outcome in (Outcome.RATE_LIMITED, Outcome.TRANSIENT)
         aside = s.outcome is Outcome.ACCOUNT  # what it waits for now is not its own time
-        reason = "retry" if waits else None
-        tasks.append((state, s.wake_at if waits else None, reason, s.burned, refusal, seq, aside, s.task_id))
-        moves[row.cell_id, state] += 1
+        wake_at = s.wake_at if waits else None
+        tasks.append((state, wake_at, reason if waits else None, s.burned, refusal, seq, aside, s.task_id))
+        if place and place.cell_id != row.cell_id:
+            tx.db.execute("UPDATE task SET cell_id = ? WHERE id = ?", (place.cell_id, s.task_id))
+            tx.count(row.cell_id, State.RUNNING, -1)
+            tx.count(place.cell_id, state, 1)
+        else:
+            moves[row.cell_id, state] += 1
     tx.db.executemany(SETTLE_TASK, tasks)
     for (cell_id, state), n in moves.items():
         tx.move(cell_id, State.RUNNING, state, n)
@@ -90,7 +99,29 @@ def settle(tx: Transaction, worker: str, settlements: Sequence[Settlement], now:
             _go_on(tx, s, row)
     tx.db.executemany(RESULT, [_result(tx.db, seq, s, now) for seq, s in ended])
     sharing.rouse(tx, [s.task_id for s, row in accepted if row is not None])
+    _tell(tx, [(s, row) for s, row in accepted if row is not None], now)
     return [row is not None for _, row in accepted]
+
+
+def _goes_on(s: Settlement, row: Running) -> bool:
+    return not s.state.ended and not row.cancel_requested
+
+
+def _tell(tx: Transaction, settled: Sequence[tuple[Settlement, Running]], now: float) -> None:
+    """Flows hear of their children, and what flows that ended had begun is called off."""
+    for s, row in settled:
+        if s.flow is not None:
+            if s.state.ended:
+                finish(tx, s.task_id, s.flow, now, failed=s.state is not State.SUCCEEDED)
+            elif row.cancel_requested:
+                flows.close(tx, [s.task_id], now)
+    ended = [
+        (s.task_id, s.state is not State.SUCCEEDED)
+        for s, row in settled
+        if s.parent is not None and (s.state.ended or row.cancel_requested)
+    ]
+    if ended:
+        flows.count_down(tx, ended)
 
 
 def _go_on(tx: Transaction, s: Settlement, row: Running) -> None:
@@ -115,7 +146,7 @@ def _close_attempts(tx: Transaction, ids: str, settled: Sequence[tuple[Settlemen
         usage = s.usage
         tokens = (usage.input_tokens, usage.output_tokens, usage.cached_tokens) if usage else (None, None, None)
         prices = (s.input_price, s.output_price, s.cost)
-        closed.append((s.outcome, s.latency, *tokens, *prices, _error(s.failure), s.task_id, s.fence))
+        closed.append((s.outcome, s.latency, *tokens, *prices, error_text(s.failure), s.task_id, s.fence))
         reserved, spent = line.reserved_cost or 0.0, s.cost or 0.0
         if row is None:  # the reaper booked what was reserved; the real cost is known now
             reserved, spent = 0.0, spent - reserved
@@ -145,11 +176,7 @@ def _book(tx: Transaction, priced: Sequence[tuple[int, Line, float, float]]) -> 
 
 def _result(db: apsw.Connection, seq: int, s: Settlement, now: float) -> tuple[Any, ...]:
     failure = None if s.state is State.SUCCEEDED else s.failure  # its last call may have failed all the same
-    return (seq, s.task_id, now, _task_cost(db, s), s.request_id, _error(failure), s.output)
-
-
-def _error(failure: Failure | None) -> str | None:
-    return orjson.dumps(failure.as_json()).decode() if failure else None
+    return (seq, s.task_id, now, _task_cost(db, s), s.request_id, error_text(failure), s.output)
 
 
 def _task_cost(db: apsw.Connection, s: Settlement) -> float | None:
@@ -160,10 +187,3 @@ def _task_cost(db: apsw.Connection, s: Settlement) -> float | None:
         return s.cost
     total = scalar(db, "SELECT total(cost) FROM attempt WHERE task_id = ? AND call = 0", (s.task_id,))
     return float(total)
-
-
-def fail(tx: Transaction, task_id: int, failure: Failure, now: float) -> None:
-    """Write the result of a task that no worker could finish."""
-    seq = tx.next_seq()
-    tx.db.execute("UPDATE task SET result_seq = ? WHERE id = ?", (seq, task_id))
-    tx.db.execute(RESULT, (seq, task_id, now, None, None, _error(failure), None))

@@ -18,6 +18,7 @@ from laneway.store.budgets import NO_LIMITS, Budget, Limits, Spending
 from laneway.store.detours import Detour, Strays
 from laneway.store.feedback import Feedback
 from laneway.store.figures import PastCall, RunFigures
+from laneway.store.flows import Event, Heard, History, Node
 from laneway.store.grants import Capacity, Demand, Grant
 from laneway.store.heads import Heads
 from laneway.store.interface import (
@@ -39,6 +40,7 @@ from laneway.store.sqlite import (
     asking,
     detours,
     feedback,
+    flows,
     kept,
     past,
     pruning,
@@ -142,7 +144,7 @@ class SQLiteStore:
         return self._read(lambda db: runs.named(db, run, keys))
 
     async def seal_run(self, run: Run, now: float) -> Sealed:
-        sealed = await self._writer.write(lambda tx: runs.seal(tx, run))
+        sealed = await self._writer.write(lambda tx: runs.seal(tx, run, now))
         opened = 0
         if span := await self._read_long(lambda db: runs.held_range(db, run)):
             for low in range(span[0], span[1] + 1, runs.SEAL_CHUNK):
@@ -188,7 +190,7 @@ class SQLiteStore:
     def _claimed(self, taken: queue.Taken, now: float) -> Iterator[Claimed]:
         cell, account = taken.cell, taken.pick.account
         for due_at, id_, fence, attempts, refusals, losses, key, input_tokens, output_tokens, begun_at in taken.tasks:
-            _, submitted_at, deadline, spec, route, complaint, body = taken.payloads[id_]
+            _, submitted_at, deadline, spec, route, complaint, body, parent = taken.payloads[id_]
             yield Claimed(
                 id_,
                 cell.run_id,
@@ -213,6 +215,7 @@ class SQLiteStore:
                 deadline,
                 complaint,
                 due_at,
+                parent,
             )
 
     def settle(self, worker: str, settlements: Sequence[Settlement], now: float) -> Awaitable[list[bool]]:
@@ -278,6 +281,22 @@ class SQLiteStore:
 
     async def retry(self, task_ids: Sequence[int], now: float) -> int:
         return await self._writer.write(lambda tx: queue.retry(tx, task_ids))
+
+    # flows
+    async def history(self, flow_id: int) -> History:
+        return self._read(lambda db: flows.history(db, flow_id))
+
+    async def children(self, flow_id: int, names: Sequence[str], events: int) -> tuple[list[Heard], list[Event]]:
+        return self._read(lambda db: flows.children(db, flow_id, names, events))
+
+    async def open_flows(self) -> int:
+        return self._read(flows.open_flows)
+
+    async def send_event(self, flow_id: int, event: Event, now: float) -> bool:
+        return await self._writer.write(lambda tx: flows.send_event(tx, flow_id, event))
+
+    async def tree(self, flow_id: int) -> list[Node]:
+        return await self._read_long(lambda db: flows.tree(db, flow_id))
 
     # steering
     async def pause(self, kind: PauseKind, name: str, now: float) -> bool:

@@ -11,11 +11,12 @@ import orjson
 
 from laneway.store.grants import Capacity, Demand, Grant, Others, divide
 from laneway.store.interface import POISON_AFTER, Reaped
+from laneway.store.sqlite import flows
 from laneway.store.sqlite.connection import scalar
+from laneway.store.sqlite.results import fail
 from laneway.store.sqlite.runs import to_model
-from laneway.store.sqlite.settling import fail
 from laneway.store.sqlite.transaction import Transaction
-from laneway.task import Failure, FailureClass, State
+from laneway.task import Failure, FailureClass, State, needs_account
 
 HELD = """
     SELECT t.id, t.run_id, t.cell_id, t.fence, t.losses, t.next_model, c.model
@@ -77,6 +78,7 @@ def bury(tx: Transaction, worker: str, now: float, *, death: bool = True, gone: 
     """Give back what the worker held, and mark its open attempts lost. ``gone``: it certainly makes no more calls, so
     its parts are free; else they are when its grants have ended. (returned, poisoned)"""
     returned = poisoned = 0
+    ended: list[int] = []
     for id_, run, cell, fence, losses, next_model, model in list(tx.db.execute(HELD, (worker,))):
         for run_id, reserved, started_at, *where in list(tx.db.execute(LOSE_ATTEMPTS, (id_, fence))):
             tx.books.add(started_at, *where, reserved=-reserved, spent=reserved)
@@ -86,7 +88,7 @@ def bury(tx: Transaction, worker: str, now: float, *, death: bool = True, gone: 
             )
         losses += death
         # A prompt cannot bring its worker down, it only happened to be in flight; a Python task can.
-        poison = model == "" and losses >= POISON_AFTER
+        poison = not needs_account(model) and losses >= POISON_AFTER
         cancelled = bool(scalar(tx.db, "SELECT cancel_requested FROM task WHERE id = ?", (id_,)))
         new = State.FAILED if poison else State.CANCELLED if cancelled else State.READY
         tx.db.execute("UPDATE task SET state = ?, worker_id = NULL, losses = ? WHERE id = ?", (new.value, losses, id_))
@@ -95,12 +97,15 @@ def bury(tx: Transaction, worker: str, now: float, *, death: bool = True, gone: 
             message = f"{losses} workers died while they ran it"
             fail(tx, id_, Failure(FailureClass.POISON, "worker_died", message), now)
             poisoned += 1
+            ended.append(id_)
         elif cancelled:
             fail(tx, id_, Failure(FailureClass.REQUEST, "cancelled", "cancelled while it ran"), now)
+            ended.append(id_)
         else:
             if next_model is not None:
                 to_model(tx, id_, run, cell, new, next_model, by_hand=True)
             returned += 1
+    flows.tell(tx, ended, now)
     if gone:
         tx.db.execute("DELETE FROM grant_share WHERE worker_id = ?", (worker,))
     tx.db.execute("DELETE FROM worker WHERE id = ?", (worker,))

@@ -1,0 +1,1 @@
+"""Flows, carried out by a worker."""

@@ -1,0 +1,135 @@
+"""What the store knows of flows: their children, what they wait for, and what they have heard so far.
+
+A flow is a task that is carried out step by step. At the end of a step it *suspends*: with its settlement go the
+children that it began, what it had heard, and what it waits for now; all or nothing. Nobody holds a flow that waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+from laneway.task import FLOW, RESTING_FLOW, NewTask, State, WaitReason, is_flow
+
+
+class Child(NamedTuple):
+    """A task that a flow begins. ``name``: unique within the flow, the same on every replay."""
+
+    name: str
+    task: NewTask
+
+
+class WaitGroup(NamedTuple):
+    """Children of which ``need`` must end before the flow can do anything new; ``eager``: or one must fail."""
+
+    names: tuple[str, ...]
+    need: int
+    eager: bool = False
+
+
+@dataclass(slots=True)
+class Suspension:
+    """What a step of a flow leaves behind. A flow that ended well has nothing under way; of one that failed, all that
+    is gets called off."""
+
+    step: int  # its number, from 0
+    at: float  # the flow's time in this step, seconds since 1970
+    heard: Sequence[str] = ()  # children that had ended and timers that had fired, in the order in which it was told
+    events: int = 0  # of all that were sent to it, how many it knows
+    begun: Sequence[Child] = ()
+    again: Sequence[str] = ()  # children that had failed before the flow was retried
+    waits_for: Sequence[WaitGroup] = ()
+    called_off: Sequence[str] = ()  # children whose results are not wanted any more
+    orphans: Sequence[str] = ()  # children that the function, which has changed, does not begin any more
+    wake_at: float | None = None  # its next timer
+    reason: WaitReason = WaitReason.CHILDREN  # the others mean that it may rest for days
+    ended: bool = False
+
+    @property
+    def queue(self) -> str:
+        """The model under which the flow is queued from here on."""
+        return FLOW if self.reason is WaitReason.CHILDREN else RESTING_FLOW
+
+
+class Step(NamedTuple):
+    number: int
+    at: float
+    heard: tuple[str, ...]
+    events: int
+
+
+class Heard(NamedTuple):
+    """A child as its flow may know it."""
+
+    name: str
+    task_id: int
+    state: State
+    output: bytes | None = None
+    error: Mapping[str, Any] | None = None
+    pruned: bool = False  # its output was taken away
+
+
+class Event(NamedTuple):
+    """Something that was said to a flow from outside. ``content``: JSON."""
+
+    name: str
+    content: bytes
+    at: float
+
+
+@dataclass(slots=True)
+class History:
+    """All that a flow has done and heard; and what its children take over from it."""
+
+    steps: list[Step] = field(default_factory=list)
+    children: dict[str, Heard] = field(default_factory=dict)
+    events: list[Event] = field(default_factory=list)
+    tags: tuple[str, ...] = ()
+    team: str | None = None
+
+
+class Node(NamedTuple):
+    """One task of a flow's tree."""
+
+    task_id: int
+    parent: int | None
+    name: str
+    type: str
+    state: State
+    wait_reason: str | None
+    model: str
+    submitted_at: float
+    started_at: float | None  # its first try
+    settled_at: float | None
+    cost: float | None  # USD, its own calls
+    latency: float | None  # seconds, of its last try
+    orphaned: bool = False  # the flow's function has changed and does not begin it any more
+
+    @property
+    def is_flow(self) -> bool:
+        return is_flow(self.model)
+
+
+class Flowing(Protocol):
+    """This part of the store."""
+
+    async def history(self, flow_id: int) -> History:
+        """Everything, for a replay."""
+        ...
+
+    async def children(self, flow_id: int, names: Sequence[str], events: int) -> tuple[list[Heard], list[Event]]:
+        """Those of these children that have ended, and the events after the first ``events``."""
+        ...
+
+    async def open_flows(self) -> int:
+        """How many have begun and not ended, but for those that wait for an event or a time."""
+        ...
+
+    async def send_event(self, flow_id: int, event: Event, now: float) -> bool:
+        """Say something to a flow; it may wait for it, or will ask later. False: it has ended. Raises NotFoundError."""
+        ...
+
+    async def tree(self, flow_id: int) -> list[Node]:
+        """The task with all that it began, parents before their children."""
+        ...

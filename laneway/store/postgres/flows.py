@@ -1,0 +1,179 @@
+"""Flows: who waits for which children, what was said to them, and what they have done so far.
+
+Whoever changes what a flow waits for, or counts it down, holds the lock of the flow's task. Many are locked in the
+order of their ids.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from laneway.errors import NotFoundError
+from laneway.store.flows import Event, Heard, History, Node, Step
+from laneway.store.postgres.connection import Db, first, rows, run, scalar, text
+from laneway.store.postgres.results import fail_all
+from laneway.store.postgres.transaction import Transaction
+from laneway.task import FLOW, NEW_FLOW, Failure, FailureClass, State
+
+LOCK = "SELECT id FROM laneway.task WHERE id = ANY(%s) ORDER BY id FOR UPDATE"
+PARENTS = "SELECT DISTINCT flow_id FROM laneway.child WHERE child_id = ANY(%s)"
+COUNTED_IN = """
+    SELECT child_id, flow_id, wait_group FROM laneway.child WHERE child_id = ANY(%s) AND wait_group IS NOT NULL
+"""
+COUNT_DOWN = """
+    UPDATE laneway.wait_group g SET lacks = CASE WHEN g.eager AND e.failed THEN 0 ELSE g.lacks - e.n END
+    FROM unnest(%s::bigint[], %s::integer[], %s::integer[], %s::boolean[]) AS e (flow_id, number, n, failed)
+    WHERE g.flow_id = e.flow_id AND g.number = e.number RETURNING g.flow_id, g.lacks
+"""
+WAKE = """
+    UPDATE laneway.task SET state = 'ready', wake_at = NULL, wait_reason = NULL
+    WHERE id = ANY(%s) AND state = 'waiting' AND wait_reason IN ('children', 'event', 'scheduled') RETURNING cell_id
+"""
+CHILDREN_OF = "SELECT child_id FROM laneway.child WHERE flow_id = ANY(%s)"
+OPEN_BELOW = """
+    WITH RECURSIVE below (id) AS (
+        SELECT unnest(%s::bigint[])
+        UNION SELECT c.child_id FROM laneway.child c JOIN below b ON c.flow_id = b.id
+    )
+    SELECT t.id, t.cell_id, t.state FROM laneway.task t WHERE t.id IN (SELECT id FROM below)
+        AND t.state NOT IN ('succeeded', 'failed', 'cancelled') ORDER BY t.id FOR UPDATE OF t
+"""
+CANCEL = "UPDATE laneway.task SET state = 'cancelled', wake_at = NULL, wait_reason = NULL WHERE id = ANY(%s)"
+ASK_TO_END = "UPDATE laneway.task SET cancel_requested = true WHERE id = ANY(%s)"
+HEARD = """
+    SELECT c.name, c.child_id, t.state, r.output, r.error
+    FROM laneway.child c JOIN laneway.task t ON t.id = c.child_id
+    LEFT JOIN laneway.result r ON r.seq = t.result_seq WHERE c.flow_id = %s
+"""
+ENDED = f"{HEARD} AND c.name = ANY(%s) AND t.state IN ('succeeded', 'failed', 'cancelled')"
+STEPS = "SELECT number, at, heard, events FROM laneway.step WHERE flow_id = %s ORDER BY number"
+EVENTS = "SELECT name, content, at FROM laneway.event WHERE flow_id = %s AND number >= %s ORDER BY number"
+OPEN = """
+    SELECT coalesce(sum(n.running + CASE WHEN c.model = %s THEN n.ready + n.waiting ELSE 0 END), 0)::bigint
+    FROM laneway.cell c JOIN laneway.cell_count n ON n.cell_id = c.id WHERE c.model IN (%s, %s)
+"""
+SAY = """
+    INSERT INTO laneway.event (flow_id, number, name, content, at)
+    SELECT %(flow)s, count(*), %(name)s, %(content)s::bytea, %(at)s FROM laneway.event WHERE flow_id = %(flow)s
+"""
+TREE = """
+    WITH RECURSIVE tree (id, parent, name, depth, orphaned) AS (
+        SELECT id, NULL::bigint, coalesce(key, ''), 0, false FROM laneway.task WHERE id = %s
+        UNION ALL SELECT c.child_id, c.flow_id, c.name, tree.depth + 1, c.step < 0
+        FROM laneway.child c JOIN tree ON c.flow_id = tree.id
+    )
+    SELECT t.id, tree.parent, tree.name, d.type, t.state, t.wait_reason, c.model, p.submitted_at,
+           (SELECT min(started_at) FROM laneway.attempt WHERE task_id = t.id), r.settled_at,
+           (SELECT coalesce(sum(cost), 0) FROM laneway.attempt WHERE task_id = t.id),
+           (SELECT latency FROM laneway.attempt WHERE task_id = t.id AND fence = t.fence AND call = 0),
+           tree.orphaned
+    FROM tree JOIN laneway.task t ON t.id = tree.id JOIN laneway.cell c ON c.id = t.cell_id
+    JOIN laneway.payload p ON p.task_id = t.id JOIN laneway.document d ON d.id = p.spec_id
+    LEFT JOIN laneway.result r ON r.seq = t.result_seq ORDER BY tree.depth, t.id
+"""
+
+
+# when children end ----------------------------------------------------------------------------------------------------
+def count_down(tx: Transaction, ended: Iterable[tuple[int, bool]]) -> None:
+    """Children ended (id, whether it failed), whose flows are locked: those that need no more of them are ready."""
+    failed = dict(ended)
+    groups: defaultdict[tuple[int, int], list[bool]] = defaultdict(list)
+    for id_, flow, group in rows(tx.db, COUNTED_IN, (list(failed),)):
+        groups[flow, group].append(failed[id_])
+    if groups:
+        keys = sorted(groups)
+        ends = [groups[key] for key in keys]
+        columns = (
+            [flow for flow, _ in keys],
+            [number for _, number in keys],
+            list(map(len, ends)),
+            list(map(any, ends)),
+        )
+        wake(tx, sorted({flow for flow, lacks in rows(tx.db, COUNT_DOWN, columns) if lacks <= 0}))
+
+
+def wake(tx: Transaction, flows: Sequence[int]) -> None:
+    """Of those that wait."""
+    if flows:
+        for (cell,) in rows(tx.db, WAKE, (list(flows),)):
+            tx.move(cell, State.WAITING, State.READY)
+
+
+def tell(tx: Transaction, ended: Sequence[int], now: float) -> None:
+    """These tasks came to no good end, without a worker's settlement: what they began is called off, and who began
+    them hears of it."""
+    if ended:
+        close(tx, ended, now)
+        if parents := [id_ for (id_,) in rows(tx.db, PARENTS, (list(ended),))]:
+            rows(tx.db, LOCK, (parents,))
+            count_down(tx, [(id_, True) for id_ in ended])
+
+
+def close(tx: Transaction, flows: Sequence[int], now: float) -> None:
+    """Call off what flows that ended have under way."""
+    call_off(tx, [id_ for (id_,) in rows(tx.db, CHILDREN_OF, (list(flows),))], now)
+
+
+def call_off(tx: Transaction, task_ids: Sequence[int], now: float) -> None:
+    """These tasks and all that they began. What runs at the moment is asked to end; an answer that comes is kept."""
+    if not task_ids:
+        return
+    running: list[int] = []
+    waiting: list[int] = []
+    for id_, cell, state in rows(tx.db, OPEN_BELOW, (list(task_ids),)):
+        if state == State.RUNNING:
+            running.append(id_)
+        else:
+            waiting.append(id_)
+            tx.move(cell, State(state), State.CANCELLED)
+    if running:
+        run(tx.db, ASK_TO_END, (running,))
+    if waiting:
+        run(tx.db, CANCEL, (waiting,))
+        fail_all(tx, waiting, Failure(FailureClass.REQUEST, "cancelled", "its flow needs it no more"), now)
+
+
+# from outside ---------------------------------------------------------------------------------------------------------
+def send_event(tx: Transaction, flow_id: int, event: Event) -> bool:
+    state = scalar(tx.db, "SELECT state FROM laneway.task WHERE id = %s FOR UPDATE", (flow_id,))
+    if state is None:
+        raise NotFoundError(f"there is no task {flow_id}", hint="give the id or key of a flow")
+    if State(state).ended:
+        return False
+    run(tx.db, SAY, {"flow": flow_id, "name": text(event.name), "content": event.content, "at": event.at})
+    if first(tx.db, "SELECT 1 FROM laneway.step WHERE flow_id = %s LIMIT 1", (flow_id,)):  # not what waits to begin
+        wake(tx, [flow_id])
+    return True
+
+
+# reading --------------------------------------------------------------------------------------------------------------
+def history(db: Db, flow_id: int) -> History:
+    found = History()
+    for tags, team in rows(db, "SELECT tags, team FROM laneway.payload WHERE task_id = %s", (flow_id,)):
+        found.tags, found.team = tuple(tags or ()), team
+    for number, at, heard, events in rows(db, STEPS, (flow_id,)):
+        found.steps.append(Step(number, at, tuple(heard), events))
+    for row in rows(db, HEARD, (flow_id,)):
+        found.children[row[0]] = _heard(row)
+    found.events = [Event(*row) for row in rows(db, EVENTS, (flow_id, 0))]
+    return found
+
+
+def children(db: Db, flow_id: int, names: Sequence[str], events: int) -> tuple[list[Heard], list[Event]]:
+    heard = [_heard(row) for row in rows(db, ENDED, (flow_id, list(names)))] if names else []
+    return heard, [Event(*row) for row in rows(db, EVENTS, (flow_id, events))]
+
+
+def _heard(row: Sequence[Any]) -> Heard:
+    name, id_, state, output, error = row
+    return Heard(name, id_, State(state), output, error)
+
+
+def open_flows(db: Db) -> int:
+    return int(scalar(db, OPEN, (FLOW, FLOW, NEW_FLOW)))
+
+
+def tree(db: Db, flow_id: int) -> list[Node]:
+    return [Node._make((*row[:4], State(row[4]), *row[5:])) for row in rows(db, TREE, (flow_id,))]

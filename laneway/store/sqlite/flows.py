@@ -1,0 +1,157 @@
+"""Flows: who waits for which children, what was said to them, and what they have done so far."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import apsw
+import orjson
+
+from laneway.errors import NotFoundError
+from laneway.store.flows import Event, Heard, History, Node, Step
+from laneway.store.sqlite.connection import scalar
+from laneway.store.sqlite.results import fail
+from laneway.store.sqlite.transaction import Transaction
+from laneway.task import FLOW, NEW_FLOW, Failure, FailureClass, State
+
+COUNTED_IN = """
+    SELECT child_id, flow_id, wait_group FROM child
+    WHERE child_id IN (SELECT value FROM json_each(?)) AND wait_group IS NOT NULL
+"""
+COUNT_DOWN = """
+    UPDATE wait_group SET lacks = iif(eager AND ?, 0, lacks - ?) WHERE flow_id = ? AND number = ? RETURNING lacks
+"""
+WAKE = """
+    UPDATE task SET state = 'ready', wake_at = NULL, wait_reason = NULL
+    WHERE id = ? AND state = 'waiting' AND wait_reason IN ('children', 'event', 'scheduled') RETURNING cell_id
+"""
+CHILDREN_OF = "SELECT child_id FROM child WHERE flow_id IN (SELECT value FROM json_each(?))"
+OPEN_BELOW = """
+    WITH RECURSIVE below (id) AS (
+        SELECT value FROM json_each(?) UNION SELECT c.child_id FROM child c JOIN below b ON c.flow_id = b.id
+    )
+    SELECT t.id, t.cell_id, t.state FROM below b JOIN task t ON t.id = b.id
+    WHERE t.state NOT IN ('succeeded', 'failed', 'cancelled')
+"""
+HEARD = """
+    SELECT c.name, c.child_id, t.state, r.output, r.error FROM child c JOIN task t ON t.id = c.child_id
+    LEFT JOIN result r ON r.seq = t.result_seq WHERE c.flow_id = ?
+"""
+ENDED = f"""
+    {HEARD} AND c.name IN (SELECT value FROM json_each(?)) AND t.state IN ('succeeded', 'failed', 'cancelled')
+"""
+STEPS = "SELECT number, at, heard, events FROM step WHERE flow_id = ? ORDER BY number"
+EVENTS = "SELECT name, content, at FROM event WHERE flow_id = ? AND number >= ? ORDER BY number"
+KNOWN_EVENTS = "SELECT count(*) FROM event WHERE flow_id = ?"
+OPEN = "SELECT total(running + iif(model = ?, ready + waiting, 0)) FROM cell WHERE model IN (?, ?)"
+TREE = """
+    WITH RECURSIVE tree (id, parent, name, depth, orphaned) AS (
+        SELECT id, NULL, coalesce(key, ''), 0, 0 FROM task WHERE id = ?
+        UNION ALL SELECT c.child_id, c.flow_id, c.name, tree.depth + 1, c.step < 0
+        FROM child c JOIN tree ON c.flow_id = tree.id
+    )
+    SELECT t.id, tree.parent, tree.name, d.content ->> 'type', t.state, t.wait_reason, c.model, p.submitted_at,
+           (SELECT min(started_at) FROM attempt WHERE task_id = t.id), r.settled_at,
+           (SELECT total(cost) FROM attempt WHERE task_id = t.id),
+           (SELECT latency FROM attempt WHERE task_id = t.id AND fence = t.fence AND call = 0),
+           tree.orphaned
+    FROM tree JOIN task t ON t.id = tree.id JOIN cell c ON c.id = t.cell_id JOIN payload p ON p.task_id = t.id
+    JOIN document d ON d.id = p.spec_id LEFT JOIN result r ON r.seq = t.result_seq ORDER BY tree.depth, t.id
+"""
+
+
+# when children end ----------------------------------------------------------------------------------------------------
+def count_down(tx: Transaction, ended: Iterable[tuple[int, bool]]) -> None:
+    """Children ended (id, whether it failed): flows that need no more of them are ready."""
+    failed = dict(ended)
+    groups: defaultdict[tuple[int, int], list[bool]] = defaultdict(list)
+    for id_, flow, group in tx.db.execute(COUNTED_IN, (_json(failed),)):
+        groups[flow, group].append(failed[id_])
+    for (flow, group), ends in sorted(groups.items()):
+        lacks = scalar(tx.db, COUNT_DOWN, (any(ends), len(ends), flow, group))
+        if lacks is not None and lacks <= 0:
+            wake(tx, flow)
+
+
+def wake(tx: Transaction, flow: int) -> None:
+    for (cell,) in list(tx.db.execute(WAKE, (flow,))):
+        tx.move(cell, State.WAITING, State.READY)
+
+
+def tell(tx: Transaction, ended: Sequence[int], now: float) -> None:
+    """These tasks came to no good end, without a worker's settlement: what they began is called off, and who began
+    them hears of it."""
+    if ended:
+        close(tx, ended, now)
+        count_down(tx, [(id_, True) for id_ in ended])
+
+
+def close(tx: Transaction, flows: Sequence[int], now: float) -> None:
+    """Call off what flows that ended have under way."""
+    call_off(tx, [id_ for (id_,) in tx.db.execute(CHILDREN_OF, (_json(flows),))], now)
+
+
+def call_off(tx: Transaction, task_ids: Sequence[int], now: float) -> None:
+    """These tasks and all that they began. What runs at the moment is asked to end; an answer that comes is kept."""
+    if not task_ids:
+        return
+    for id_, cell, state in list(tx.db.execute(OPEN_BELOW, (_json(task_ids),))):
+        if state == State.RUNNING:
+            tx.db.execute("UPDATE task SET cancel_requested = 1 WHERE id = ?", (id_,))
+            continue
+        sql = "UPDATE task SET state = 'cancelled', wake_at = NULL, wait_reason = NULL WHERE id = ?"
+        tx.db.execute(sql, (id_,))
+        tx.move(cell, State(state), State.CANCELLED)
+        fail(tx, id_, Failure(FailureClass.REQUEST, "cancelled", "its flow needs it no more"), now)
+
+
+# from outside ---------------------------------------------------------------------------------------------------------
+def send_event(tx: Transaction, flow_id: int, event: Event) -> bool:
+    state = scalar(tx.db, "SELECT state FROM task WHERE id = ?", (flow_id,))
+    if state is None:
+        raise NotFoundError(f"there is no task {flow_id}", hint="give the id or key of a flow")
+    if State(state).ended:
+        return False
+    number = scalar(tx.db, KNOWN_EVENTS, (flow_id,))
+    sql = "INSERT INTO event (flow_id, number, name, content, at) VALUES (?, ?, ?, ?, ?)"
+    tx.db.execute(sql, (flow_id, number, *event))
+    if scalar(tx.db, "SELECT 1 FROM step WHERE flow_id = ?", (flow_id,)):  # not what waits to begin
+        wake(tx, flow_id)
+    return True
+
+
+# reading --------------------------------------------------------------------------------------------------------------
+def history(db: apsw.Connection, flow_id: int) -> History:
+    found = History()
+    for tags, team in db.execute("SELECT tags, team FROM payload WHERE task_id = ?", (flow_id,)):
+        found.tags, found.team = tuple(orjson.loads(tags)) if tags else (), team
+    for number, at, heard, events in db.execute(STEPS, (flow_id,)):
+        found.steps.append(Step(number, at, tuple(orjson.loads(heard)), events))
+    for row in db.execute(HEARD, (flow_id,)):
+        found.children[row[0]] = _heard(row)
+    found.events = [Event(*row) for row in db.execute(EVENTS, (flow_id, 0))]
+    return found
+
+
+def children(db: apsw.Connection, flow_id: int, names: Sequence[str], events: int) -> tuple[list[Heard], list[Event]]:
+    heard = [_heard(row) for row in db.execute(ENDED, (flow_id, _json(names)))] if names else []
+    return heard, [Event(*row) for row in db.execute(EVENTS, (flow_id, events))]
+
+
+def _heard(row: Sequence[Any]) -> Heard:
+    name, id_, state, output, error = row
+    return Heard(name, id_, State(state), output, orjson.loads(error) if error else None)
+
+
+def open_flows(db: apsw.Connection) -> int:
+    return int(scalar(db, OPEN, (FLOW, FLOW, NEW_FLOW)))
+
+
+def tree(db: apsw.Connection, flow_id: int) -> list[Node]:
+    return [Node._make((*row[:4], State(row[4]), *row[5:12], bool(row[12]))) for row in db.execute(TREE, (flow_id,))]
+
+
+def _json(values: Iterable[Any]) -> str:
+    return orjson.dumps(list(values)).decode()
