@@ -16,6 +16,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 LOCK = HERE / "requirements" / "dev.lock"
+MOST_WORKERS = 16  # each takes 10 s of a core to read all tests in
 
 
 def run(*command: str | Path) -> None:
@@ -66,7 +67,17 @@ def test(python: Path, arguments: list[str]) -> None:
         else:
             run(python, "-m", *command)
     print("== tests", flush=True)
-    run(python, "-m", "pytest", "-q", *arguments)
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or each of the commands that tests start compiles all of Laneway
+    run(python, "-m", "pytest", "-q", "-n", workers(), "--dist", "worksteal", *arguments)
+
+
+def workers() -> str:
+    """How many tests run at once: two a core, since half of their time they wait for what they started. 0, one after
+    the other in one process, on a PostgreSQL that is given by hand: they would share it (``tests/postgres.py``)."""
+    if os.environ.get("LANEWAY_TEST_POSTGRES"):
+        return "0"
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return str(min(2 * cores, MOST_WORKERS))
 
 
 def main() -> None:

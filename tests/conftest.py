@@ -1,4 +1,4 @@
-"""What all tests share: the real command as a process, the simulator as another, and a real PostgreSQL."""
+"""What all tests share: the real command as a process, the simulator beside it, and a real PostgreSQL."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ import pytest
 from benchmarks.postgres import PostgresServer
 from laneway.simulator.process import SimulatorProcess
 from tests.postgres import Databases, databases
+from tests.simulators import SimulatorThread
 
 MANY = int(os.environ.get("LANEWAY_EXAMPLES") or 0)  # tries of what `tests/dispatch/test_invariants.py` draws, by hand
 hypothesis.settings.register_profile("same every time", derandomize=True, deadline=None, database=None)
@@ -123,7 +124,7 @@ def simulate(desk: Desk) -> Iterator[Callable[..., SimulatorProcess]]:
     started: list[SimulatorProcess] = []
 
     def start(**options: Any) -> SimulatorProcess:
-        simulator = SimulatorProcess(**{"latency": 0.02, "output_tokens": 10, **options}).__enter__()
+        simulator = SimulatorThread(**{"latency": 0.02, "output_tokens": 10, **options}).start()
         started.append(simulator)
         desk.env["OPENAI_BASE_URL"] = simulator.url
         return simulator

@@ -1,5 +1,9 @@
 """Databases of a test's own, on a server that the tests start by themselves (``benchmarks/postgres.py``) or, where
-``LANEWAY_TEST_POSTGRES`` has a URL, on another: its user must be allowed to make databases."""
+``LANEWAY_TEST_POSTGRES`` has a URL, on another: its user must be allowed to make databases.
+
+Tests that run at the same time have a server each (0.7 s a start): up to where the order of results is complete
+(``HORIZON`` in ``laneway/store/postgres/transaction.py``) is a whole server's, so a transaction that another test has
+open, in whatever database, would hold results back that this one looks for."""
 
 from __future__ import annotations
 

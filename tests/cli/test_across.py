@@ -15,6 +15,7 @@ from openai.types.responses import Response
 
 from laneway.simulator.process import SimulatorProcess
 from tests.conftest import Desk
+from tests.simulators import SimulatorThread
 
 PRICES = {
     "gpt-4o-mini": {"input_price": 0.15, "output_price": 0.60, "cached_price": 0.075},
@@ -96,7 +97,7 @@ def pair(desk: Desk) -> Iterator[Callable[..., Pair]]:
         desk.write("models.json", json.dumps({"strict": True, **PRICES}))
         for options in (openai or {}, anthropic or {}):
             given = {"latency": 0.01, "output_tokens": 10, "models": desk.folder / "models.json", **options}
-            started.append(SimulatorProcess(**given).start())
+            started.append(SimulatorThread(**given).start())
         return Pair(desk, *started)
 
     yield start

@@ -12,6 +12,7 @@ import pytest
 
 from laneway.simulator.process import SimulatorProcess
 from tests.cli.echo import WAYS, echo_provider
+from tests.cli.working import at_work
 from tests.conftest import Desk
 
 Simulate = Callable[..., SimulatorProcess]
@@ -33,8 +34,7 @@ def test_everything_with_content_is_its_owners_alone(desk: Desk, simulate: Simul
     desk.write("laneway.toml", "[retry]\nmax_attempts = 1\n")
     desk.batch("tasks.jsonl", 3).write_text((desk.folder / "tasks.jsonl").read_text() + "broken\n")
     given = {file.name for file in desk.folder.iterdir()}
-    worker = desk.start("worker")
-    try:
+    with at_work(desk):  # it has the store open, so its files are there
         assert desk.run("run", "tasks.jsonl", "--on-bad-input", "skip").code == 1
         made = [file for file in desk.folder.rglob("*") if file.name not in given]
         names = {file.name for file in made}
@@ -44,9 +44,6 @@ def test_everything_with_content_is_its_owners_alone(desk: Desk, simulate: Simul
             file.name: "0o600" for file in made if file.is_file()
         }
         assert {oct(mode(file)) for file in made if file.is_dir()} == {"0o700"}
-    finally:
-        worker.terminate()
-        worker.communicate(timeout=30)
 
 
 def test_a_results_file_that_is_there_keeps_its_mode(desk: Desk, simulate: Simulate) -> None:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
+from tests.cli.working import PATIENCE_S, until
 from tests.conftest import Desk
 
-PATIENCE_S = 60.0
 APP = """
 import os
 from laneway import Laneway
@@ -41,12 +40,6 @@ def working(desk: Desk, *options: str) -> Iterator[subprocess.Popen[str]]:
 def pids(desk: Desk) -> set[int]:
     """Of the workers that are at work."""
     return {worker["pid"] for worker in desk.run("status", "--json").json["workers"]}
-
-
-def until(fine: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while not fine():
-        assert time.monotonic() < end, what
 
 
 def is_alive(pid: int) -> bool:

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Callable
 
 import apsw
@@ -14,10 +13,10 @@ import pytest
 
 from laneway.app.runs.part import shares
 from laneway.simulator.process import SimulatorProcess
+from tests.cli.working import PATIENCE_S, until
 from tests.conftest import Desk
 
 Simulate = Callable[..., SimulatorProcess]
-PATIENCE_S = 60.0
 
 
 def begin(desk: Desk, tasks: int, concurrency: int) -> subprocess.Popen[str]:
@@ -27,12 +26,13 @@ def begin(desk: Desk, tasks: int, concurrency: int) -> subprocess.Popen[str]:
 
 def helper(desk: Desk, run: subprocess.Popen[str]) -> int:
     """The other process, once it has a task in hand."""
-    end = time.monotonic() + PATIENCE_S
-    while time.monotonic() < end and run.poll() is None:
+
+    def others() -> list[int]:
+        assert run.poll() is None, "two were never at work"
         at_work = [one["pid"] for one in desk.run("status", "--json").json["workers"] if one["running"]]
-        if others := [pid for pid in at_work if pid != run.pid]:
-            return int(others[0])
-    raise AssertionError("two were never at work")
+        return [pid for pid in at_work if pid != run.pid]
+
+    return int(until(others, "two are at work")[0])
 
 
 def ended(run: subprocess.Popen[str], code: int) -> tuple[dict[str, object], str]:
@@ -117,9 +117,7 @@ def test_they_end_when_the_run_is_killed(desk: Desk, simulate: Simulate) -> None
     pid = helper(desk, run)
     run.kill()
     run.communicate()
-    end = time.monotonic() + PATIENCE_S
-    while is_alive(pid):
-        assert time.monotonic() < end, "it has gone with the run"
+    until(lambda: not is_alive(pid), "it has gone with the run")
 
 
 @pytest.mark.parametrize(

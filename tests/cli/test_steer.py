@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import signal
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import pytest
 
 from laneway.simulator.process import SimulatorProcess
+from tests.cli.working import PATIENCE_S, until
 from tests.conftest import Desk
 
 Simulate = Callable[..., SimulatorProcess]
@@ -42,15 +41,6 @@ def configure(desk: Desk, more: str = "") -> None:
     desk.write("ask.j2", "Say: {{ text }}")
 
 
-def until(true: Callable[[], Any], limit: float = 20.0) -> Any:
-    """Wait for something that another process brings about."""
-    end = time.monotonic() + limit
-    while not (found := true()):
-        assert time.monotonic() < end, "it did not come about"
-        time.sleep(0.05)
-    return found
-
-
 @contextmanager
 def worker(desk: Desk) -> Iterator[None]:
     process = desk.start("worker")
@@ -58,7 +48,7 @@ def worker(desk: Desk) -> Iterator[None]:
         yield
     finally:
         process.send_signal(signal.SIGTERM)
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 0, err
 
 
@@ -80,7 +70,7 @@ def test_a_paused_lane_holds_a_run_until_it_is_resumed(desk: Desk, simulate: Sim
     assert all(len(line) <= 80 for line in status.out.splitlines() if not line.startswith(("    /", "worker")))
     assert simulator.stats()["requests"] == 0
     assert desk.run("resume", "lane", "general").out == "lane general: resumed\n"
-    _, err = running.communicate(timeout=30)
+    _, err = running.communicate(timeout=PATIENCE_S)
     assert running.returncode == 0, err
     assert len(desk.rows("tasks.results.jsonl")) == 30
     assert desk.run("status", "--json").json["paused"] == []
@@ -95,7 +85,7 @@ def test_an_interrupted_run_names_what_holds_it(desk: Desk, simulate: Simulate) 
     assert running.stderr is not None
     assert "account main is paused" in running.stderr.readline()
     running.send_signal(signal.SIGINT)
-    out, err = running.communicate(timeout=30)
+    out, err = running.communicate(timeout=PATIENCE_S)
     assert running.returncode == 130
     assert "paused by hand: account main; `laneway resume account main`" in err
     assert '"paused":["account main"]' in out
@@ -196,7 +186,7 @@ def test_results_are_followed_from_another_process_until_the_run_has_ended(desk:
     rows = [json.loads(row) for row in out.splitlines()]
     assert sorted(row["key"] for row in rows) == sorted(str(i) for i in range(12))
     assert all(row["status"] == "succeeded" and row["output"] for row in rows)
-    running.communicate(timeout=30)
+    running.communicate(timeout=PATIENCE_S)
     again = desk.run("results", "1", "-o", "again.csv")
     assert again.code == 0
     assert (desk.folder / "again.csv").read_text() == (desk.folder / "out.csv").read_text()
@@ -215,13 +205,13 @@ def test_who_follows_may_leave_with_what_has_come(desk: Desk, simulate: Simulate
         assert following.stdout is not None
         came = [following.stdout.readline() for _ in range(2)]
         following.send_signal(number)
-        rest, err = following.communicate(timeout=20)
+        rest, err = following.communicate(timeout=PATIENCE_S)
     assert (following.returncode, rest, err) == (130, "", "")
     assert sorted(json.loads(row)["id"] for row in came) == ["0", "1"]
     waits = desk.start("submit", "ask", "text=a", "--lane", "legal", "--wait")
     until(lambda: desk.run("status", "--json").json["lanes"]["legal"].get("ready") == 2)
     waits.send_signal(number)
-    waits.communicate(timeout=20)
+    waits.communicate(timeout=PATIENCE_S)
     assert waits.returncode == 130
     assert desk.run("status", "--json").json["lanes"]["legal"] == {"ready": 2}, "its task stays"
 

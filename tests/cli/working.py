@@ -14,6 +14,7 @@ from typing import Any
 from tests.conftest import Desk
 
 PATIENCE_S = 60.0
+PAUSE_S = 0.1
 APP = """
 import asyncio, os, pathlib
 from laneway import Laneway
@@ -56,10 +57,14 @@ def end(worker: subprocess.Popen[str]) -> tuple[int, str]:
     return worker.returncode, said
 
 
-def until(fine: Callable[[], bool], what: str) -> None:
+def until(fine: Callable[[], Any], what: str = "it did not come about") -> Any:
+    """Wait for something that another process brings about; what ``fine`` found. With pauses: asking mostly starts a
+    command, which takes a core from whoever is waited for."""
     deadline = time.monotonic() + PATIENCE_S
-    while not fine():
+    while not (found := fine()):
         assert time.monotonic() < deadline, what
+        time.sleep(PAUSE_S)
+    return found
 
 
 def ask(url: str) -> tuple[int, dict[str, Any]]:

@@ -229,12 +229,12 @@ def test_what_headers_tell_one_is_known_to_all() -> None:
 
 def test_a_provider_that_refuses_nothing_is_used_by_all() -> None:
     async def live(fleet: Fleet) -> None:
-        await fleet.submit([prompt(str(i)) for i in range(12_000)])
+        await fleet.submit([prompt(str(i)) for i in range(4000)])
         for name in names(3):
             await fleet.join(name)
         await fleet.done()
         assert fleet.refused == 0
-        assert min(len(one.calls) for one in fleet.all) > 1000
+        assert min(len(one.calls) for one in fleet.all) > 4000 / 12
 
     in_fleet(live, options=Options(latency=2.0, no_headers=True), accounts=[account()])
 
