@@ -25,6 +25,7 @@ NAMES = (
     "failover",
     "crash",
     "faults",
+    "flows",
     "scaleout",
     "grants",
     "memory",

@@ -57,19 +57,24 @@ def _builder(job: Job) -> Any:
     return builder
 
 
-async def answer_all(job: Job, documents: Sequence[str]) -> list[str]:
+def last(document: str) -> str:
+    return REVIEW if risky(document) else JOIN
+
+
+async def answer_all(job: Job, documents: Sequence[str], begin: Callable[[], None]) -> list[str]:
+    """``begin`` is called when all is set up."""
     gate = asyncio.Semaphore(job.at_once)
     async with AsyncSqliteSaver.from_conn_string(str(job.folder / "langgraph.db")) as saver:
         graph = _builder(job).compile(checkpointer=saver)
+        await saver.setup()
+        begin()
 
         async def one(number: int, document: str) -> str:
             config = {"configurable": {"thread_id": str(number)}}
             async with gate:
-                known = await graph.aget_state(config)
-                if known.values and not known.next:
-                    state = known.values
-                else:
-                    state = await graph.ainvoke(None if known.values else {"document": document}, config)
-                return str(state.get(REVIEW) or state[JOIN])
+                state = (await graph.aget_state(config)).values
+                if last(document) not in state:  # its ``next`` is empty, too, when a step was killed before its end
+                    state = await graph.ainvoke(None if state else {"document": document}, config)
+                return str(state[last(document)])
 
         return await asyncio.gather(*(one(number, document) for number, document in enumerate(documents)))
