@@ -277,6 +277,8 @@ class Claimed:
     complaint: str | None  # about the last answer, to be shown to the model
     due_at: float = 0.0  # its place in its queue cell
     parent: int | None = None  # the flow that began it
+    tags: tuple[str, ...] = ()
+    team: str | None = None
 
     @property
     def tokens(self) -> tuple[int, int]:

@@ -46,7 +46,7 @@ class Preparing:
         if self._is_prompt(task):
             return self._prompt_tasks(task, [dict(kwargs) if kwargs or not args else args[0]], options)[0]
         function = self._function(task)
-        new = self._call(function, kwargs, options)
+        new = self.caller(function, kwargs, options)
         return Prepared(new(body=function.encode(args, kwargs)), function.decode_result)
 
     def prepare_many(self, task: Any, items: Sequence[Any], options: Options) -> list[Prepared]:
@@ -54,7 +54,7 @@ class Preparing:
         if self._is_prompt(task):
             return self._prompt_tasks(task, items, options)
         function = self._function(task)
-        new, decode = self._call(function, {}, options), function.decode_result
+        new, decode = self.caller(function, {}, options), function.decode_result
         return [Prepared(new(body=function.encode((item,), {})), decode) for item in items]
 
     async def submit(self, store: Store, run: Run, prepared: Sequence[Prepared], now: float) -> Submitted:
@@ -73,7 +73,7 @@ class Preparing:
         self._refuse_checks_of_python(function.name)
         return function
 
-    def _call(
+    def caller(
         self, function: TaskFunction[..., Any], kwargs: Mapping[str, Any], options: Options
     ) -> Callable[..., NewTask]:
         """Makes tasks of bodies. Triage sees of a call's arguments those that are named, and so all alike."""

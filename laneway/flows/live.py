@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 from laneway.errors import LanewayError, TaskCancelled, TaskFailed, UsageError
 from laneway.flows.current import CURRENT
 from laneway.flows.loop import new_loop
-from laneway.store.flows import Child, Event, Heard, History, Suspension, WaitGroup
+from laneway.store.flows import Ask, Child, Event, Heard, History, Suspension, WaitGroup
 from laneway.task import Failure, FailureClass, NewTask, State, WaitReason
 
 log = logging.getLogger(__name__)
@@ -58,14 +58,15 @@ class Pending:
 class Live:
     """Driven by ``start`` and ``go_on``; each ends when the function waits, or has ended."""
 
-    def __init__(self, id_: int, prepare: Prepare, history: History) -> None:
+    def __init__(self, id_: int, prepare: Prepare, history: History | None = None) -> None:
+        """``history``: of one that has begun before."""
+        history = history or History()
         self.id = id_
         self.loop = new_loop()
         self.step = -1
         self.fence = 0  # of the claim under which the last step was settled
         self.events = 0  # known so far
-        self.tags, self.team = history.tags, history.team
-        self.random = random.Random(id_)
+        self._random: random.Random | None = None
         self._prepare = prepare
         self._known = dict(history.children)  # and not called yet
         self._replayed = len(history.steps)
@@ -111,9 +112,16 @@ class Live:
             timers = [name for name in step.heard if name not in history.children]
             self.go_on(step.at, children, timers, history.events[self.events : step.events])
 
-    def news(self) -> list[str]:
-        """The children of which there may be something to hear."""
-        return list(self._pending)
+    def ask(self) -> Ask:
+        """What there may be to hear."""
+        return Ask(self.id, list(self._pending), self.events)
+
+    @property
+    def random(self) -> random.Random:
+        """The same numbers on every replay."""
+        if self._random is None:
+            self._random = random.Random(self.id)
+        return self._random
 
     def orphans(self) -> list[str]:
         """Recorded children that the function did not call again: it has changed meanwhile. After ``replay``."""

@@ -78,15 +78,27 @@ class Event(NamedTuple):
     at: float
 
 
+class Ask(NamedTuple):
+    """What a flow would hear: of these children that have ended, and of events after the first ``events``."""
+
+    flow_id: int
+    names: Sequence[str]
+    events: int
+
+
+@dataclass(slots=True)
+class Arrived:
+    children: list[Heard] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+
+
 @dataclass(slots=True)
 class History:
-    """All that a flow has done and heard; and what its children take over from it."""
+    """All that a flow has done and heard."""
 
     steps: list[Step] = field(default_factory=list)
     children: dict[str, Heard] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
-    tags: tuple[str, ...] = ()
-    team: str | None = None
 
 
 class Node(NamedTuple):
@@ -118,8 +130,8 @@ class Flowing(Protocol):
         """Everything, for a replay."""
         ...
 
-    async def children(self, flow_id: int, names: Sequence[str], events: int) -> tuple[list[Heard], list[Event]]:
-        """Those of these children that have ended, and the events after the first ``events``."""
+    async def arrived(self, asked: Sequence[Ask]) -> dict[int, Arrived]:
+        """What there is for each of these flows, by id."""
         ...
 
     async def open_flows(self) -> int:

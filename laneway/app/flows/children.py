@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +10,10 @@ import orjson
 
 from laneway.app.due import due_at
 from laneway.app.options import Options as Submission
+from laneway.app.python.tasks import TaskFunction
 from laneway.errors import UsageError
-from laneway.flows.live import Decode, Live, Options
+from laneway.flows.live import PLAIN, Decode, Live, Options
 from laneway.providers.answers.validate import Answers
-from laneway.store.flows import History
 from laneway.task import FLOW, NEW_FLOW, Claimed, NewTask, Spec, Wire
 
 if TYPE_CHECKING:
@@ -38,10 +38,10 @@ class ModelCall:
 class Children:
     """Prepares the children of one flow. They take over its urgency, deadline, tags and team."""
 
-    def __init__(self, lw: Laneway, flow: Claimed, history: History) -> None:
+    def __init__(self, lw: Laneway, flow: Claimed) -> None:
         self._lw = lw
         self._flow = flow
-        self._tags, self._team = history.tags, history.team
+        self._alike: dict[str, Callable[..., NewTask]] = {}  # by function: calls that differ in nothing but arguments
 
     def __call__(
         self, live: Live, task: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], options: Options
@@ -53,12 +53,16 @@ class Children:
             lane=options.lane,
             model=options.model,
             deadline=deadline,
-            tags=(*self._tags, *options.tags),
-            team=self._team,
+            tags=(*flow.tags, *options.tags),
+            team=flow.team,
         )
         if isinstance(task, ModelCall):
             new = self._call(task, submission)
             decode: Decode = task.wanted.read
+        elif isinstance(task, TaskFunction) and not kwargs and options is PLAIN:
+            if task.name not in self._alike:  # triage sees of a call's arguments those that are named
+                self._alike[task.name] = self._lw.preparing.caller(task, {}, submission)
+            new, decode = self._alike[task.name](body=task.encode(args, {})), task.decode_result
         else:
             prepared = self._lw.preparing.prepare(task, args, kwargs, submission)
             new, decode = prepared.task, prepared.decode

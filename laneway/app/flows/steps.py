@@ -16,11 +16,12 @@ from laneway.dispatch.retry import code_failure
 from laneway.dispatch.time_limit import left_s, out_of_time
 from laneway.flows.live import Live
 from laneway.providers.model import Reply
-from laneway.store.flows import Suspension
+from laneway.store.flows import Arrived, Ask, History, Suspension
 from laneway.task import Claimed
 
 if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
+    from laneway.store.interface import Store
 
 T = TypeVar("T")
 
@@ -32,7 +33,8 @@ class Steps:
 
     def __init__(self, lw: Laneway) -> None:
         self._lw = lw
-        self._store, self._clock = lw.store, lw.clock
+        self._store = lw.store
+        self._hearing = Hearing(lw.store)
         self._live: OrderedDict[int, Live] = OrderedDict()  # waiting, the longest first
 
     async def __call__(self, task: Claimed, function: TaskFunction[..., Any]) -> Reply:
@@ -51,9 +53,9 @@ class Steps:
             if live is None:
                 live = await self._from_the_start(task, function)
             else:
-                heard, events = await self._store.children(task.id, live.news(), live.events)
+                there = await self._hearing.ask(live.ask())
                 timers = live.loop.due(task.claimed_at)
-                await _apart(lambda: live.go_on(task.claimed_at, heard, timers, events))
+                await _apart(lambda: live.go_on(task.claimed_at, there.children, timers, there.events))
             limit = task.spec.time_limit
             left = live.left(None if limit is None else task.begun_at + limit)
             left.orphans, live.orphaned = live.orphaned, []
@@ -80,8 +82,8 @@ class Steps:
         return live
 
     async def _from_the_start(self, task: Claimed, function: TaskFunction[..., Any]) -> Live:
-        history = await self._store.history(task.id)
-        live = Live(task.id, Children(self._lw, task, history), history)
+        history = History() if task.fence == 1 else await self._store.history(task.id)
+        live = Live(task.id, Children(self._lw, task), history)
         call = function.bind(task.body)
 
         def begin() -> None:
@@ -120,6 +122,41 @@ def _report(live: Live, task: Claimed) -> None:
             ", ".join(live.orphaned[:10]) or "nothing",
             ", ".join(strangers[:10]) or "nothing",
         )
+
+
+class Hearing:
+    """Asks the store for what there is for all flows that go on at the same moment, together."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._asking: list[tuple[Ask, asyncio.Future[Arrived]]] = []
+        self._asked: set[asyncio.Task[None]] = set()
+
+    async def ask(self, ask: Ask) -> Arrived:
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Arrived] = loop.create_future()
+        self._asking.append((ask, answer))
+        if len(self._asking) == 1:
+            loop.call_soon(self._send)
+        return await answer
+
+    def _send(self) -> None:
+        asking, self._asking = self._asking, []
+        task = asyncio.get_running_loop().create_task(self._deliver(asking))
+        self._asked.add(task)
+        task.add_done_callback(self._asked.discard)
+
+    async def _deliver(self, asking: list[tuple[Ask, asyncio.Future[Arrived]]]) -> None:
+        try:
+            found = await self._store.arrived([ask for ask, _ in asking])
+        except Exception as error:  # noqa: BLE001 - it is handed to whoever asked
+            for _, answer in asking:
+                if not answer.done():
+                    answer.set_exception(error)
+            return
+        for ask, answer in asking:
+            if not answer.done():
+                answer.set_result(found[ask.flow_id])
 
 
 async def _apart(work: Callable[[], T]) -> T:

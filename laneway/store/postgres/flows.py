@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from laneway.errors import NotFoundError
-from laneway.store.flows import Event, Heard, History, Node, Step
+from laneway.store.flows import Arrived, Ask, Event, Heard, History, Node, Step
 from laneway.store.postgres.connection import Db, first, rows, run, scalar, text
 from laneway.store.postgres.results import fail_all
 from laneway.store.postgres.transaction import Transaction
@@ -47,9 +47,18 @@ HEARD = """
     FROM laneway.child c JOIN laneway.task t ON t.id = c.child_id
     LEFT JOIN laneway.result r ON r.seq = t.result_seq WHERE c.flow_id = %s
 """
-ENDED = f"{HEARD} AND c.name = ANY(%s) AND t.state IN ('succeeded', 'failed', 'cancelled')"
+ENDED = """
+    SELECT c.flow_id, c.name, c.child_id, t.state, r.output, r.error
+    FROM unnest(%s::bigint[], %s::text[]) AS n (flow_id, name)
+    JOIN laneway.child c ON c.flow_id = n.flow_id AND c.name = n.name JOIN laneway.task t ON t.id = c.child_id
+    LEFT JOIN laneway.result r ON r.seq = t.result_seq WHERE t.state IN ('succeeded', 'failed', 'cancelled')
+"""
 STEPS = "SELECT number, at, heard, events FROM laneway.step WHERE flow_id = %s ORDER BY number"
-EVENTS = "SELECT name, content, at FROM laneway.event WHERE flow_id = %s AND number >= %s ORDER BY number"
+EVENTS = "SELECT name, content, at FROM laneway.event WHERE flow_id = %s ORDER BY number"
+LATER_EVENTS = """
+    SELECT e.flow_id, e.name, e.content, e.at FROM unnest(%s::bigint[], %s::integer[]) AS n (flow_id, known)
+    JOIN laneway.event e ON e.flow_id = n.flow_id AND e.number >= n.known ORDER BY e.flow_id, e.number
+"""
 OPEN = """
     SELECT coalesce(sum(n.running + CASE WHEN c.model = %s THEN n.ready + n.waiting ELSE 0 END), 0)::bigint
     FROM laneway.cell c JOIN laneway.cell_count n ON n.cell_id = c.id WHERE c.model IN (%s, %s)
@@ -151,19 +160,22 @@ def send_event(tx: Transaction, flow_id: int, event: Event) -> bool:
 # reading --------------------------------------------------------------------------------------------------------------
 def history(db: Db, flow_id: int) -> History:
     found = History()
-    for tags, team in rows(db, "SELECT tags, team FROM laneway.payload WHERE task_id = %s", (flow_id,)):
-        found.tags, found.team = tuple(tags or ()), team
     for number, at, heard, events in rows(db, STEPS, (flow_id,)):
         found.steps.append(Step(number, at, tuple(heard), events))
     for row in rows(db, HEARD, (flow_id,)):
         found.children[row[0]] = _heard(row)
-    found.events = [Event(*row) for row in rows(db, EVENTS, (flow_id, 0))]
+    found.events = [Event(*row) for row in rows(db, EVENTS, (flow_id,))]
     return found
 
 
-def children(db: Db, flow_id: int, names: Sequence[str], events: int) -> tuple[list[Heard], list[Event]]:
-    heard = [_heard(row) for row in rows(db, ENDED, (flow_id, list(names)))] if names else []
-    return heard, [Event(*row) for row in rows(db, EVENTS, (flow_id, events))]
+def arrived(db: Db, asked: Sequence[Ask]) -> dict[int, Arrived]:
+    found = {ask.flow_id: Arrived() for ask in asked}
+    wanted = [(ask.flow_id, name) for ask in asked for name in ask.names]
+    for flow_id, *row in rows(db, ENDED, ([id_ for id_, _ in wanted], [name for _, name in wanted])):
+        found[flow_id].children.append(_heard(row))
+    for flow_id, *row in rows(db, LATER_EVENTS, (list(found), [ask.events for ask in asked])):
+        found[flow_id].events.append(Event(*row))
+    return found
 
 
 def _heard(row: Sequence[Any]) -> Heard:

@@ -54,7 +54,8 @@ _TAKE = """
         FROM taken t JOIN pick p USING (cell_id)
     )
     SELECT p.place, t.due_at, t.id, t.fence, t.attempts, t.refusals, t.losses, t.key, t.input_tokens, t.output_tokens,
-           t.begun_at, l.submitted_at, l.deadline, l.spec_id, l.route_id, l.complaint, l.body, l.parent_id
+           t.begun_at, l.submitted_at, l.deadline, l.spec_id, l.route_id, l.complaint, l.body,
+           l.parent_id, l.tags, l.team
     FROM taken t JOIN pick p USING (cell_id) JOIN laneway.payload l ON l.task_id = t.id ORDER BY 1, 2, 3
 """
 _FREE = "WHERE NOT EXISTS (SELECT 1 FROM laneway.run r WHERE r.id = p.run_id AND r.max_cost IS NOT NULL)"
@@ -112,6 +113,8 @@ class Taken(NamedTuple):
     complaint: str | None
     body: bytes
     parent_id: int | None
+    tags: list[str] | None
+    team: str | None
 
 
 class Claiming(NamedTuple):
@@ -271,6 +274,8 @@ def _claimed(documents: Documents, pick: Pick, cell: Cell, row: Taken, now: floa
         complaint=row.complaint,
         due_at=row.due_at,
         parent=row.parent_id,
+        tags=tuple(row.tags or ()),
+        team=row.team,
     )
 
 

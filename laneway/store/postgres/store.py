@@ -13,7 +13,7 @@ from laneway.store.budgets import NO_LIMITS, Budget, Limits, Spending
 from laneway.store.detours import Detour, Strays
 from laneway.store.feedback import Feedback
 from laneway.store.figures import PastCall, RunFigures
-from laneway.store.flows import Event, Heard, History, Node
+from laneway.store.flows import Arrived, Ask, Event, History, Node
 from laneway.store.grants import Capacity, Demand, Grant
 from laneway.store.heads import Heads
 from laneway.store.interface import (
@@ -199,8 +199,8 @@ class PostgresStore:
     async def history(self, flow_id: int) -> History:
         return await self._read(lambda db: flows.history(db, flow_id))
 
-    async def children(self, flow_id: int, names: Sequence[str], events: int) -> tuple[list[Heard], list[Event]]:
-        return await self._read(lambda db: flows.children(db, flow_id, names, events))
+    async def arrived(self, asked: Sequence[Ask]) -> dict[int, Arrived]:
+        return await self._read(lambda db: flows.arrived(db, asked))
 
     async def open_flows(self) -> int:
         return await self._read(flows.open_flows)

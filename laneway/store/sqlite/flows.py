@@ -10,7 +10,7 @@ import apsw
 import orjson
 
 from laneway.errors import NotFoundError
-from laneway.store.flows import Event, Heard, History, Node, Step
+from laneway.store.flows import Arrived, Ask, Event, Heard, History, Node, Step
 from laneway.store.sqlite.connection import scalar
 from laneway.store.sqlite.results import fail
 from laneway.store.sqlite.transaction import Transaction
@@ -39,11 +39,18 @@ HEARD = """
     SELECT c.name, c.child_id, t.state, r.output, r.error FROM child c JOIN task t ON t.id = c.child_id
     LEFT JOIN result r ON r.seq = t.result_seq WHERE c.flow_id = ?
 """
-ENDED = f"""
-    {HEARD} AND c.name IN (SELECT value FROM json_each(?)) AND t.state IN ('succeeded', 'failed', 'cancelled')
+ENDED = """
+    SELECT c.flow_id, c.name, c.child_id, t.state, r.output, r.error
+    FROM json_each(?) n JOIN child c ON c.flow_id = n.value ->> 0 AND c.name = n.value ->> 1
+    JOIN task t ON t.id = c.child_id LEFT JOIN result r ON r.seq = t.result_seq
+    WHERE t.state IN ('succeeded', 'failed', 'cancelled')
 """
 STEPS = "SELECT number, at, heard, events FROM step WHERE flow_id = ? ORDER BY number"
-EVENTS = "SELECT name, content, at FROM event WHERE flow_id = ? AND number >= ? ORDER BY number"
+EVENTS = "SELECT name, content, at FROM event WHERE flow_id = ? ORDER BY number"
+LATER_EVENTS = """
+    SELECT e.flow_id, e.name, e.content, e.at FROM json_each(?) n
+    JOIN event e ON e.flow_id = n.value ->> 0 AND e.number >= n.value ->> 1 ORDER BY e.flow_id, e.number
+"""
 KNOWN_EVENTS = "SELECT count(*) FROM event WHERE flow_id = ?"
 OPEN = "SELECT total(running + iif(model = ?, ready + waiting, 0)) FROM cell WHERE model IN (?, ?)"
 TREE = """
@@ -125,19 +132,21 @@ def send_event(tx: Transaction, flow_id: int, event: Event) -> bool:
 # reading --------------------------------------------------------------------------------------------------------------
 def history(db: apsw.Connection, flow_id: int) -> History:
     found = History()
-    for tags, team in db.execute("SELECT tags, team FROM payload WHERE task_id = ?", (flow_id,)):
-        found.tags, found.team = tuple(orjson.loads(tags)) if tags else (), team
     for number, at, heard, events in db.execute(STEPS, (flow_id,)):
         found.steps.append(Step(number, at, tuple(orjson.loads(heard)), events))
     for row in db.execute(HEARD, (flow_id,)):
         found.children[row[0]] = _heard(row)
-    found.events = [Event(*row) for row in db.execute(EVENTS, (flow_id, 0))]
+    found.events = [Event(*row) for row in db.execute(EVENTS, (flow_id,))]
     return found
 
 
-def children(db: apsw.Connection, flow_id: int, names: Sequence[str], events: int) -> tuple[list[Heard], list[Event]]:
-    heard = [_heard(row) for row in db.execute(ENDED, (flow_id, _json(names)))] if names else []
-    return heard, [Event(*row) for row in db.execute(EVENTS, (flow_id, events))]
+def arrived(db: apsw.Connection, asked: Sequence[Ask]) -> dict[int, Arrived]:
+    found = {ask.flow_id: Arrived() for ask in asked}
+    for flow_id, *row in db.execute(ENDED, (_json((ask.flow_id, name) for ask in asked for name in ask.names),)):
+        found[flow_id].children.append(_heard(row))
+    for flow_id, *row in db.execute(LATER_EVENTS, (_json((ask.flow_id, ask.events) for ask in asked),)):
+        found[flow_id].events.append(Event(*row))
+    return found
 
 
 def _heard(row: Sequence[Any]) -> Heard:

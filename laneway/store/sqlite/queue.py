@@ -35,7 +35,7 @@ NEXT = """
     WHERE t.cell_id = ? AND t.state = 'ready' ORDER BY t.due_at, t.id LIMIT ?
 """
 PAYLOADS = """
-    SELECT task_id, submitted_at, deadline, spec_id, route_id, complaint, body, parent_id FROM payload
+    SELECT task_id, submitted_at, deadline, spec_id, route_id, complaint, body, parent_id, tags, team FROM payload
     WHERE task_id IN (SELECT value FROM json_each(?))
 """
 OPEN_ATTEMPT = """

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import apsw
+import orjson
 
 from laneway.errors import UsageError
 from laneway.store.asking import AskedFigures, Judged, Labels, Question, Ruling
@@ -18,7 +19,7 @@ from laneway.store.budgets import NO_LIMITS, Budget, Limits, Spending
 from laneway.store.detours import Detour, Strays
 from laneway.store.feedback import Feedback
 from laneway.store.figures import PastCall, RunFigures
-from laneway.store.flows import Event, Heard, History, Node
+from laneway.store.flows import Arrived, Ask, Event, History, Node
 from laneway.store.grants import Capacity, Demand, Grant
 from laneway.store.heads import Heads
 from laneway.store.interface import (
@@ -190,7 +191,7 @@ class SQLiteStore:
     def _claimed(self, taken: queue.Taken, now: float) -> Iterator[Claimed]:
         cell, account = taken.cell, taken.pick.account
         for due_at, id_, fence, attempts, refusals, losses, key, input_tokens, output_tokens, begun_at in taken.tasks:
-            _, submitted_at, deadline, spec, route, complaint, body, parent = taken.payloads[id_]
+            _, submitted_at, deadline, spec, route, complaint, body, parent, tags, team = taken.payloads[id_]
             yield Claimed(
                 id_,
                 cell.run_id,
@@ -216,6 +217,8 @@ class SQLiteStore:
                 complaint,
                 due_at,
                 parent,
+                tuple(orjson.loads(tags)) if tags else (),
+                team,
             )
 
     def settle(self, worker: str, settlements: Sequence[Settlement], now: float) -> Awaitable[list[bool]]:
@@ -286,8 +289,8 @@ class SQLiteStore:
     async def history(self, flow_id: int) -> History:
         return self._read(lambda db: flows.history(db, flow_id))
 
-    async def children(self, flow_id: int, names: Sequence[str], events: int) -> tuple[list[Heard], list[Event]]:
-        return self._read(lambda db: flows.children(db, flow_id, names, events))
+    async def arrived(self, asked: Sequence[Ask]) -> dict[int, Arrived]:
+        return self._read(lambda db: flows.arrived(db, asked))
 
     async def open_flows(self) -> int:
         return self._read(flows.open_flows)

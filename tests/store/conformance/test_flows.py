@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from laneway.errors import NotFoundError
-from laneway.store.flows import Child, Event, Suspension, WaitGroup
+from laneway.store.flows import Ask, Child, Event, Heard, Suspension, WaitGroup
 from laneway.store.interface import Run, Store
 from laneway.task import (
     FLOW,
@@ -80,6 +80,11 @@ async def look(store: Store, id_: int) -> tuple[State, WaitReason | None, str]:
     return task.state, task.wait_reason, task.model
 
 
+async def news(store: Store, flow_id: int, *names: str, events: int = 0) -> tuple[list[Heard], list[Event]]:
+    found = (await store.arrived([Ask(flow_id, names, events)]))[flow_id]
+    return found.children, found.events
+
+
 class TestWaiting:
     async def test_a_flow_waits_held_by_nobody_until_all_its_children_have_ended(self, store: Store) -> None:
         run, (task,) = await begin(store)
@@ -92,7 +97,7 @@ class TestWaiting:
         assert (await look(store, task.id))[0] is State.WAITING
         await ended(store, b)
         assert await look(store, task.id) == (State.READY, None, FLOW)
-        heard, events = await store.children(task.id, ["a", "b"], 0)
+        heard, events = await news(store, task.id, "a", "b")
         assert sorted((one.name, one.state, one.output) for one in heard) == [
             ("a", State.SUCCEEDED, b"a"),
             ("b", State.SUCCEEDED, b"b"),
@@ -162,8 +167,8 @@ class TestEvents:
         event = Event("approved", b'{"by":"eva"}', NOW + 1)
         assert await store.send_event(task.id, event, NOW + 1)
         assert (await look(store, task.id))[0] is State.READY
-        assert await store.children(task.id, [], 0) == ([], [event])
-        assert await store.children(task.id, [], 1) == ([], [])
+        assert await news(store, task.id) == ([], [event])
+        assert await news(store, task.id, events=1) == ([], [])
 
     async def test_one_that_comes_while_the_flow_runs_is_not_missed(self, store: Store) -> None:
         _, (task,) = await begin(store)
@@ -189,6 +194,7 @@ class TestEvents:
 class TestHistory:
     async def test_holds_what_was_done_and_heard_in_order(self, store: Store) -> None:
         _, (task,) = await begin(store, flow(tags=("x",), team="blue"))
+        assert (task.tags, task.team) == (("x",), "blue")
         await suspend(store, task, of_names("a", "b", need=1, parent=task.id))
         a, _ = await claim(store)
         await ended(store, a)
@@ -204,7 +210,6 @@ class TestHistory:
             "b": State.RUNNING,
             "c": State.READY,
         }
-        assert (history.tags, history.team) == (("x",), "blue")
 
     async def test_the_tree_shows_parents_before_their_children(self, store: Store) -> None:
         _, (task,) = await begin(store)
@@ -254,7 +259,7 @@ class TestCallingOff:
         (node,) = [node for node in await store.tree(task.id) if node.parent]
         assert await store.cancel([node.task_id], NOW) == 1
         assert (await look(store, task.id))[0] is State.READY
-        ((heard,), _) = await store.children(task.id, ["a"], 0)
+        ((heard,), _) = await news(store, task.id, "a")
         assert heard.state is State.CANCELLED
 
     async def test_one_that_is_not_wanted_any_more_goes_while_the_flow_goes_on(self, store: Store) -> None:
@@ -339,5 +344,5 @@ async def test_a_flow_whose_worker_dies_is_told_by_its_children_all_the_same(sto
     await store.join("v", LEASE, NOW)
     (taken,) = await claim(store, "v")
     assert (taken.id, taken.fence) == (task.id, again.fence + 1)
-    ((heard,), _) = await store.children(task.id, ["a"], 0)
+    ((heard,), _) = await news(store, task.id, "a")
     assert heard.state is State.SUCCEEDED
