@@ -79,15 +79,16 @@ async def map(
     results: dict[int, Any] = {}
     source = enumerate(items)
     place = current("flow.map").loop.unique("map")
-    running: set[asyncio.Task[None]] = set()
+    running: list[asyncio.Task[None]] = []
     try:
         while True:
             for at, item in islice(source, (concurrency or WINDOW) - len(running)):
-                running.add(_each(f"{place}.{at}.", function, at, item, results, on_error))
+                running.append(_each(f"{place}.{at}.", function, at, item, results, on_error))
             if not running:
                 return [results[at] for at in sorted(results)]
-            done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-            for one in done:
+            await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            for one in [one for one in running if one.done()]:
+                running.remove(one)
                 one.result()
     finally:
         for one in running:
@@ -112,18 +113,16 @@ def _each(
 async def any(*awaitables: Awaitable[T]) -> T:
     """The first result that comes without an error; what is under way then is called off. When all fail, the last error
     is raised."""
-    waiting = {asyncio.ensure_future(one) for one in awaitables}
+    waiting = [asyncio.ensure_future(one) for one in awaitables]
     if not waiting:
         raise UsageError("flow.any() was given nothing", hint="give it at least one task")
     try:
         while True:
-            done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            for one in done:
-                if one.cancelled() or one.exception() is not None:
-                    if not waiting and one is list(done)[-1]:
-                        return one.result()
-                    continue
-                return one.result()
+            done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for one in [one for one in waiting if one in done]:
+                if len(waiting) == 1 or not (one.cancelled() or one.exception()):
+                    return one.result()
+                waiting.remove(one)
     finally:
         for one in waiting:
             one.cancel()

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 from laneway.errors import LanewayError, TaskCancelled, TaskFailed, UsageError
 from laneway.flows.current import CURRENT
-from laneway.flows.loop import new_loop
+from laneway.flows.loop import FlowFuture, new_loop
 from laneway.store.flows import Ask, Child, Event, Heard, History, Suspension, WaitGroup
 from laneway.task import Failure, FailureClass, NewTask, State, WaitReason
 
@@ -42,7 +42,7 @@ class Prepare(Protocol):
     ) -> tuple[NewTask, Decode]: ...
 
 
-class Result(asyncio.Future[Any]):
+class Result(FlowFuture):
     """A child's result, on its flow's loop. Cancelling it calls the child off."""
 
 

@@ -27,15 +27,31 @@ class Timer(asyncio.TimerHandle):
     name = ""
 
 
+class FlowFuture(asyncio.Future[Any]):
+    """``number``: by which it is hashed, so that sets of them (of ``asyncio.wait``) have the same order on every
+    replay."""
+
+    def __init__(self, *, loop: FlowLoop) -> None:
+        self.number = loop.next_number()
+        super().__init__(loop=loop)
+
+    def __hash__(self) -> int:
+        return self.number
+
+
 class FlowTask(asyncio.Task[Any]):
     """An asyncio task of a flow, with its place in the tree of them: ``"0.2."`` is the third task that the first task
     made of the flow's own function. The tree is the same on every replay."""
 
     def __init__(self, coro: Any, *, path: str, loop: FlowLoop, **more: Any) -> None:
+        self.number = loop.next_number()
         self.path = path
         self.tasks = 0  # made in it
         self.names: Counter[str] = Counter()
         super().__init__(coro, loop=loop, **more)
+
+    def __hash__(self) -> int:
+        return self.number
 
     def unique(self, name: str) -> str:
         """A name for what is begun in this task: the how-manieth of its kind it is."""
@@ -51,6 +67,7 @@ class FlowLoop(asyncio.AbstractEventLoop):
         self.tasks: set[FlowTask] = set()  # that have not ended
         self.faults: list[BaseException] = []  # that nobody waited for
         self._ready: deque[asyncio.Handle] = deque()
+        self._numbers = 0
         self._root = 0  # tasks that were made outside of any
 
     # driving ------------------------------------------------------------------------------------------------------
@@ -117,6 +134,10 @@ class FlowLoop(asyncio.AbstractEventLoop):
         self._root += 1
         return f"~{self._root}.{name}"
 
+    def next_number(self) -> int:
+        self._numbers += 1
+        return self._numbers
+
     # what asyncio asks of a loop ----------------------------------------------------------------------------------
     def time(self) -> float:
         return self.now
@@ -153,8 +174,8 @@ class FlowLoop(asyncio.AbstractEventLoop):
         assert isinstance(handle, Timer)
         self.timers.pop(handle.name, None)
 
-    def create_future(self) -> asyncio.Future[Any]:
-        return asyncio.Future(loop=self)
+    def create_future(self) -> FlowFuture:
+        return FlowFuture(loop=self)
 
     def create_task(
         self,
