@@ -125,6 +125,8 @@ async def engine(
             finally:
                 lw.python.inner = None
                 python_calls.close()
+                if flow_steps.cache_info().currsize:
+                    flow_steps().close()
 
 
 async def _chat(
