@@ -80,6 +80,7 @@ class Laneway:
         self._preparing: Preparing | None = None
         self._secrets = secrets
         self._poke: Callable[[], None] | None = None
+        self._call_off: Callable[[int], None] | None = None
         self._sync: Sync | None = None
         self._opening = threading.Lock()
         self.loop: asyncio.AbstractEventLoop | None = None  # where a worker runs
@@ -384,6 +385,12 @@ class Laneway:
         if self._poke is not None:
             self._poke()
 
+    async def call_off(self, task_id: int) -> None:
+        """Cancel a task; a call that this process is making for it is broken off."""
+        await self.store.cancel([task_id], self.clock.now())
+        if self._call_off is not None:
+            self._call_off(task_id)
+
     async def submit_many(
         self, task: TaskFunction[..., Any] | str, items: Iterable[Any], **options: Any
     ) -> list[Job[Any]]:
@@ -471,12 +478,13 @@ class Laneway:
             working = Working(running, patience)
             async with side_work(self, working):
                 self._poke = partial(call_soon, loop, running.dispatcher.poke)
+                self._call_off = running.dispatcher.call_off
                 self.loop = loop
                 working.begin()
                 try:
                     yield working
                 finally:
-                    self._poke = self.loop = None
+                    self._poke = self._call_off = self.loop = None
                     await working.finish()
 
     async def call(
@@ -517,6 +525,7 @@ class Laneway:
             self._store.forked()
         self._opening = threading.Lock()
         self._boards, self._run, self._poke, self.loop = Boards(), None, None, None
+        self._call_off = None
         self.python.inner = None
         if self._sync is not None:
             self._sync.forked()

@@ -1,4 +1,4 @@
-"""``laneway serve``: an OpenAI-compatible endpoint whose requests are durable tasks."""
+"""``laneway serve``: the providers' APIs, with every request a durable task."""
 
 from __future__ import annotations
 
@@ -29,22 +29,24 @@ def serve(
         list[str] | None,
         typer.Option(help="A Host name that is served; may be given again.", show_default=False),
     ] = None,
-    urgency: Annotated[str, typer.Option(help="Of requests that name none.")] = "urgent",
+    urgency: Annotated[str, typer.Option(help="Of requests that name none.")] = "immediate",
     timeout: Annotated[float, typer.Option(min=1, help="Seconds a client may wait; the task goes on.")] = 600,
     drain: Annotated[float, typer.Option(min=1, help="Seconds that open requests have at the end.")] = 30,
+    worker: Annotated[bool, typer.Option(help="Work on the store's tasks in this process, too.")] = True,
     max_body: Annotated[int, typer.Option(min=1, help="Largest request, in MB.")] = 64,
     config: ConfigOption = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
     verbose: VerboseOption = 0,
 ) -> None:
-    """Serve Chat Completions, Responses and Embeddings in OpenAI's format.
+    """Serve the APIs of OpenAI and Anthropic, so that their clients need only another base URL.
 
     Every request is a durable task, triaged where its model is "auto", within the limits of its account. A worker
     runs in this process. Ctrl-C and SIGTERM answer what is open and finish what is in flight.
     """
     settings = application(config, store, verbose)
     try:
+        from laneway.server.app import Manners
         from laneway.server.guard import access
         from laneway.server.serving import ServeOptions
         from laneway.server.serving import serve as serve_until_stopped
@@ -61,9 +63,8 @@ def serve(
     except ValueError as error:
         raise UsageError(str(error), hint="see `laneway serve --help`") from None
     token = os.environ.get(token_env, "").strip() or None
-    options = ServeOptions(
-        host, port, access(host, token, allow_host or []), level, timeout, drain, max_body * MEGABYTE
-    )
+    manners = Manners(level, timeout, max_body * MEGABYTE, worker)
+    options = ServeOptions(host, port, access(host, token, allow_host or []), manners, drain)
 
     def ready(url: str) -> None:
         if as_json:

@@ -24,7 +24,7 @@ from laneway.dispatch.flights import Flight, Flights
 from laneway.dispatch.limits import Size
 from laneway.dispatch.order import Order, Plan
 from laneway.dispatch.pauses import EVERY_S, Pauses
-from laneway.dispatch.retry import decide, or_kept, stronger, suspended
+from laneway.dispatch.retry import called_off, decide, or_kept, stronger, suspended
 from laneway.dispatch.settler import PATIENCE_S, Settled, Settler
 from laneway.dispatch.time_limit import left_s, within_limit
 from laneway.dispatch.watch import Watch, binding
@@ -141,6 +141,14 @@ class Dispatcher:
         for flight in self._flights:
             if flight.call is not None:
                 flight.call.cancel()
+
+    def call_off(self, task_id: int) -> None:
+        """Nobody wants this task's answer any more: break its call off, if it is being made here. It ends as
+        cancelled; what the call cost is unknown."""
+        flight = self._flights.get(task_id)
+        if flight is not None and flight.call is not None:
+            flight.called_off = True
+            asyncio.get_running_loop().call_soon(flight.call.cancel)  # not before it has begun, or it would never end
 
     async def admission(self, model: str, input_tokens: int, output_tokens: int, task: Claimed) -> Admission:
         """Wait until a call that a running task makes itself may start."""
@@ -393,6 +401,8 @@ class Dispatcher:
         except asyncio.CancelledError:
             if admission is not None:
                 admission.desk.abort(admission, self.clock.now())
+            if flight.called_off:
+                self._settler.add(task, called_off(task, self.clock.now()))
         except Exception:
             # A fault of ours, not of the task: it must neither be lost nor run again and again.
             log.exception("task %d: internal error", task.id)

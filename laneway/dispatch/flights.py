@@ -17,6 +17,7 @@ class Flight:
     task: Claimed
     admission: Admission | None  # None: a Python task, which asks for each of its own calls
     call: asyncio.Task[None] | None = None
+    called_off: bool = False  # nobody wants its answer any more
 
 
 class Flights:
@@ -34,6 +35,9 @@ class Flights:
 
     def __iter__(self) -> Iterator[Flight]:
         return iter(list(self._by_id.values()))
+
+    def get(self, task_id: int) -> Flight | None:
+        return self._by_id.get(task_id)
 
     @property
     def by_lane(self) -> Counter[str]:

@@ -82,6 +82,13 @@ def suspended(task: Claimed, reply: Reply) -> Settlement:
     return done
 
 
+def called_off(task: Claimed, now: float) -> Settlement:
+    """Its call was broken off since nobody wants the answer; the provider may charge for it all the same."""
+    done = Settlement(task.id, task.fence, State.CANCELLED, Outcome.CANCELLED, task.claimed_at, now - task.claimed_at)
+    done.failure = Failure(FailureClass.REQUEST, "cancelled", "broken off: whoever asked has gone")
+    return done
+
+
 def stronger(task: Claimed) -> tuple[str, str] | None:
     """(model, lane) that may be asked when the answer of the present one is weak."""
     name = task.route.after(task.model) if task.spec.escalate else None

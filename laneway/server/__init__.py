@@ -1,1 +1,1 @@
-"""Laneway over HTTP: an OpenAI-compatible endpoint whose requests are durable tasks."""
+"""Laneway over HTTP: the providers' APIs, whose requests are durable tasks."""

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from laneway.errors import UsageError
-from laneway.server.envelopes import Refusal
+from laneway.server.envelopes import Dialect, Refusal, dialect_of
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -73,7 +73,7 @@ class Guard:
             await self._app(scope, receive, send)
         else:
             await self._pass_over(receive)
-            await _answer(send, refusal)
+            await _answer(send, refusal, dialect_of(scope["path"], headers))
 
     async def _pass_over(self, receive: Receive) -> None:
         """Read what is still on its way: a client that is cut off while it sends never sees the answer. Within bounds,
@@ -120,8 +120,8 @@ def _name(url: str) -> str:
         return ""
 
 
-async def _answer(send: Send, refusal: Refusal) -> None:
-    body = orjson.dumps(refusal.body)
+async def _answer(send: Send, refusal: Refusal, dialect: Dialect) -> None:
+    body = orjson.dumps(refusal.body(dialect))
     headers = {"content-type": "application/json", "content-length": str(len(body)), "connection": "close"}
     pairs = [(name.encode(), value.encode()) for name, value in {**headers, **refusal.headers}.items()]
     await send({"type": "http.response.start", "status": refusal.status, "headers": pairs})

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+from laneway.server.app import Manners, application
 from laneway.server.guard import Access, Guard
 from laneway.server.listening import listen, origin
-from laneway.server.openai_api import application
-from laneway.task import Urgency
 
 if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
@@ -26,10 +25,8 @@ class ServeOptions:
     host: str
     port: int  # 0: any free one
     access: Access
-    urgency: Urgency
-    patience: float  # seconds a client may wait for an answer
+    manners: Manners
     drain: float  # seconds that open requests have at the end
-    largest: int  # bytes of a request
 
 
 class _Server(uvicorn.Server):
@@ -55,10 +52,10 @@ async def serve(lw: Laneway, options: ServeOptions, ready: Callable[[str], None]
     ``ready`` is told the base URL. Raises UsageError when the address cannot be used."""
     lw.catalog.check(lw.catalog.models())
     listener = listen(options.host, options.port, "choose another --port (0: any free one) or --host")
-    app = application(lw, urgency=options.urgency, patience=options.patience, largest=options.largest)
+    app = application(lw, options.manners)
     server = _Server(
         uvicorn.Config(
-            Guard(app, options.access, options.largest),
+            Guard(app, options.access, options.manners.largest),
             log_config=None,
             access_log=False,
             server_header=False,

@@ -2,96 +2,20 @@
 
 from __future__ import annotations
 
+import http.client
 import json
-import signal
 import subprocess
 import sys
 import threading
 import time
-import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
-
-import pytest
+from urllib.parse import urlsplit
 
 from laneway.simulator.process import SimulatorProcess
 from tests.conftest import Desk
-
-Simulate = Callable[..., SimulatorProcess]
-
-CONFIG = """
-[accounts.main]
-provider = "openai"
-[models.small]
-account = "main"
-id = "gpt-4o-mini"
-[models.strong]
-account = "main"
-id = "gpt-4o"
-[models.vectors]
-account = "main"
-id = "text-embedding-3-small"
-[[rules]]
-when = { team_of = "legal" }
-model = "strong"
-lane = "legal"
-[defaults]
-model = "small"
-"""
-
-
-class Served:
-    """A running ``laneway serve``."""
-
-    def __init__(self, desk: Desk, *options: str) -> None:
-        self.process = desk.start("serve", "--port", "0", "--json", *options)
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        assert line, self.process.stderr and self.process.stderr.read()
-        self.url: str = json.loads(line)["url"]
-
-    def ask(self, path: str, body: Any = None, **headers: str) -> tuple[int, Any, dict[str, str]]:
-        data = None if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        request = urllib.request.Request(
-            self.url + path, data, {"Content-Type": "application/json", "Authorization": "Bearer t", **named}
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
-                content, status, found = answer.read(), answer.status, answer.headers
-        except urllib.error.HTTPError as error:
-            content, status, found = error.read(), error.code, error.headers
-            error.close()
-        is_json = "json" in found.get("content-type", "")
-        return status, json.loads(content) if is_json else content, {name.lower(): found[name] for name in found}
-
-    def stop(self) -> tuple[int, str]:
-        self.process.send_signal(signal.SIGTERM)
-        _, err = self.process.communicate(timeout=30)
-        return self.process.returncode, err
-
-
-Serve = Callable[..., Served]
-CHAT = {"model": "auto", "messages": [{"role": "user", "content": "hello"}]}
-
-
-@pytest.fixture
-def serve(desk: Desk) -> Iterator[Serve]:
-    started: list[Served] = []
-
-    def start(*options: str) -> Served:
-        if not (desk.folder / "laneway.toml").exists():
-            desk.write("laneway.toml", CONFIG)
-        started.append(Served(desk, *options))
-        return started[-1]
-
-    yield start
-    for served in started:
-        if served.process.poll() is None:
-            served.process.kill()
-            served.process.communicate()
-
+from tests.server.served import CHAT, CONFIG, Serve, Simulate
 
 CLIENT = """
 import sys, openai
@@ -141,7 +65,7 @@ def test_openais_own_client_is_answered_and_refused_as_it_expects(desk: Desk, se
     status = desk.run("status", "--json").json
     assert status["runs"][0]["tasks"]["succeeded"] == 4
     explained = desk.run("explain", "1", "--json").json
-    assert explained["route"]["lane"] == "legal"
+    assert (explained["route"]["lane"], explained["route"]["urgency"]) == ("legal", "immediate")
 
 
 def test_wishes_by_header_and_one_task_a_key(desk: Desk, serve: Serve, simulate: Simulate) -> None:
@@ -203,27 +127,42 @@ def test_a_failed_task_comes_as_the_providers_own_error(serve: Serve, simulate: 
     assert headers["x-should-retry"] == "false"
 
 
-def test_sigterm_answers_what_is_open_and_a_client_that_leaves_loses_nothing(
+def test_sigterm_answers_what_is_open_and_who_leaves_without_a_key_cancels(
     desk: Desk, serve: Serve, simulate: Simulate
 ) -> None:
     simulator = simulate(latency=1.0)
     served = serve()
-    with pytest.raises(TimeoutError):
-        urllib.request.urlopen(
-            urllib.request.Request(
-                served.url + "/chat/completions", json.dumps(CHAT).encode(), {"Content-Type": "application/json"}
-            ),
-            timeout=0.3,
-        )
+    leave(served.url, simulator, 1, Idempotency_Key="mine")
+    leave(served.url, simulator, 2)
     answers: list[int] = []
     asking = threading.Thread(target=lambda: answers.append(served.ask("/chat/completions", CHAT)[0]))
     asking.start()
-    while simulator.stats()["requests"] < 2:
-        time.sleep(0.02)
+    until(lambda: simulator.stats()["requests"] == 3)
     assert served.stop() == (0, "")
     asking.join(20)
     assert answers == [200]
-    assert desk.run("status", "--json").json["runs"][0]["tasks"]["succeeded"] == 2
+    tasks = desk.run("status", "--json").json["runs"][0]["tasks"]
+    assert (tasks["succeeded"], tasks["cancelled"]) == (2, 1), "who has a key may come back for the answer"
+    left = desk.run("explain", "2", "--json").json
+    assert left["state"] == "cancelled"
+    assert left["attempts"][0]["latency_s"] < 0.9, "the call that nobody waits for was broken off"
+
+
+def leave(url: str, simulator: SimulatorProcess, requests: int, **headers: str) -> None:
+    """Ask, and hang up when so many requests have come to the provider."""
+    where = urlsplit(url)
+    connection = http.client.HTTPConnection(where.hostname or "", where.port)
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    connection.request("POST", "/v1/chat/completions", json.dumps(CHAT), {"Content-Type": "application/json", **named})
+    until(lambda: simulator.stats()["requests"] == requests)
+    connection.close()
+
+
+def until(true: Callable[[], bool]) -> None:
+    give_up = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < give_up
+        time.sleep(0.02)
 
 
 def test_python_tasks_wait_for_a_worker_that_has_them(desk: Desk, serve: Serve, simulate: Simulate) -> None:

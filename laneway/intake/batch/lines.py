@@ -70,6 +70,10 @@ class BatchLines:
             raise Bad("not a JSON object")
         key = _key(line)
         wire, body = _opened(line)
+        return self.draft(number, key, wire, body)
+
+    def draft(self, number: int, key: str, wire: Wire, body: dict[str, Any]) -> Draft:
+        """Of one request. Raises Bad when it cannot be used."""
         request = _READERS[wire](body)
         model = body.get("model")
         if model is not None and not isinstance(model, str):

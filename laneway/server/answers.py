@@ -1,0 +1,23 @@
+"""Answers as they go out: in the format that was asked in, with the task's number beside them."""
+
+from __future__ import annotations
+
+from fastapi import Response
+from fastapi.responses import StreamingResponse
+
+from laneway.server import told
+from laneway.task import Task
+
+
+def whole(task: Task) -> Response:
+    return Response(task.output or b"{}", headers=named(task.id), media_type="application/json")
+
+
+def streamed(task: Task, *, with_usage: bool = False) -> Response:
+    """A finished answer, in pieces."""
+    events = told.events(task.wire, task.output or b"{}", with_usage=with_usage)
+    return StreamingResponse(events, headers=named(task.id), media_type="text/event-stream")
+
+
+def named(task_id: int) -> dict[str, str]:
+    return {"x-laneway-task": str(task_id)}

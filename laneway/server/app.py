@@ -1,0 +1,80 @@
+"""The application: its routers, its errors, and a worker beside them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+
+from laneway.server.anthropic_api import anthropic_router
+from laneway.server.calls import Calls, ClientGone
+from laneway.server.envelopes import Refusal, dialect_of
+from laneway.server.models_api import models_router
+from laneway.server.openai_api import openai_router
+from laneway.task import Urgency
+from laneway.version import VERSION
+
+if TYPE_CHECKING:
+    from laneway.app.laneway import Laneway
+
+CLIENT_GONE = 499  # nginx's word for it; nobody reads it
+
+
+@dataclass(frozen=True, slots=True)
+class Manners:
+    """How calls are taken."""
+
+    urgency: Urgency  # of those that name none
+    patience: float  # seconds a client may wait for an answer
+    largest: int  # bytes of a request
+    works: bool = True  # a worker runs in this process
+
+
+def application(lw: Laneway, manners: Manners) -> FastAPI:
+    calls = Calls(lw, manners.urgency, manners.patience)
+
+    @asynccontextmanager
+    async def working(_: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            if manners.works:
+                await stack.enter_async_context(lw.worker())
+            yield
+
+    app = FastAPI(title="Laneway", version=VERSION, lifespan=working, docs_url=None, redoc_url=None, openapi_url=None)
+    _explain_errors(app)
+    app.include_router(openai_router(calls, manners.largest))
+    app.include_router(anthropic_router(calls, manners.largest))
+    app.include_router(models_router(lw))
+
+    @app.get("/health")
+    async def health() -> dict[str, Any]:
+        return {"status": "ok", "version": VERSION, "waiting": calls.waiting}
+
+    return app
+
+
+def _explain_errors(app: FastAPI) -> None:
+    def say(request: Request, refusal: Refusal) -> Response:
+        dialect = dialect_of(request.url.path, request.headers)
+        return JSONResponse(refusal.body(dialect), refusal.status, refusal.headers)
+
+    @app.exception_handler(Refusal)
+    async def refused(request: Request, refusal: Refusal) -> Response:
+        return say(request, refusal)
+
+    @app.exception_handler(ClientGone)
+    async def gone(_: Request, __: ClientGone) -> Response:
+        return Response(status_code=CLIENT_GONE)
+
+    @app.exception_handler(404)
+    async def unknown(request: Request, _: Exception) -> Response:
+        return say(request, Refusal(404, f"{request.method} {request.url.path} is not served here", code="unknown_url"))
+
+    @app.exception_handler(405)
+    async def wrong_method(request: Request, _: Exception) -> Response:
+        path, method = request.url.path, request.method
+        return say(request, Refusal(405, f"{path} does not take {method}", code="method_not_allowed"))

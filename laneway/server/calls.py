@@ -1,0 +1,168 @@
+"""An interactive call as a durable task: validated, routed, submitted, waited for."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from fastapi import Request
+
+from laneway.app.routing import Routing
+from laneway.errors import InputError, LanewayError, NoWorker
+from laneway.intake.batch.lines import BatchLines
+from laneway.intake.batch.request import Bad
+from laneway.intake.options import ReadOptions
+from laneway.server.caller import Caller
+from laneway.server.envelopes import Refusal, of_error, of_task
+from laneway.server.wishes import wishes_of
+from laneway.task import NewTask, State, Task, Urgency, Wire
+
+if TYPE_CHECKING:
+    from laneway.app.laneway import Laneway
+    from laneway.store.interface import Run
+
+MOST_READERS = 100  # kept: lanes are named by clients
+RUN = "serve"  # the run that the server's tasks belong to; each team has one of its own, and so keys of its own
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Accepted:
+    """A task that is on disk. ``keyed``: by the client, who may come back for it."""
+
+    task_id: int
+    keyed: bool
+
+
+class ClientGone(Exception):
+    """Nobody is there to be answered."""
+
+
+class Calls:
+    """``urgency``: of calls that name none, since somebody waits for them. ``patience``: seconds."""
+
+    def __init__(self, lw: Laneway, urgency: Urgency, patience: float) -> None:
+        self._lw = lw
+        self._urgency = urgency
+        self._patience = patience
+        self._routing = Routing(lw, lw.catalog)
+        self._runs: dict[str | None, Run] = {}
+        self._lines: dict[tuple[str | None, Urgency], BatchLines] = {}
+        self.waiting = 0
+
+    async def answer(self, request: Request, wire: Wire, body: dict[str, Any], caller: Caller) -> Task:
+        """The succeeded task. Raises Refusal, and ClientGone when the client hangs up: then its task is cancelled,
+        unless it has a key of the client's."""
+        accepted = await self.accept(request, wire, body, caller)
+        waiting = asyncio.ensure_future(self.ended(accepted.task_id))
+        gone = asyncio.ensure_future(_disconnected(request))
+        try:
+            await asyncio.wait((waiting, gone), return_when=asyncio.FIRST_COMPLETED)
+            if waiting.done():
+                return waiting.result()
+        finally:
+            waiting.cancel()
+            gone.cancel()
+        await self.left(accepted)
+        raise ClientGone
+
+    async def accept(self, request: Request, wire: Wire, body: dict[str, Any], caller: Caller) -> Accepted:
+        """Durable when this returns. Raises Refusal."""
+        try:
+            return await self._submit(request, wire, body, caller)
+        except Bad as error:
+            raise Refusal(400, str(error).replace("body.", "").replace("params.", "")) from error
+        except LanewayError as error:
+            raise of_error(error) from error
+
+    async def ended(self, task_id: int) -> Task:
+        """Raises Refusal when it ends without an answer, or not in time."""
+        self.waiting += 1
+        try:
+            task = await self._lw.board.wait(task_id, self._patience)
+        except NoWorker as error:
+            raise Refusal(503, "no worker is there; the task waits for one", "server_error", task=task_id) from error
+        except LanewayError as error:
+            raise of_error(error, task_id) from error
+        finally:
+            self.waiting -= 1
+        if task.state is not State.SUCCEEDED:
+            raise of_task(task)
+        if task.pruned:
+            raise Refusal(
+                410, "the answer to this Idempotency-Key was pruned; use another", code="pruned", task=task_id
+            )
+        return task
+
+    async def left(self, accepted: Accepted) -> None:
+        """The client has gone."""
+        if not accepted.keyed:
+            await self._lw.call_off(accepted.task_id)
+
+    async def _submit(self, request: Request, wire: Wire, body: dict[str, Any], caller: Caller) -> Accepted:
+        lw = self._lw
+        self._check_model(body.get("model"))
+        metadata = body["metadata"] if isinstance(body.get("metadata"), dict) else {}
+        _take_out_metadata(wire, body, metadata)
+        wishes = wishes_of(request.headers, metadata)
+        urgency = wishes.level(lw.config, self._urgency)
+        key = wishes.key or uuid.uuid4().hex
+        draft = self._reader(wishes.lane, urgency).draft(1, key, wire, body)
+        draft = dataclasses.replace(draft, fields=metadata, tags=wishes.tags)
+        now = lw.clock.now()
+        routed = self._routing.route(draft, now)
+        task = dataclasses.replace(routed.task, key=wishes.key, team=caller.team)
+        done = await self._store(caller, task, now)
+        if done is None:
+            raise Refusal(409, f"the Idempotency-Key {key!r} was used for another request", code="idempotency_conflict")
+        lw.poke()
+        return Accepted(done, wishes.key is not None)
+
+    def _reader(self, lane: str | None, urgency: Urgency) -> BatchLines:
+        known = self._lines.get((lane, urgency))
+        if known is None:
+            if len(self._lines) >= MOST_READERS:
+                self._lines.clear()
+            known = self._lines[lane, urgency] = BatchLines(self._lw.config, ReadOptions(lane=lane, urgency=urgency))
+        return known
+
+    async def _store(self, caller: Caller, task: NewTask, now: float) -> int | None:
+        done = await self._lw.store.submit(await self._open_run(caller), [task], now)
+        return None if done.conflicts else done.ids[0]
+
+    def _check_model(self, name: object) -> None:
+        if not isinstance(name, str) or name in ("", "auto"):
+            return
+        try:
+            self._lw.catalog.model(name)
+        except InputError as error:
+            raise Refusal(404, f"{error.message}; {error.hint}", code="model_not_found", param="model") from error
+
+    async def _open_run(self, caller: Caller) -> Run:
+        if caller.team not in self._runs:
+            identity = RUN if caller.team is None else f"{RUN} {caller.team}"
+            now = self._lw.clock.now()
+            run = await self._lw.store.open_run(identity, info={"kind": "serve"}, max_cost=None, now=now, join=True)
+            self._runs[caller.team] = run
+        return self._runs[caller.team]
+
+
+def _take_out_metadata(wire: Wire, body: dict[str, Any], metadata: dict[str, Any]) -> None:
+    """It is for the rules here. OpenAI takes it only for answers that it stores, Anthropic nothing but a user's id."""
+    if wire is Wire.MESSAGES:
+        kept = {name: value for name, value in metadata.items() if name == "user_id"}
+        if kept:
+            body["metadata"] = kept
+        else:
+            body.pop("metadata", None)
+    elif not body.get("store"):
+        body.pop("metadata", None)
+
+
+async def _disconnected(request: Request) -> None:
+    """Return when the client hangs up. Its body has been read by now."""
+    with contextlib.suppress(RuntimeError):  # of a server that has ended the request already
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
