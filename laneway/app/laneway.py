@@ -14,6 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 
+from laneway.app.agent_verbs import AgentVerbs
 from laneway.app.forks import forked, watch_forks
 from laneway.app.jobs import API_RUN, Board, Boards, Job, call_soon
 from laneway.app.options import Options, of_each, seconds
@@ -45,7 +46,7 @@ SUBMIT_BATCH = 500
 FeedbackField = Literal["quality", "category", "urgency", "complexity"]
 
 
-class Laneway:
+class Laneway(AgentVerbs):
     """One application: its config, its store, its tasks. Finds ``laneway.toml`` in the current folder or above.
 
     Nothing is opened before it is needed. Use it from one event loop, or through ``lw.sync`` from anywhere.

@@ -211,5 +211,5 @@ def _answer(task: Task) -> str:
     from laneway.task import Wire
 
     output = task.output or b""
-    text = answer_text(Wire.CHAT, output) if task.model else output.decode("utf-8", "replace")
+    text = "" if task.wire is Wire.PYTHON else answer_text(Wire.CHAT, output)
     return text or output.decode("utf-8", "replace")

@@ -112,6 +112,11 @@ class Live:
             timers = [name for name in step.heard if name not in history.children]
             self.go_on(step.at, children, timers, history.events[self.events : step.events])
 
+    @property
+    def replaying(self) -> bool:
+        """Whether its code only does again what it did before."""
+        return self.step < self._replayed
+
     def ask(self) -> Ask:
         """What there may be to hear."""
         return Ask(self.id, list(self._pending), self.events)

@@ -12,12 +12,13 @@ import sys
 from collections import Counter, deque
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
-from contextvars import Context
+from contextvars import Context, ContextVar
 from typing import Any, NoReturn, TypeVarTuple, Unpack
 
 from laneway.errors import UsageError
 
 Ts = TypeVarTuple("Ts")
+NAMING: ContextVar[FlowTask | None] = ContextVar("laneway_naming", default=None)
 MOST_CALLBACKS = 1_000_000  # in one step: a flow that does more than that waits for nothing that will come
 
 
@@ -129,7 +130,7 @@ class FlowLoop(asyncio.AbstractEventLoop):
 
     def unique(self, name: str) -> str:
         """A name for what is begun now."""
-        if (task := self.current) is not None:
+        if (task := NAMING.get() or self.current) is not None:
             return task.unique(name)
         self._root += 1
         return f"~{self._root}.{name}"
@@ -137,6 +138,16 @@ class FlowLoop(asyncio.AbstractEventLoop):
     def next_number(self) -> int:
         self._numbers += 1
         return self._numbers
+
+    @contextmanager
+    def own_names(self) -> Generator[None]:
+        """What is begun in here is named as if this task began it itself, not the tasks that a library makes for its
+        own purposes: another version of it makes others."""
+        token = NAMING.set(self.current)
+        try:
+            yield
+        finally:
+            NAMING.reset(token)
 
     # what asyncio asks of a loop ----------------------------------------------------------------------------------
     def time(self) -> float:
@@ -204,6 +215,9 @@ class FlowLoop(asyncio.AbstractEventLoop):
         self.call_exception_handler(context)
 
     def get_exception_handler(self) -> None:
+        return None
+
+    def get_task_factory(self) -> None:
         return None
 
     def get_debug(self) -> bool:

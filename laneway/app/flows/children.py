@@ -31,8 +31,17 @@ class ModelCall:
 
     model: str
     messages: Sequence[Mapping[str, Any]]
-    wanted: Wanted
+    wanted: Wanted | WholeAnswer
     params: Mapping[str, Any]
+
+
+class WholeAnswer:
+    """What is wanted of a call whose answer is read by somebody else."""
+
+    schema: Mapping[str, Any] | None = None
+
+    def read(self, output: bytes) -> Any:
+        return orjson.loads(output)
 
 
 class Children:
@@ -75,12 +84,16 @@ class Children:
 
     def _call(self, call: ModelCall, submission: Submission) -> NewTask:
         from laneway.app.python.auto import AUTO, patient_of
-        from laneway.triage.tokens import estimate_chat
+        from laneway.providers.translate import Refusals
+        from laneway.triage.tokens import estimate_body
 
         flow, now = self._flow, self._lw.clock.now()
+        body = {"messages": list(call.messages), **call.params}
+        rendered = orjson.dumps(body)
         allowed = call.params.get("max_tokens") or call.params.get("max_completion_tokens") or DEFAULT_OUTPUT_TOKENS
-        sizes = (estimate_chat(list(call.messages)), int(allowed))
+        sizes = (estimate_body(Wire.CHAT, body), int(allowed))
         patient = patient_of(f"{flow.spec.type}.call", call.messages, sizes, flow.lane, flow.urgency, flow.key)
+        patient.refused_by = Refusals(Wire.CHAT, rendered)
         if call.model != AUTO:
             self._lw.catalog.model(call.model)
             patient = replace(patient, pins=replace(patient.pins, model=call.model))
@@ -88,7 +101,7 @@ class Children:
         spec = Spec(patient.type, Wire.CHAT, output_schema=call.wanted.schema)
         target = self._lw.config.target_wait(route.urgency)
         return NewTask(
-            orjson.dumps({"messages": list(call.messages), **call.params}),
+            rendered,
             spec,
             route,
             due_at(now, target, submission.deadline, *sizes),
