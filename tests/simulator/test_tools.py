@@ -57,6 +57,8 @@ async def test_each_function_is_called_once_in_its_order_and_then_answered() -> 
     [
         ("required", [], "find"),
         ("required", [said(("a", "find")), result("a"), said(("b", "end")), result("b")], "end"),
+        ("required", [said(("a", "find")), result("a"), USER], "end"),  # a file that the function returned, say
+        ("auto", [said(("a", "find")), result("a"), {"role": "assistant", "content": "7"}, USER], "find"),
         ({"type": "function", "function": {"name": "end"}}, [], "end"),
         ("none", [], None),
     ],

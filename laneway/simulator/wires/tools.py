@@ -1,6 +1,6 @@
 """Functions that a Chat Completions request offers, and which of them the simulated model calls.
 
-It calls each one once in a conversation, one a request, in the order in which they are offered; then it answers, or,
+To each question it calls each one once, one a request, in the order in which they are offered; then it answers, or,
 where it must call, calls the last one again. Sources: OpenAI API reference, "Chat", and its guide to function calling.
 """
 
@@ -55,13 +55,18 @@ def _named(tools: list[Tool], name: Any) -> Tool:
 
 
 def _called(messages: list[Any]) -> set[str]:
-    """The functions called so far. Raises ValueError where a call and its answer do not stand together."""
+    """The functions called since the last question. Raises ValueError where a call and its answer do not stand
+    together."""
     names: set[str] = set()
     open_: set[str] = set()
+    role: Any = None
     for message in messages:
         if not isinstance(message, Mapping):
             continue
-        if message.get("role") == "tool":
+        before, role = role, message.get("role")
+        if role == "user" and before != "tool":  # what follows a function's answer belongs to it
+            names.clear()
+        if role == "tool":
             if message.get("tool_call_id") not in open_:
                 raise ValueError("messages with role 'tool' must respond to a preceding message with 'tool_calls'.")
             open_.discard(message["tool_call_id"])

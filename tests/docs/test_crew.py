@@ -1,0 +1,58 @@
+"""The crew of examples/: what it says it saves, and a kill in the middle of it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from laneway.simulator.process import SimulatorProcess
+from tests.cli.working import until
+from tests.conftest import Desk
+
+CREW = Path(__file__).parents[2] / "examples" / "crew"
+SEED = 6  # the example's own: the editor sends the crew's work back once
+REQUESTS = 17  # of the crew, and of the one that works alone
+KILLS = {3: 4, 11: 3, 19: 1, 27: 1}  # after so many answers: how many requests may be in flight then
+
+
+@pytest.fixture
+def folder(desk: Desk) -> Path:
+    return Path(shutil.copytree(CREW, desk.folder / "crew", ignore=shutil.ignore_patterns(".laneway", "__pycache__")))
+
+
+def start(desk: Desk, folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, str(folder / "crew.py"), *arguments]
+    return subprocess.Popen(command, env=desk.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_the_crew_takes_less_than_half_of_the_time(desk: Desk, folder: Path) -> None:
+    out, errors = start(desk, folder, "--latency", "0.3").communicate(timeout=120)
+    assert "Traceback" not in errors, errors
+    told = {name: dict(re.findall(r"(\w+) ([\w.]+)", row)) for name, row in re.findall(r"^ *(\w+): (.*)$", out, re.M)}
+    for name in ("crew", "single"):
+        assert told[name]["requests"] == str(REQUESTS)
+        assert told[name]["sent_back"] == "1"
+        assert told[name]["good_enough"] == "True"
+    assert float(told["crew"]["seconds"]) < 0.5 * float(told["single"]["seconds"])
+    assert "Simulated answer" in out
+
+
+def test_a_killed_crew_goes_on_and_repeats_nothing(
+    desk: Desk, folder: Path, simulate: Callable[..., SimulatorProcess]
+) -> None:
+    simulator = simulate(latency=0.1, output_tokens=64, seed=SEED)
+    desk.env["LANEWAY_ACCOUNTS__MAIN__BASE_URL"] = simulator.url
+    for answered in KILLS:
+        crew = start(desk, folder, "--real", "--continue")
+        until(lambda: simulator.stats()["completed"] >= answered)  # noqa: B023 - it is called at once
+        crew.kill()
+        crew.communicate()
+    out, errors = start(desk, folder, "--real", "--continue").communicate(timeout=120)
+    assert out.count(f"requests {REQUESTS}") == 2, out + errors
+    assert simulator.stats()["requests"] <= 2 * REQUESTS + sum(KILLS.values())
