@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -176,6 +177,34 @@ async def test_an_agent_as_another_ones_tool(lw: Laneway, client: Client) -> Non
     assert (await client.stats())["requests"] == 5
     first = (await lw.store.find_task("2")).body
     assert b"Write a text about it." in first
+
+
+async def test_a_tool_may_wait_for_a_person(lw: Laneway, client: Client) -> None:
+    agent = Agent(output_type=int)
+
+    @agent.tool_plain
+    async def ask_the_manager(question: str) -> str:
+        return str(await flow.wait_event("decision"))
+
+    judge = lw.agent(agent, "judge", model="strong")
+    async with lw.worker():
+        job = await lw.submit(judge, "Why?")
+        await lw.send_event(job, "decision", "yes, but")
+        await job.result(30)
+    assert b"yes, but" in (await lw.store.find_task("3")).body
+    assert (await client.stats())["requests"] == 2
+
+
+async def test_a_tool_that_reaches_outside_by_itself_is_stopped(lw: Laneway, client: Client) -> None:
+    agent: Agent[None, str] = Agent()
+
+    @agent.tool_plain
+    async def look() -> str:
+        reader, _ = await asyncio.open_connection("127.0.0.1", 9)
+        return (await reader.read()).decode()
+
+    with pytest.raises(TaskFailed, match="cannot use the network"):
+        await result(lw, lw.agent(agent, "judge"), "Why?")
 
 
 async def test_what_would_go_past_laneway_is_refused(lw: Laneway) -> None:
