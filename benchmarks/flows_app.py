@@ -29,9 +29,8 @@ TOPICS, PARTS = 4, 3
 lw = Laneway()
 
 
-async def ask(step: str, *parts: str) -> str:
-    answer: str = await lw.call(step, prompt(step, *parts), max_tokens=MAX_TOKENS)
-    return answer
+def ask(step: str, *parts: str) -> Awaitable[str]:
+    return lw.call(step, prompt(step, *parts), max_tokens=MAX_TOKENS)
 
 
 @lw.flow

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
 from inspect import iscoroutinefunction
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, cast, overload
 
 from laneway.app.agent_verbs import AgentVerbs
 from laneway.app.forks import forked, watch_forks
@@ -488,7 +488,7 @@ class Laneway(AgentVerbs):
                     self._poke = self._call_off = self.loop = None
                     await working.finish()
 
-    async def call(
+    def call(
         self,
         model: str,
         messages: Sequence[Mapping[str, Any]] | str,
@@ -496,19 +496,23 @@ class Laneway(AgentVerbs):
         output: Any = None,
         check: Callable[[Any], Any] | None = None,
         **params: Any,
-    ) -> Any:
+    ) -> Coroutine[Any, Any, Any]:
         """Ask a model from inside a task: admitted by its account's limits, recorded in the ledger. ``model``: a name,
         or ``"auto"``: triage chooses for each call by its text and size, within a conversation upward only; where that
         model fails, its route's next one is asked. ``messages``: Chat Completions messages, or one user text.
         ``output``: a pydantic model or JSON Schema; then that is returned, else the answer's text. ``check`` gets what
         is to be returned, and returns None or what is wrong with it, or raises ValueError. An answer that is not as
         asked for is asked for again, with the fault shown. ``params``: further Chat Completions fields. Raises
-        ProviderError when the model will not. Inside a flow each call is a task of its own, and ``check`` is not for
-        it."""
-        if (live := FLOW.get()) is not None:
+        ProviderError when the model will not. Inside a flow each call is a task of its own, begun at once, and
+        ``check`` is not for it."""
+        if (live := FLOW.get()) is not None:  # not in a coroutine, so that a gather of many wakes the flow once
             from laneway.app.flows.children import model_call
 
-            return await live.begin(model_call(model, messages, output, check, params), (), {})
+            begun = live.begin(model_call(model, messages, output, check, params), (), {})
+            return cast("Coroutine[Any, Any, Any]", begun)
+        return self._call(model, messages, output, check, params)
+
+    async def _call(self, model: str, messages: Any, output: Any, check: Any, params: Mapping[str, Any]) -> Any:
         context = CURRENT.get()
         inner = self.python.inner
         if context is None or inner is None:

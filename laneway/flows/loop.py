@@ -195,6 +195,8 @@ class FlowLoop(asyncio.AbstractEventLoop):
         path: str | None = None,
         **more: Any,  # name, context; eager_start from 3.14 on
     ) -> FlowTask:
+        if asyncio.isfuture(coro):  # a child, which is begun already: ``group.create_task(task(1))``
+            coro = _awaited(coro)
         if path is None:
             if (maker := self.current) is not None:
                 path = f"{maker.path}{maker.tasks}."
@@ -231,6 +233,10 @@ class FlowLoop(asyncio.AbstractEventLoop):
 
     async def shutdown_asyncgens(self) -> None:
         return None
+
+
+async def _awaited(future: asyncio.Future[Any]) -> Any:
+    return await future
 
 
 def _refuse(*_: Any, **__: Any) -> NoReturn:

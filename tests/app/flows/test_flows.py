@@ -69,8 +69,9 @@ class TestChildren:
             sums = await asyncio.gather(*(add(i) for i in range(n)))
             async with asyncio.TaskGroup() as group:
                 loud = group.create_task(_twice(word))
+                one = group.create_task(add(n))  # a child, and no coroutine
             mapped = await flow.map(add, range(5), concurrency=2)
-            return [sums, loud.result(), mapped, await flow.reduce(total, range(10), width=3)]
+            return [sums, loud.result(), one.result(), mapped, await flow.reduce(total, range(10), width=3)]
 
         async def _twice(word: str) -> str:
             return f"{await shout(word)} {await shout(word)}"  # type: ignore[misc]  # a sync task is awaited in a flow
@@ -81,10 +82,10 @@ class TestChildren:
 
         async with lw.worker():
             job = await lw.submit(work, 3, word="hi")
-            assert await job.result(20) == [[1, 2, 3], "HI HI", [1, 2, 3, 4, 5], 45]
+            assert await job.result(20) == [[1, 2, 3], "HI HI", 4, [1, 2, 3, 4, 5], 45]
         nodes = await tree(lw, job)
         assert {node.state for node in nodes} == {State.SUCCEEDED}
-        assert len(nodes) == len({node.name for node in nodes}) == 1 + 3 + 2 + 5 + 5
+        assert len(nodes) == len({node.name for node in nodes}) == 1 + 3 + 2 + 1 + 5 + 5
         assert await lw.store.check() == []
 
     async def test_arguments_and_results_keep_their_types(self, lw: Laneway) -> None:
@@ -159,12 +160,19 @@ class TestChildren:
                 words = await lw.call("small", [{"role": "user", "content": "why?"}], max_tokens=5)
                 return f"{verdict.risk}: {words}"
 
+            @lw.flow
+            async def many() -> int:
+                return len(await flow.gather(*(lw.call("small", f"part {i}") for i in range(4))))
+
             async with lw.worker():
                 job = await lw.submit(work, "this")
                 assert "simulated" in (await job.result(20)).lower()
+                gathered = await lw.submit(many)
+                assert await gathered.result(20) == 4
             nodes = await tree(lw, job)
             assert [node.model for node in nodes[1:]] == ["small", "small"]
             assert all(node.cost for node in nodes[1:])
+            assert len((await lw.store.history(gathered.id)).steps) == 1  # woken once, when all were there
             await lw.close()
 
     async def test_a_check_in_a_flow_is_refused_with_the_way_to_have_one(self, lw: Laneway) -> None:
