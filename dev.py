@@ -68,6 +68,7 @@ def test(python: Path, arguments: list[str]) -> None:
             run(python, "-m", *command)
     print("== tests", flush=True)
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or each of the commands that tests start compiles all of Laneway
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # what learns in a test has the cores not to itself
     run(python, "-m", "pytest", "-q", "-n", workers(), "--dist", "worksteal", *arguments)
 
 

@@ -30,6 +30,8 @@ from tests.dispatch.practice import NETWORK_S, Call, PracticeClient, Side
 from tests.dispatch.world import IN_MEMORY, keep_house, no_code, no_record
 from tests.virtual import EPOCH, run_virtual
 
+POLL_S = 0.1  # 50 looks a second of each, as on a file, would be most of the work here; a server tells who waits
+
 
 class Line:
     """The way to a store, that can be cut."""
@@ -37,6 +39,7 @@ class Line:
     def __init__(self, store: SQLiteStore) -> None:
         self._store = store
         self.cut = False
+        self.poll_s = POLL_S
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._store, name)
