@@ -122,7 +122,7 @@ def test_a_child_does_not_show_its_dead_parent_as_alive(tmp_path: Path) -> None:
     parent = subprocess.Popen([sys.executable, "-c", ORPHAN, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
     assert parent.stdout.readline() == "child\n"
-    parent.wait(timeout=20)
+    parent.wait(timeout=60)
 
     async def main(lw: Laneway) -> None:
         async with lw.worker():

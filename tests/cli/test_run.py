@@ -15,6 +15,7 @@ import apsw
 import pytest
 
 from laneway.simulator.process import SimulatorProcess
+from tests.cli.working import PATIENCE_S, until
 from tests.conftest import Desk
 
 Simulate = Callable[..., SimulatorProcess]
@@ -219,8 +220,7 @@ class TestRunningAgain:
         for _ in range(6):
             process = desk.start("run", "tasks.jsonl", "--concurrency", "15")
             before = simulator.stats()["requests"]
-            while process.poll() is None and simulator.stats()["requests"] == before:
-                pass  # how long the start takes depends on the machine
+            until(lambda: process.poll() is not None or simulator.stats()["requests"] > before)  # noqa: B023 - at once
             try:
                 process.communicate(timeout=rng.uniform(0, 0.4))
                 break
@@ -241,12 +241,13 @@ class TestRunningAgain:
         simulator = simulate(latency=0.2)
         desk.batch("tasks.jsonl", 200)
         first = desk.start("run", "tasks.jsonl", "--concurrency", "10", "--json")
-        while simulator.stats()["completed"] < 10:
-            assert first.poll() is None
+        until(lambda: simulator.stats()["completed"] >= 10)
+        simulator.control(latency=3)  # or it has ended before another has begun, on a machine that does much else
         second = desk.run("run", "tasks.jsonl", "--json")
+        simulator.control(latency=0.01)
         assert (second.code, second.json["error"]["kind"]) == (2, "conflict")
         assert "another run writes" in second.json["error"]["message"]
-        out, _ = first.communicate(timeout=30)
+        out, _ = first.communicate(timeout=PATIENCE_S)
         assert first.returncode == 0
         assert json.loads(out.splitlines()[-1])["tasks"]["succeeded"] == 200
         assert simulator.stats()["requests"] == 200
@@ -255,10 +256,10 @@ class TestRunningAgain:
         simulator = simulate(latency=0.3)
         desk.batch("tasks.jsonl", 60)
         process = desk.start("run", "tasks.jsonl", "--concurrency", "10", "--json")
-        while simulator.stats()["completed"] < 10:
-            assert process.poll() is None
+        until(lambda: simulator.stats()["completed"] >= 10)
+        assert process.poll() is None
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 130, err
         said = json.loads(out.splitlines()[-1])
         assert said["stopped_reason"] == "interrupted"
@@ -270,14 +271,13 @@ class TestRunningAgain:
         simulator = simulate(latency=30)
         desk.batch("tasks.jsonl", 5)
         process = desk.start("run", "tasks.jsonl", "--concurrency", "5", "--json")
-        while simulator.stats()["in_flight"] < 5:
-            assert process.poll() is None
+        until(lambda: simulator.stats()["in_flight"] == 5)
         process.send_signal(signal.SIGINT)
         assert process.stderr is not None
         while "once more" not in process.stderr.readline():
             assert process.poll() is None
         process.send_signal(signal.SIGINT)
-        out, _ = process.communicate(timeout=20)
+        out, _ = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 130
         assert json.loads(out.splitlines()[-1])["tasks"]["remaining"] == 5
 

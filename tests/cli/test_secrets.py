@@ -132,7 +132,7 @@ def test_a_worker_and_its_tasks_do_not_tell_it(desk: Desk, provider: str) -> Non
         argv = Path(f"/proc/{worker.pid}/cmdline").read_text()
     finally:
         worker.send_signal(signal.SIGTERM)
-        out, err = worker.communicate(timeout=30)
+        out, err = worker.communicate(timeout=60)
     nowhere(desk, client.out, client.err, out, err, argv)
 
 

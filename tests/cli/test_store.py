@@ -8,6 +8,7 @@ from collections.abc import Callable
 import psycopg
 
 from laneway.simulator.process import SimulatorProcess
+from tests.cli.working import until
 from tests.conftest import Desk
 
 Simulate = Callable[..., SimulatorProcess]
@@ -17,13 +18,14 @@ def test_a_run_killed_on_sqlite_goes_on_in_postgresql(desk: Desk, simulate: Simu
     simulator = simulate(latency=0.1)
     desk.batch("tasks.jsonl", 120)
     process = desk.start("run", "tasks.jsonl", "--concurrency", "10")
-    while process.poll() is None and simulator.stats()["requests"] < 40:
-        pass
+    until(lambda: simulator.stats()["requests"] >= 40)
+    simulator.control(latency=60)  # so that it has not ended before another command has begun
     in_flight = desk.run("store", "move", postgres_url, "--json")
     assert in_flight.code == 2
     assert "is being worked on" in in_flight.json["error"]["message"]
     process.send_signal(signal.SIGKILL)
     process.communicate()
+    simulator.control(latency=0.1)
     out = desk.folder / "tasks.results.jsonl"
     before = out.read_bytes()
 

@@ -31,8 +31,8 @@ def night(patient):
 
 async def main():
     jobs = [await lw.submit(double, n=n) for n in range(20)]
-    print([await job.result(20) for job in jobs])
-    print((await (await lw.submit(shout, "hi")).result(20))[:16])
+    print([await job.result(60) for job in jobs])
+    print((await (await lw.submit(shout, "hi")).result(60))[:16])
     print((await jobs[3].status()).lane)
     await lw.close()
 
@@ -70,7 +70,7 @@ def test_a_worker_serves_other_processes_and_drains_on_sigterm(desk: Desk, simul
         assert len(status["workers"]) == 1
     finally:
         worker.send_signal(signal.SIGTERM)
-        _, err = worker.communicate(timeout=20)
+        _, err = worker.communicate(timeout=60)
     assert worker.returncode == 0, err
     assert desk.run("status", "--json").json["workers"] == []
     explained = desk.run("explain", "21").out

@@ -170,7 +170,7 @@ def test_python_tasks_wait_for_a_worker_that_has_them(desk: Desk, serve: Serve, 
     served = serve()
     submit = "from laneway import Laneway; lw = Laneway()\n@lw.task\nasync def double(n: int) -> int: return 2 * n\n"
     code = submit + "lw.sync.submit(double, 4); lw.sync.close()"
-    subprocess.run([sys.executable, "-c", code], cwd=desk.folder, env=desk.env, check=True, timeout=30)
+    subprocess.run([sys.executable, "-c", code], cwd=desk.folder, env=desk.env, check=True, timeout=60)
     assert served.ask("/chat/completions", CHAT)[0] == 200
     assert served.stop()[0] == 0
     assert desk.run("explain", "1", "--json").json["state"] == "ready"

@@ -76,7 +76,7 @@ def test_a_signal_ends_it_quietly_while_calls_are_in_flight(number: signal.Signa
             while json.load(urllib.request.urlopen(url))["in_flight"] == 0:
                 pass
             child.send_signal(number)
-            assert child.wait(5) == 0
+            assert child.wait(30) == 0
         assert child.stdout.read() == ""
         assert child.stderr is not None
         assert child.stderr.read() == ""

@@ -108,7 +108,7 @@ async def test_another_process_worker_finds_the_outbox(lw: Laneway, app_db: Data
     app_db.execute("COMMIT")
     app_db.close()
     worker = "import sys; from tests.app.outbox.test_connection import work; work(sys.argv[1])"
-    await asyncio.to_thread(subprocess.run, [sys.executable, "-c", worker, str(tmp_path)], check=True, timeout=30)
+    await asyncio.to_thread(subprocess.run, [sys.executable, "-c", worker, str(tmp_path)], check=True, timeout=60)
     assert ran(tmp_path) == [3]
 
 
@@ -150,7 +150,7 @@ asyncio.run(main())
 
 @pytest.mark.parametrize(("died", "expected"), [("commit", [5]), ("carried", [5]), ("before", [])])
 def test_killed_at_any_moment(tmp_path: Path, died: str, expected: list[int]) -> None:
-    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), died], timeout=30, check=False)
+    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), died], timeout=60, check=False)
     assert done.returncode == -signal.SIGKILL
 
     async def main() -> None:

@@ -193,9 +193,9 @@ asyncio.run(main())
 
 
 def test_killed_inside_a_callback_it_is_told_again(tmp_path: Path) -> None:
-    first = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), "die"], timeout=30, check=False)
+    first = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), "die"], timeout=60, check=False)
     assert first.returncode == -signal.SIGKILL
-    subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), "live"], timeout=30, check=True)
+    subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), "live"], timeout=60, check=True)
     assert (tmp_path / "heard.txt").read_text().split() == ["1", "1", "2"]
 
 
