@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from laneway.store.budgets import PROJECT, Budget, BudgetKind
+from laneway.task import needs_account
 
 if TYPE_CHECKING:
     from laneway.config.models import Config
@@ -37,7 +38,7 @@ class Way(NamedTuple):
 
 def ways_of(task: NewTask) -> Iterable[Way]:
     """One for each model of its route. A Python task chooses its models itself."""
-    models = (task.route.model, *task.route.fallbacks) if task.route.model else ()
+    models = (task.route.model, *task.route.fallbacks) if needs_account(task.route.model) else ()
     return (Way(model, task.route.lane, task.spec.type) for model in models)
 
 

@@ -216,6 +216,11 @@ class Laneway(AgentVerbs):
                 self._config = load(paths, env=self.env, cwd=Path.cwd())
         return self._config
 
+    def use_config(self, config: Config) -> None:
+        """Go by this config, unless the app has chosen one itself. Before the first use only."""
+        if self._given is None and self._config is None:
+            self._config = config
+
     @property
     def catalog(self) -> Catalog:
         if self._catalog is None:

@@ -11,7 +11,7 @@ from laneway.app.due import due_at
 from laneway.app.options import Options
 from laneway.app.python.tasks import PythonTasks, TaskFunction
 from laneway.errors import ConfigError
-from laneway.task import NEW_FLOW, NewTask, Spec, Task, Urgency, Wire
+from laneway.task import NEW_FLOW, NewTask, Route, Spec, Task, Urgency, Wire
 
 if TYPE_CHECKING:
     from laneway.app.inquiries import Inquiries
@@ -69,9 +69,7 @@ class Preparing:
         return isinstance(task, str) and task in self._config.prompt_types
 
     def _function(self, task: Any) -> TaskFunction[..., Any]:
-        function = self._python.find(task if isinstance(task, str) else getattr(task, "name", None) or repr(task))
-        self._refuse_checks_of_python(function.name)
-        return function
+        return self._python.find(task if isinstance(task, str) else getattr(task, "name", None) or repr(task))
 
     def caller(
         self, function: TaskFunction[..., Any], kwargs: Mapping[str, Any], options: Options
@@ -91,20 +89,38 @@ class Preparing:
             key=options.key,
             team=options.team,
         )
+        return self._routed(patient, self.spec(function), options, self._clock.now())
+
+    def spec(self, function: TaskFunction[..., Any]) -> Spec:
+        """What a worker must know of its calls. Raises ConfigError."""
         spec = self._specs.get(function.name)
         if spec is None:
+            self._refuse_checks_of_python(function.name)
             attempts = function.max_attempts or 1
             own = self._config.types.get(function.name)
             limit = function.time_limit or (own and own.time_limit) or self._config.retry.time_limit
             spec = Spec(function.name, Wire.PYTHON, attempts, timeout=function.timeout, time_limit=limit)
             self._specs[function.name] = spec
-        return self._routed(patient, spec, options, self._clock.now())
+        return spec
+
+    def called(self, patient: Patient) -> Patient:
+        """A function's call as triage sees it: what its decorator says is pinned, where nothing else was."""
+        function, pins = self._python.find(patient.type), patient.pins
+        urgency = pins.urgency
+        if urgency is None and function.urgency:
+            urgency = self._triage.urgency_of(function.urgency)
+        pins = replace(pins, lane=pins.lane or function.lane, urgency=urgency, model=None)
+        return replace(patient, pins=pins, needs_model=False)
+
+    def queued(self, spec: Spec, route: Route) -> Route:
+        """Flows wait for their beginning in cells of their own."""
+        return route._replace(model=NEW_FLOW) if self._python.find(spec.type).is_flow else route
 
     def _routed(self, patient: Patient, spec: Spec, options: Options, now: float) -> Callable[..., NewTask]:
         """All of a task but its ``body``."""
         route = self._triage.assess(patient)
-        if spec.wire is Wire.PYTHON and self._python.find(spec.type).is_flow:
-            route = route._replace(model=NEW_FLOW)
+        if spec.wire is Wire.PYTHON:
+            route = self.queued(spec, route)
         wake_at = options.wake_at(now)
         target_wait = self._config.target_wait(route.urgency)
         size = patient.input_tokens, patient.output_tokens
@@ -118,12 +134,13 @@ class Preparing:
             output_tokens=patient.output_tokens,
             deadline=options.deadline,
             wake_at=wake_at,
-            dedupe_for=self._dedupe_for(spec),
+            dedupe_for=self.dedupe_for(spec),
             tags=options.tags,
             team=options.team,
         )
 
-    def _dedupe_for(self, spec: Spec) -> float | None:
+    def dedupe_for(self, spec: Spec) -> float | None:
+        """Seconds in which the same key is the same task."""
         if spec.type in self._config.prompt_types:
             return self._config.types[spec.type].dedupe_for
         return self._python.find(spec.type).dedupe_for if spec.wire is Wire.PYTHON else None

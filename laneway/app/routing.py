@@ -11,7 +11,7 @@ import orjson
 from laneway.app.budgets import Way, ways_of
 from laneway.app.due import due_at
 from laneway.intake.draft import Draft
-from laneway.task import NewTask, Route, Urgency, Wire
+from laneway.task import NewTask, Route, Spec, Urgency, Wire, needs_account
 from laneway.triage.attachments import Reader
 from laneway.triage.filters import inputs_of
 from laneway.triage.patient import Patient
@@ -45,19 +45,19 @@ class Routing:
 
     def patients(self, drafts: Sequence[Draft]) -> list[Patient]:
         """What triage sees of each; model files are asked about all at once."""
-        patients = [_patient(draft) for draft in drafts]
+        patients = [self._patient(draft) for draft in drafts]
         self._lw.triage.examine(patients)
         return patients
 
     def route(self, draft: Draft, now: float, patient: Patient | None = None) -> Routed:
         """The draft's route, and the draft as its model takes it: a PDF goes as text where the model takes none.
         ``patient``: one of ``patients``."""
-        patient = patient or _patient(draft)
+        patient = patient or self._patient(draft)
         route = self._assess(patient)
         if draft.as_text is not None and "pdf" in draft.attachments:
             if "pdf" not in inputs_of(route.model, self._lw.config):
                 draft = draft.as_text()
-                patient = _patient(draft)
+                patient = self._patient(draft)
                 route = self._assess(patient)
             else:
                 able = tuple(name for name in route.fallbacks if "pdf" in inputs_of(name, self._lw.config))
@@ -92,12 +92,18 @@ class Routing:
 
     def _know(self, route: Route) -> None:
         for name in (route.model, *route.fallbacks):
-            if name not in self.models:
+            if name not in self.models and needs_account(name):
                 self._catalog.model(name)
                 self.models.add(name)
 
+    def _patient(self, draft: Draft) -> Patient:
+        patient = _patient(draft)
+        return self._lw.preparing.called(patient) if draft.spec.wire is Wire.PYTHON else patient
+
     def _task(self, draft: Draft, route: Route, now: float) -> NewTask:
         target_wait = self._target_wait[route.urgency]
+        if draft.spec.wire is Wire.PYTHON:
+            route = self._lw.preparing.queued(draft.spec, route)
         return NewTask(
             body=draft.body,
             spec=draft.spec,
@@ -109,11 +115,13 @@ class Routing:
             record=draft.record,
             deadline=draft.deadline,
             tags=draft.tags,
-            dedupe_for=None if self._anew else self._dedupe_for(draft.spec.type),
+            dedupe_for=None if self._anew else self._dedupe_for(draft.spec),
         )
 
-    def _dedupe_for(self, type_name: str) -> float | None:
-        settings = self._lw.config.types.get(type_name)
+    def _dedupe_for(self, spec: Spec) -> float | None:
+        if spec.wire is Wire.PYTHON:
+            return self._lw.preparing.dedupe_for(spec)
+        settings = self._lw.config.types.get(spec.type)
         return settings.dedupe_for if settings else None
 
 

@@ -13,7 +13,7 @@ from laneway.errors import UsageError
 
 if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
-    from laneway.intake.options import ReadOptions
+    from laneway.intake.options import ReadOptions, RecordType
     from laneway.task import Urgency
 
 
@@ -32,7 +32,19 @@ InputArguments = Annotated[
 OutOption = Annotated[Path | None, typer.Option("-o", "--out", help="Results: .jsonl or .csv.", show_default=False)]
 TypeOption = Annotated[
     str | None,
-    typer.Option("--type", help="The records' task type.", autocompletion=completing.types, show_default=False),
+    typer.Option(
+        "--type",
+        help="The records' task type: of the config, or a Python task.",
+        autocompletion=completing.types,
+        show_default=False,
+    ),
+]
+FlowOption = Annotated[
+    str | None, typer.Option("--flow", help="Run this flow of the app once for each record.", show_default=False)
+]
+AppOption = Annotated[
+    str | None,
+    typer.Option("--app", help="Where flows and Python tasks are: module:name.", show_default=False),
 ]
 PromptOption = Annotated[
     Path | None, typer.Option("--prompt", help="A Jinja2 template as the prompt.", show_default=False)
@@ -80,6 +92,7 @@ def read_options(
     limit: int | None,
     samples: int,
     also: list[str],
+    calls: RecordType | None = None,
 ) -> ReadOptions:
     """Raises InputError for an unknown model, UsageError for an unknown urgency."""
     from laneway.intake.options import ReadOptions
@@ -96,6 +109,7 @@ def read_options(
         limit=limit,
         samples=samples,
         also=tuple(also),
+        calls=calls,
     )
 
 

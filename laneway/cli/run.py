@@ -25,9 +25,11 @@ from laneway.cli.common import (
     run_async,
 )
 from laneway.cli.input_options import (
+    AppOption,
     BadInput,
     BadInputOption,
     ConcurrencyOption,
+    FlowOption,
     FreshOption,
     InputArguments,
     LaneOption,
@@ -58,6 +60,7 @@ def run(
     inputs: InputArguments,
     out: OutOption = None,
     type_: TypeOption = None,
+    flow: FlowOption = None,
     prompt: PromptOption = None,
     model: ModelOption = None,
     lane: LaneOption = None,
@@ -69,6 +72,7 @@ def run(
     samples: SamplesOption = 1,
     fresh: FreshOption = False,
     on_bad_input: BadInputOption = BadInput.stop,
+    app: AppOption = None,
     config: ConfigOption = None,
     store: StoreOption = None,
     processes: Annotated[
@@ -80,13 +84,15 @@ def run(
     """Run a file of AI tasks and write their results as they settle.
 
     The same command again goes on where it stopped: finished tasks are kept, failed ones tried again.
+    With --flow (or --type and a Python task) the app's function is called with each record's fields.
     """
     started = process_started()
     import_aside("aiohttp")  # it reads the system's certificates, which other imports need not wait for
     from laneway.app.runs.batch import BatchOptions
     from laneway.app.runs.taking_in import OnBadInput
+    from laneway.cli.calling import calls_of
 
-    lw = application(config, store, verbose)
+    lw, calls = calls_of(application(config, store, verbose), flow, type_, prompt, model, app, store, triage=triage)
     read = read_options(
         lw,
         type=type_,
@@ -98,6 +104,7 @@ def run(
         limit=limit,
         samples=samples,
         also=inputs[1:],
+        calls=calls,
     )
     options = BatchOptions(
         input=inputs[0],
@@ -109,7 +116,8 @@ def run(
         on_bad_input=OnBadInput(on_bad_input.value),
         processes=processes,
     )
-    helpers = partial(_helpers, concurrency, config, store, verbose)
+    own_app = None if calls is None else app or lw.config.app
+    helpers = partial(_helpers, own_app, concurrency, config, store, verbose)
     with proposing(inputs, as_json):
         summary = run_async(execute(lw, options, started, helpers))
     report(summary, as_json)
@@ -136,6 +144,7 @@ async def execute(lw: Laneway, options: BatchOptions, started: float, helpers: H
 
 
 def _helpers(
+    app: str | None,
     concurrency: int | None,
     config: list[Path] | None,
     store: str | None,
@@ -149,7 +158,7 @@ def _helpers(
     from laneway.cli.worker import child_options
 
     bounds = [("--run", run_id), ("--in-flight", in_flight[0]), ("--concurrency", concurrency)]
-    return Processes(child_options(None, config, store, verbose, bounds), len(in_flight), helping=True, died=died)
+    return Processes(child_options(app, config, store, verbose, bounds), len(in_flight), helping=True, died=died)
 
 
 def _prepare_report() -> None:

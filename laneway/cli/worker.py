@@ -61,7 +61,12 @@ def worker(
     breaks off at once. Exit code 0 after SIGTERM, 130 after Ctrl-C, 3 where something was broken off.
     """
     if run_id is not None:
-        run_async(_help(application(config, store, verbose), run_id, in_flight, concurrency))
+        lw = application(config, store, verbose)
+        if app is not None:
+            from laneway.cli.calling import app_of
+
+            lw = app_of(lw, app, store)
+        run_async(_help(lw, run_id, in_flight, concurrency))
         return
     settings = application(config, store, max(verbose, 1))
     wanted = _wanted(settings, app, lanes, processes, grace, health, store, as_json=as_json)
@@ -123,7 +128,8 @@ def child_options(
 
 
 def load_app(reference: str, folder: Path) -> Laneway:
-    """The Laneway object of ``module:name``; modules in the current folder and beside the config are found."""
+    """The Laneway object of ``module:name``; modules in the current folder and beside the config are found. Raises
+    UsageError."""
     from laneway.app.laneway import Laneway
 
     for place in (str(folder), str(Path.cwd())):

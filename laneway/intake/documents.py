@@ -89,6 +89,10 @@ class Documents:
 
     def _draft(self, number: int, name: str, path: Path) -> Draft:
         opened = _open(path)
+        if opened.media and self._records.texts_only:
+            if opened.media != PDF:
+                raise _Unusable("a function takes texts, and this is an image")
+            opened = _Opened(pdf.text(opened.data))
         draft = self._rendered(number, name, path, opened)
         if opened.media != PDF:
             return draft
@@ -117,7 +121,7 @@ class Documents:
             pins=self._records.pins({}),
             fields=fields,
             record=orjson.dumps({"file": name}),
-            refused_by=refusals(Wire.CHAT, rendered.request),
+            refused_by=refusals(Wire.CHAT, rendered.request) if rendered.request else {},
             attachments=frozenset({"pdf" if opened.media == PDF else "image"} if opened.media else ()),
         )
 

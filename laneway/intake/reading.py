@@ -101,7 +101,7 @@ def _tasks(source: Source, config: Config, options: ReadOptions) -> Reading:
     from laneway.intake.records import Records
 
     records = Records(config, options)
-    items = records.drafts(rows(source))
+    items = records.drafts(rows(source, values=options.calls is not None))
     return Reading(source.name, kind, items, options, columns=records.columns.keys(), stem=stem, close=source.close)
 
 
@@ -147,11 +147,11 @@ def _is_json(text: bytes) -> bool:
         return False
 
 
-def rows(source: Source) -> Iterator[Row | BadLine]:
-    """The records of a source: of a table or of JSON objects."""
+def rows(source: Source, *, values: bool = False) -> Iterator[Row | BadLine]:
+    """The records of a source: of a table or of JSON objects, or of any JSON ``values``."""
     from laneway.intake.records import json_rows
 
-    return table_rows(source) if _is_table(source) else json_rows(lines(source))
+    return table_rows(source) if _is_table(source) else json_rows(lines(source), values=values)
 
 
 def _is_table(source: Source) -> bool:
@@ -185,6 +185,8 @@ def detect(source: Source, options: ReadOptions) -> Kind:
                 ) from None
             first = False
             continue
+        if options.calls is not None:
+            return Kind.RECORDS
         return _batch(source, options) if is_batch_line(line) else Kind.RECORDS
     return Kind.RECORDS
 

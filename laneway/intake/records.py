@@ -15,7 +15,7 @@ from laneway.config.models import Config, TypeConfig
 from laneway.config.templates import Templates
 from laneway.errors import InputError, NoPrompt
 from laneway.intake.draft import BadLine, Draft
-from laneway.intake.options import ReadOptions
+from laneway.intake.options import ReadOptions, RecordType
 from laneway.intake.prompts import PromptType, Rendered
 from laneway.intake.tables import Row
 from laneway.task import Urgency
@@ -42,8 +42,15 @@ class Records:
         for row in rows:
             yield row if isinstance(row, BadLine) else self._draft(*row)
 
-    def _given_type(self) -> PromptType | None:
+    @property
+    def texts_only(self) -> bool:
+        """A function's arguments are values; no model sees a document beside them."""
+        return self._options.calls is not None
+
+    def _given_type(self) -> RecordType | None:
         options, config = self._options, self._config
+        if options.calls is not None:
+            return options.calls
         if options.prompt is not None:
             path = options.prompt if options.prompt.is_absolute() else Path.cwd() / options.prompt
             settings = config.prompt_types.get(options.type or "", TypeConfig()).model_copy(update={"prompt": path})
@@ -88,7 +95,7 @@ class Records:
             deadline=_deadline(record.get("deadline")),
         )
 
-    def one_type(self) -> PromptType:
+    def one_type(self) -> RecordType:
         """The type of all tasks, where there are no columns that could name one. Raises InputError."""
         if self._only is not None:
             return self._only
@@ -109,7 +116,7 @@ class Records:
         names = ", ".join(self._config.prompt_types)
         raise InputError(f"no task type: give the record a `type` column, or the command --type ({names})")
 
-    def _key(self, kind: PromptType, record: Mapping[str, Any], rendered: Rendered) -> str:
+    def _key(self, kind: RecordType, record: Mapping[str, Any], rendered: Rendered) -> str:
         names = (kind.key_field,) if kind.key_field else KEY_FIELDS
         for name in names:
             value = record.get(name)
@@ -150,8 +157,8 @@ class Records:
         )
 
 
-def json_rows(lines: Iterable[tuple[int, bytes | BadLine]]) -> Iterator[Row | BadLine]:
-    """A record for each JSON object."""
+def json_rows(lines: Iterable[tuple[int, bytes | BadLine]], *, values: bool = False) -> Iterator[Row | BadLine]:
+    """A record for each JSON object. ``values``: anything else is a record with one ``value``."""
     for line, raw in lines:
         if isinstance(raw, BadLine):
             yield raw
@@ -163,6 +170,8 @@ def json_rows(lines: Iterable[tuple[int, bytes | BadLine]]) -> Iterator[Row | Ba
             continue
         if isinstance(record, dict):
             yield line, raw, record
+        elif values:
+            yield line, raw, {"value": record}
         else:
             yield BadLine(line, "not a JSON object", raw)
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from array import array
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import orjson
 
 from laneway.store.figures import GroupFigures, PastCall
 from laneway.store.interface import Result
-from laneway.task import Attempt, Outcome, Route, Spec, State, Task, Urgency, Usage, WaitReason
+from laneway.task import Attempt, Outcome, Route, Spec, State, Task, Urgency, Usage, WaitReason, needs_account
 
 
 def parsed(value: Any) -> Any:
@@ -147,6 +147,19 @@ def result_of(row: Sequence[Any], spec: Spec) -> Result:
     )
 
 
+def with_costs(results: list[Result], costs: Callable[[list[int]], Iterable[tuple[Any, Any]]]) -> list[Result]:
+    """What runs code of the app has no model, and costs what it called and began: ``costs`` of task ids."""
+    ids = [one.task_id for one in results if not needs_account(one.model)]
+    if not ids:
+        return results
+    known: dict[int, float | None] = dict(costs(ids))
+    of_code = set(ids)
+    return [
+        one._replace(model="", cost=known.get(one.task_id, one.cost)) if one.task_id in of_code else one
+        for one in results
+    ]
+
+
 # a run's figures by group ---------------------------------------------------------------------------------------------
 class _Group:
     def __init__(self) -> None:
@@ -180,11 +193,16 @@ def percentile(ordered: Sequence[float], share: float) -> float | None:
 
 def grouped(
     rows: Iterable[tuple[str, str, str, str, float | None, float | None]],
+    called: Iterable[tuple[str, str, float | None, float | None]] = (),
 ) -> dict[str, tuple[GroupFigures, ...]]:
-    """Figures by ``type``, ``model`` and ``lane`` of (type, model, lane, state, cost, latency)."""
+    """Figures by ``type``, ``model`` and ``lane`` of (type, model, lane, state, cost, latency). ``called``: by tasks
+    that have no model of their own: (model, the task's state, cost, latency), once for each such task and model."""
     by: dict[str, dict[str, _Group]] = {name: defaultdict(_Group) for name in ("type", "model", "lane")}
     for type_, model, lane, state, cost, latency in rows:
         by["type"][type_].add(state, cost, latency)
-        by["model"][model].add(state, cost, latency)
+        if needs_account(model):
+            by["model"][model].add(state, cost, latency)
         by["lane"][lane].add(state, cost, latency)
+    for model, state, cost, latency in called:
+        by["model"][model].add(state, cost, latency)
     return {name: tuple(group.figures(key) for key, group in sorted(groups.items())) for name, groups in by.items()}

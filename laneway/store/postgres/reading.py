@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from laneway.errors import NotFoundError
-from laneway.store.figures import FailureGroup, RunFigures
+from laneway.store.figures import FailureGroup, GroupFigures, RunFigures
 from laneway.store.interface import CellTally, Doing, Part, Result, Run, WorkerInfo
 from laneway.store.postgres.connection import Db, by_index, first, rows, scalar
 from laneway.store.postgres.documents import Documents
 from laneway.store.postgres.transaction import HORIZON, STATES
-from laneway.store.rows import ATTEMPT, RESULT, TASK, attempt_of, grouped, result_of, task_of
+from laneway.store.rows import ATTEMPT, RESULT, TASK, attempt_of, grouped, result_of, task_of, with_costs
 from laneway.task import Attempt, FailureClass, Outcome, State, Task, Urgency
 
 _TASK = f"""
@@ -52,29 +52,69 @@ _WORKERS = """
            (SELECT count(*) FROM laneway.task WHERE worker_id = worker.id AND state = 'running')
     FROM laneway.worker ORDER BY id
 """
-_OF_RUN = """
+_UNPRICED = "a.cost IS NULL AND a.input_tokens IS NOT NULL AND a.model <> ''"
+# With what flows began, which has no key: all that came since the run's first task.
+_FIRST = "(SELECT min(id) FROM laneway.task WHERE run_id = %(run)s AND key IS NOT NULL)"
+_LINES = """
     FROM laneway.attempt a WHERE a.run_id = %(run)s AND a.started_at >= %(since)s
     AND EXISTS (SELECT 1 FROM laneway.task t WHERE t.id = a.task_id AND t.run_id = %(run)s AND t.key IS NOT NULL)
 """
+_LINES_OF_FLOWS = f"""
+    FROM laneway.attempt a WHERE a.run_id = %(run)s AND a.started_at >= %(since)s AND a.task_id >= {_FIRST}
+"""
+_HAS_FLOWS = "SELECT 1 FROM laneway.cell WHERE run_id = %s AND starts_with(model, '<') LIMIT 1"
 BOOKS = f"""
     SELECT count(*) FILTER (WHERE model <> ''), coalesce(sum(input_tokens), 0)::bigint,
            coalesce(sum(output_tokens), 0)::bigint, coalesce(sum(cached_tokens), 0)::bigint, coalesce(sum(cost), 0),
-           count(DISTINCT task_id) FILTER (WHERE cost IS NULL AND input_tokens IS NOT NULL),
+           count(DISTINCT task_id) FILTER (WHERE {_UNPRICED}),
            count(*) FILTER (WHERE outcome = 'transient' AND error ->> 'code' = 'timeout'),
-           coalesce(sum(latency) FILTER (WHERE call = 0), 0), max(started_at + latency), min(started_at),
-           count(DISTINCT task_id) FILTER (WHERE model <> '') {_OF_RUN}
+           coalesce(sum(latency) FILTER (WHERE model <> ''), 0), max(started_at + latency), min(started_at),
+           count(DISTINCT (task_id, call / 1000)) FILTER (WHERE model <> '')
 """
 OUTCOMES = f"""
     SELECT coalesce(outcome, 'running'), count(*), coalesce(sum(cost), 0),
-           count(*) FILTER (WHERE cost IS NULL AND input_tokens IS NOT NULL),
-           coalesce(sum(input_tokens), 0)::bigint, coalesce(sum(output_tokens), 0)::bigint {_OF_RUN} GROUP BY 1
+           count(*) FILTER (WHERE {_UNPRICED}),
+           coalesce(sum(input_tokens), 0)::bigint, coalesce(sum(output_tokens), 0)::bigint
 """
-_GROUPED = """
-    SELECT p.spec_id, c.model, c.lane, t.state, r.cost, a.latency
+# What functions of the app cost is what they called; a flow takes from its first step to its end.
+_KNOWN_COST = f"""
+    CASE WHEN count(*) FILTER (WHERE {_UNPRICED}) = 0
+    THEN coalesce(sum(a.cost), 0) END
+"""
+_GROUPED = f"""
+    SELECT p.spec_id, c.model, c.lane, t.state,
+           CASE WHEN c.model = '' OR starts_with(c.model, '<')
+                THEN (SELECT {_KNOWN_COST} FROM laneway.attempt a WHERE a.task_id = t.id) ELSE r.cost END,
+           CASE WHEN t.state <> 'succeeded' THEN NULL WHEN starts_with(c.model, '<')
+                THEN r.settled_at - (SELECT min(started_at) FROM laneway.attempt WHERE task_id = t.id)
+                ELSE l.latency END
+"""
+_OF_KEYED = """
     FROM laneway.task t JOIN laneway.cell c ON c.id = t.cell_id JOIN laneway.payload p ON p.task_id = t.id
     LEFT JOIN laneway.result r ON r.seq = t.result_seq
-    LEFT JOIN laneway.attempt a ON a.task_id = t.id AND a.fence = t.fence AND a.call = 0 AND t.state = 'succeeded'
-    WHERE t.run_id = %s AND t.key IS NOT NULL AND NOT c.shelf
+    LEFT JOIN laneway.attempt l ON l.task_id = t.id AND l.fence = t.fence AND l.call = 0
+    WHERE t.run_id = %(run)s AND t.key IS NOT NULL AND NOT c.shelf
+"""
+_OF_CHILDREN = f"""
+    FROM laneway.child h JOIN laneway.task t ON t.id = h.child_id JOIN laneway.cell c ON c.id = t.cell_id
+    JOIN laneway.payload p ON p.task_id = t.id JOIN laneway.task f ON f.id = h.flow_id
+    JOIN laneway.cell fc ON fc.id = f.cell_id LEFT JOIN laneway.result r ON r.seq = t.result_seq
+    LEFT JOIN laneway.attempt l ON l.task_id = t.id AND l.fence = t.fence AND l.call = 0
+    WHERE h.child_id >= {_FIRST} AND t.run_id = %(run)s AND (NOT fc.shelf OR fc.aside)
+"""
+_CALLED = f"""
+    SELECT a.model, t.state, {_KNOWN_COST}, avg(a.latency)
+    FROM laneway.attempt a JOIN laneway.task t ON t.id = a.task_id JOIN laneway.cell c ON c.id = t.cell_id
+    WHERE a.run_id = %(run)s AND a.call > 0 AND c.model = '' AND a.task_id >= {_FIRST}
+    GROUP BY a.task_id, a.model, t.state
+"""
+# What functions and flows cost is what they called, and all that they began.
+_COST_BELOW = f"""
+    WITH RECURSIVE below (root, id) AS (
+        SELECT one, one FROM unnest(%s::bigint[]) AS one
+        UNION ALL SELECT b.root, c.child_id FROM laneway.child c JOIN below b ON c.flow_id = b.id
+    )
+    SELECT b.root, {_KNOWN_COST} FROM below b JOIN laneway.attempt a ON a.task_id = b.id GROUP BY 1
 """
 _FAILURES = """
     SELECT class, code, n, id, key, message FROM (
@@ -124,7 +164,8 @@ def results_after(
     with by_index(db):
         found = rows(db, sql, {"cursor": cursor, "run": run.id, "limit": limit})
     documents.read(db, [row[-1] for row in found])
-    return [result_of(row, documents.spec(row[-1])) for row in found]
+    results = [result_of(row, documents.spec(row[-1])) for row in found]
+    return with_costs(results, lambda ids: rows(db, _COST_BELOW, (ids,)))
 
 
 def ended_after(db: Db, cursor: int, limit: int) -> list[tuple[int, int]]:
@@ -170,16 +211,16 @@ def parts(db: Db, now: float) -> list[Part]:
 
 def figures(db: Db, documents: Documents, run: Run, since: float | None) -> RunFigures:
     where = {"run": run.id, "since": since or 0.0}
-    (books,) = rows(db, BOOKS, where)
-    calls, inputs, outputs, cached, cost, unknown, timeouts, sequential, last, begun, tasks = books
-    by_outcome = rows(db, OUTCOMES, where)
+    flows = scalar(db, _HAS_FLOWS, (run.id,)) is not None
+    lines = _LINES_OF_FLOWS if flows else _LINES
+    (books,) = rows(db, BOOKS + lines, where)
+    calls, inputs, outputs, cached, cost, unknown, timeouts, sequential, last, begun, asked = books
+    by_outcome = rows(db, f"{OUTCOMES} {lines} GROUP BY 1", where)
     outcomes = {outcome: n for outcome, n, *_ in by_outcome}
-    found = rows(db, _GROUPED, (run.id,))
-    documents.read(db, [row[0] for row in found])
-    groups = grouped((documents.spec(spec).type, *rest) for spec, *rest in found)
+    groups = _groups(db, documents, run, flows=flows)
     return RunFigures(
         calls=calls,
-        retries=max(0, calls - tasks),
+        retries=max(0, calls - asked),
         rate_limited=outcomes.get(Outcome.RATE_LIMITED, 0),
         timeouts=timeouts,
         lost=outcomes.get(Outcome.LOST, 0),
@@ -199,6 +240,16 @@ def figures(db: Db, documents: Documents, run: Run, since: float | None) -> RunF
         outcome_costs={outcome: None if unpriced else usd for outcome, _, usd, unpriced, *_ in by_outcome},
         outcome_tokens={outcome: (inputs, outputs) for outcome, _, _, _, inputs, outputs in by_outcome},
     )
+
+
+def _groups(db: Db, documents: Documents, run: Run, *, flows: bool) -> dict[str, tuple[GroupFigures, ...]]:
+    where = {"run": run.id}
+    found = rows(db, _GROUPED + _OF_KEYED, where)
+    if flows:
+        found += rows(db, _GROUPED + _OF_CHILDREN, where)
+    documents.read(db, [row[0] for row in found])
+    called = rows(db, _CALLED, where) if any(row[1] == "" for row in found) else []
+    return grouped(((documents.spec(spec).type, *rest) for spec, *rest in found), called)
 
 
 def _failures(db: Db, run: Run) -> tuple[FailureGroup, ...]:

@@ -12,7 +12,7 @@ import orjson
 from laneway.errors import NotFoundError
 from laneway.store.figures import FailureGroup, GroupFigures, RunFigures
 from laneway.store.interface import CellTally, Doing, Part, Result, Run, WorkerInfo
-from laneway.store.rows import ATTEMPT, RESULT, TASK, attempt_of, grouped, result_of, task_of
+from laneway.store.rows import ATTEMPT, RESULT, TASK, attempt_of, grouped, result_of, task_of, with_costs
 from laneway.store.sqlite import spending
 from laneway.store.sqlite.connection import scalar
 from laneway.task import Attempt, FailureClass, Outcome, Route, Spec, State, Task, Urgency
@@ -33,7 +33,34 @@ _TALLY = """
     FROM cell WHERE shelf = 0
 """
 _ATTEMPTS = f"SELECT {ATTEMPT} FROM attempt WHERE task_id = ? ORDER BY fence, call"
-_OF_RUN = "task_id IN (SELECT id FROM task WHERE run_id = ? AND key IS NOT NULL) AND run_id = ?"
+_UNPRICED = "a.cost IS NULL AND a.input_tokens IS NOT NULL AND a.model <> ''"
+_KNOWN_COST = f"iif(total({_UNPRICED}), NULL, total(a.cost))"
+_KEYED = "SELECT id FROM task WHERE run_id = ?1 AND key IS NOT NULL"
+_LINES = f"FROM attempt a WHERE task_id IN ({_KEYED}) AND run_id = ?1 AND started_at >= ?2"
+# With what flows began, which has no key: all that came since the run's first task.
+_FIRST = "(SELECT min(id) FROM task WHERE run_id = ?1 AND key IS NOT NULL)"
+_LINES_OF_FLOWS = f"FROM attempt a WHERE task_id >= {_FIRST} AND run_id = ?1 AND started_at >= ?2"
+_HAS_FLOWS = "SELECT 1 FROM cell WHERE run_id = ? AND model LIKE '<%' LIMIT 1"
+_BOOKS = f"""
+    SELECT count(*) FILTER (WHERE model <> ''), total(input_tokens), total(output_tokens), total(cached_tokens),
+           total(cost), count(DISTINCT task_id) FILTER (WHERE {_UNPRICED}),
+           count(*) FILTER (WHERE outcome = 'transient' AND error ->> 'code' = 'timeout'),
+           total(latency) FILTER (WHERE model <> ''), max(started_at + latency), min(started_at),
+           count(DISTINCT task_id || '.' || (call / 1000)) FILTER (WHERE model <> '')
+"""
+_OUTCOMES = f"""
+    SELECT coalesce(outcome, 'running'), count(*), total(cost), total({_UNPRICED}),
+           total(input_tokens), total(output_tokens)
+"""
+# What functions and flows cost is what they called, and all that they began.
+_COST_BELOW = f"""
+    WITH RECURSIVE below (root, id) AS (
+        SELECT value, value FROM json_each(?)
+        UNION ALL SELECT b.root, c.child_id FROM child c JOIN below b ON c.flow_id = b.id
+    )
+    SELECT b.root, {_KNOWN_COST}
+    FROM below b JOIN attempt a ON a.task_id = b.id GROUP BY 1
+"""
 _DOING = """
     SELECT t.worker_id, c.lane, count(*), min(a.started_at)
     FROM task t JOIN cell c ON c.id = t.cell_id
@@ -112,7 +139,8 @@ def results_after(
     db: apsw.Connection, documents: Documents, run: Run, cursor: int, limit: int, *, failed: bool = False
 ) -> list[Result]:
     sql = f"{_RESULTS}{_FAILED if failed else ''} ORDER BY r.seq LIMIT ?3"
-    return [result_of(row, documents.spec(row[-1])) for row in db.execute(sql, (cursor, run.id, limit))]
+    found = [result_of(row, documents.spec(row[-1])) for row in db.execute(sql, (cursor, run.id, limit))]
+    return with_costs(found, lambda ids: db.execute(_COST_BELOW, (orjson.dumps(ids).decode(),)))
 
 
 def ended_after(db: apsw.Connection, cursor: int, limit: int) -> list[tuple[int, int]]:
@@ -150,46 +178,27 @@ def parts(db: apsw.Connection, now: float) -> list[Part]:
 
 
 def figures(db: apsw.Connection, documents: Documents, run: Run, since: float | None) -> RunFigures:
-    where = f"FROM attempt WHERE {_OF_RUN} AND started_at >= ?"
-    bindings = (run.id, run.id, since or 0.0)
-    books = _first(
-        db.execute(
-            "SELECT total(model <> ''), total(input_tokens), total(output_tokens), total(cached_tokens), total(cost),"
-            f" count(DISTINCT CASE WHEN cost IS NULL AND input_tokens IS NOT NULL THEN task_id END) {where}",
-            bindings,
-        )
-    )
-    unanswered = "outcome = 'transient' AND error ->> 'code' = 'timeout'"
-    timeouts = scalar(db, f"SELECT count(*) {where} AND {unanswered}", bindings)
-    sequential = scalar(db, f"SELECT total(latency) {where} AND call = 0", bindings)
-    last = scalar(db, f"SELECT max(started_at + latency) {where}", bindings)
-    first = scalar(db, f"SELECT min(started_at) {where}", bindings)
-    unpriced = "total(cost IS NULL AND input_tokens IS NOT NULL)"
-    by_outcome = list(
-        db.execute(
-            f"SELECT coalesce(outcome, 'running'), count(*), total(cost), {unpriced}, total(input_tokens),"
-            f" total(output_tokens) {where} GROUP BY 1",
-            bindings,
-        )
-    )
+    flows = scalar(db, _HAS_FLOWS, (run.id,)) is not None
+    lines, bindings = _LINES_OF_FLOWS if flows else _LINES, (run.id, since or 0.0)
+    books = _first(db.execute(_BOOKS + lines, bindings))
+    by_outcome = list(db.execute(f"{_OUTCOMES} {lines} GROUP BY 1", bindings))
     outcomes = {outcome: n for outcome, n, *_ in by_outcome}
-    tasks = scalar(db, f"SELECT count(DISTINCT task_id) {where} AND model <> ''", bindings)
-    groups = _groups(db, documents, run)
+    groups = _groups(db, documents, run, flows=flows)
     assert books is not None
     return RunFigures(
         calls=int(books[0]),
-        retries=max(0, int(books[0]) - tasks),
+        retries=max(0, int(books[0]) - books[10]),
         rate_limited=outcomes.get(Outcome.RATE_LIMITED, 0),
-        timeouts=timeouts,
+        timeouts=books[6],
         lost=outcomes.get(Outcome.LOST, 0),
         input_tokens=int(books[1]),
         output_tokens=int(books[2]),
         cached_tokens=int(books[3]),
         cost_usd=float(books[4]),
         cost_unknown_tasks=books[5],
-        sequential_seconds=float(sequential),
-        first_submit=first,
-        last_settle=last,
+        sequential_seconds=float(books[7]),
+        first_submit=books[9],
+        last_settle=books[8],
         by_type=groups["type"],
         by_model=groups["model"],
         by_lane=groups["lane"],
@@ -200,18 +209,45 @@ def figures(db: apsw.Connection, documents: Documents, run: Run, since: float | 
     )
 
 
-_GROUPED = """
-    SELECT p.spec_id, c.model, c.lane, t.state, r.cost, a.latency
+# What functions of the app cost is what they called; a flow takes from its first step to its end.
+_GROUPED = f"""
+    SELECT p.spec_id, c.model, c.lane, t.state,
+           CASE WHEN c.model = '' OR c.model LIKE '<%' THEN (
+               SELECT {_KNOWN_COST}
+               FROM attempt a WHERE task_id = t.id
+           ) ELSE r.cost END,
+           CASE WHEN t.state <> 'succeeded' THEN NULL WHEN c.model LIKE '<%' THEN
+               r.settled_at - (SELECT min(started_at) FROM attempt WHERE task_id = t.id)
+           ELSE (SELECT latency FROM attempt WHERE task_id = t.id AND fence = t.fence AND call = 0) END
+"""
+_OF_KEYED = """
     FROM task t JOIN cell c ON c.id = t.cell_id JOIN payload p ON p.task_id = t.id
     LEFT JOIN result r ON r.seq = t.result_seq
-    LEFT JOIN attempt a ON a.task_id = t.id AND a.fence = t.fence AND a.call = 0 AND t.state = 'succeeded'
-    WHERE t.run_id = ? AND t.key IS NOT NULL AND c.shelf = 0
+    WHERE t.run_id = ?1 AND t.key IS NOT NULL AND c.shelf = 0
+"""
+_OF_CHILDREN = f"""
+    FROM child h JOIN task t ON t.id = h.child_id JOIN cell c ON c.id = t.cell_id JOIN payload p ON p.task_id = t.id
+    JOIN task f ON f.id = h.flow_id JOIN cell fc ON fc.id = f.cell_id LEFT JOIN result r ON r.seq = t.result_seq
+    WHERE h.child_id >= {_FIRST} AND t.run_id = ?1 AND (fc.shelf = 0 OR fc.aside)
+"""
+_CALLED = f"""
+    SELECT a.model, t.state, {_KNOWN_COST},
+           avg(a.latency)
+    FROM attempt a JOIN task t ON t.id = a.task_id JOIN cell c ON c.id = t.cell_id
+    WHERE a.call > 0 AND c.model = ''
 """
 
 
-def _groups(db: apsw.Connection, documents: Documents, run: Run) -> dict[str, tuple[GroupFigures, ...]]:
-    rows = db.execute(_GROUPED, (run.id,))
-    return grouped((documents.spec(spec).type, *rest) for spec, *rest in rows)
+def _groups(db: apsw.Connection, documents: Documents, run: Run, *, flows: bool) -> dict[str, tuple[GroupFigures, ...]]:
+    rows = list(db.execute(_GROUPED + _OF_KEYED, (run.id,)))
+    lines = f"a.task_id IN ({_KEYED})"
+    if flows:
+        rows += db.execute(_GROUPED + _OF_CHILDREN, (run.id,))
+        lines = f"a.task_id >= {_FIRST}"
+    called: Iterable[Any] = ()
+    if any(model == "" for _, model, *_ in rows):
+        called = db.execute(f"{_CALLED} AND a.run_id = ?1 AND {lines} GROUP BY a.task_id, a.model", (run.id,))
+    return grouped(((documents.spec(spec).type, *rest) for spec, *rest in rows), called)
 
 
 def _failures(db: apsw.Connection, run: Run) -> tuple[FailureGroup, ...]:
