@@ -121,9 +121,9 @@ async def test_what_an_account_cannot_carry_is_a_failure_before_any_call(ask: Ca
     reply = await ask(handler, Wire.MESSAGES, spec=Spec("e", Wire.EMBEDDINGS), body=b'{"input": "hi"}')
     assert reply.failure is not None
     assert (reply.failure.cls, reply.failure.code) == (FailureClass.REQUEST, "untranslatable")
-    reply = await ask(handler, Wire.MESSAGES, body=b'{"messages": [{"role": "user", "content": "x"}], "tools": [{}]}')
+    reply = await ask(handler, Wire.MESSAGES, body=b'{"messages": [{"role": "user", "content": "x"}], "seed": 1}')
     assert reply.failure is not None
-    assert "'tools'" in reply.failure.message
+    assert "'seed'" in reply.failure.message
     malformed = b'{"messages": [{"role": "user", "content": "x"}], "temperature": "hot"}'
     assert (await ask(handler, Wire.MESSAGES, body=malformed)).failure is not None
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 import pytest
+from anthropic.types import Message
 from jsonschema import validate
 from openai.types.chat import ChatCompletion
 
@@ -96,5 +97,54 @@ async def test_a_call_comes_in_a_stream_too() -> None:
 async def test_calls_and_answers_that_do_not_fit_are_refused(body: dict[str, Any], words: str) -> None:
     async with simulated() as client:
         answer = await client.post("/chat/completions", {"model": "m", **body})
+    assert answer.status == 400
+    assert words in answer.json["error"]["message"]
+
+
+USE = {"role": "assistant", "content": [{"type": "tool_use", "id": "a", "name": "find", "input": {}}]}
+RESULT = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "a", "content": "7"}]}
+TOOLS = [{"name": name, "input_schema": SCHEMA} for name in ("find", "end")]
+
+
+@pytest.mark.parametrize(
+    ("choice", "before", "called"),
+    [
+        (None, [], "find"),
+        ({"type": "auto"}, [USE, RESULT], "end"),
+        ({"type": "auto"}, [USE, RESULT, {"role": "assistant", "content": "7"}, USER], "find"),
+        ({"type": "any"}, [USE, RESULT], "end"),
+        ({"type": "tool", "name": "end"}, [], "end"),
+        ({"type": "none"}, [], None),
+    ],
+)
+async def test_anthropics_format_has_tools_too(choice: Any, before: list[Any], called: Any) -> None:
+    body = {"model": "m", "max_tokens": 99, "messages": [USER, *before], "tools": TOOLS, "tool_choice": choice}
+    async with simulated() as client:
+        answer = await client.post("/messages", body)
+        events = await client.stream("/messages", body)
+    message = Message.model_validate(answer.json)
+    assert message.stop_reason == ("tool_use" if called else "end_turn")
+    assert [part.name for part in message.content if part.type == "tool_use"] == ([called] if called else [])
+    told = "".join(orjson.loads(data)["delta"].get("partial_json", "") for kind, data in events if "delta" in kind)
+    assert bool(told) is bool(called)
+    if called:
+        validate(answer.json["content"][0]["input"], SCHEMA)
+        validate(orjson.loads(told), SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("messages", "more", "words"),
+    [
+        ([USER, USE, USER], {}, "without `tool_result` blocks immediately after: a"),
+        ([USER, USE], {}, "without `tool_result` blocks"),
+        ([USER, RESULT], {}, "unexpected `tool_use_id`"),
+        ([USER], {"tools": [{}]}, "name and input_schema are required"),
+        ([USER], {"tools": [], "tool_choice": {"type": "auto"}}, "Tools must be provided"),
+        ([USER], {"tool_choice": {"type": "some"}}, "tool_choice.type"),
+    ],
+)
+async def test_uses_and_results_that_do_not_fit_are_refused(messages: Any, more: Any, words: str) -> None:
+    async with simulated() as client:
+        answer = await client.messages(**{"messages": messages, "tools": TOOLS, **more})
     assert answer.status == 400
     assert words in answer.json["error"]["message"]

@@ -70,7 +70,7 @@ def test_what_a_model_does_not_take(who: Patient, why: str | None) -> None:
 
 SAID = [{"role": "user", "content": "hi"}]
 PLAIN = refusals(Wire.CHAT, {"messages": SAID})
-TOOLS = refusals(Wire.CHAT, {"messages": SAID, "tools": [{}]})
+SEED = refusals(Wire.CHAT, {"messages": SAID, "seed": 1})
 EMBEDDING = refusals(Wire.EMBEDDINGS, {"input": "hi"})
 OWN_RESPONSES = refusals(Wire.RESPONSES, {"input": "hi", "previous_response_id": "r"})
 
@@ -78,9 +78,9 @@ OWN_RESPONSES = refusals(Wire.RESPONSES, {"input": "hi", "previous_response_id":
 @pytest.mark.parametrize(
     ("model", "refused_by", "why"),
     [
-        ("gpt", TOOLS, None),
-        ("claude", TOOLS, "the field 'tools' cannot be carried over into Anthropic Messages"),
-        ("both", TOOLS, "the field 'tools' cannot be carried over into Anthropic Messages (account anthropic)"),
+        ("gpt", SEED, None),
+        ("claude", SEED, "the field 'seed' cannot be carried over into Anthropic Messages"),
+        ("both", SEED, "the field 'seed' cannot be carried over into Anthropic Messages (account anthropic)"),
         ("both", PLAIN, None),
         ("gpt", EMBEDDING, None),
         ("claude", EMBEDDING, "a request for OpenAI Embeddings cannot be carried over into Anthropic Messages"),
@@ -119,5 +119,5 @@ def test_a_body_that_its_provider_lacks_the_endpoint_for_is_refused_by_name() ->
 
 def test_without_configured_models_the_id_tells_whose_it_is() -> None:
     filters = Filters(Config())
-    assert filters.cannot("claude-haiku-4-5", Patient("t", "", 1, refused_by=TOOLS)) is not None
-    assert filters.cannot("gpt-4o-mini", Patient("t", "", 1, refused_by=TOOLS)) is None
+    assert filters.cannot("claude-haiku-4-5", Patient("t", "", 1, refused_by=SEED)) is not None
+    assert filters.cannot("gpt-4o-mini", Patient("t", "", 1, refused_by=SEED)) is None

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from laneway.providers.translate import tools
 from laneway.providers.translate.fields import (
     IMAGE_TYPES,
     data_url,
@@ -21,11 +22,11 @@ from laneway.providers.translate.fields import (
 
 _CARRIED = frozenset(
     ("model", "messages", "max_tokens", "max_completion_tokens", "temperature", "top_p", "stop", "user",
-     "response_format")
+     "response_format", "tools", "tool_choice")
 )  # fmt: skip
 _WITHOUT_EFFECT = frozenset(
     ("metadata", "store", "prompt_cache_key", "prompt_cache_retention", "prompt_cache_options", "safety_identifier",
-     "parallel_tool_calls", "stream_options")
+     "parallel_tool_calls", "stream_options")  # the former of those without tools
 )  # fmt: skip
 _DEFAULTS: Mapping[str, tuple[Any, ...]] = {
     "n": (1,),
@@ -36,18 +37,18 @@ _DEFAULTS: Mapping[str, tuple[Any, ...]] = {
     "frequency_penalty": (0,),
     "service_tier": ("auto", "default"),
     "modalities": (["text"],),
-    "tool_choice": ("auto", "none"),
     "verbosity": ("medium",),
 }
 _SYSTEM = ("system", "developer")
-_ROLES = (*_SYSTEM, "user", "assistant")
-_NOT_CARRIED = dict.fromkeys(("tool_calls", "function_call", "audio", "refusal", "name"))  # of a message
+_ROLES = (*_SYSTEM, "user", "assistant", "tool")
+_NOT_CARRIED = dict.fromkeys(("function_call", "audio", "refusal", "name"))  # of a message
 _DOCUMENT_TYPES = ("application/pdf", "text/plain")
 _STOPPED = {
     "end_turn": "stop",
     "stop_sequence": "stop",
     "max_tokens": "length",
     "model_context_window_exceeded": "length",
+    "tool_use": "tool_calls",
     "refusal": "content_filter",
 }
 
@@ -63,6 +64,8 @@ def untranslatable(body: Mapping[str, Any]) -> str | None:
         return "an answer's schema that is no object"
     if any(not stop.strip() for stop in _stops(body)):
         return "a stop sequence of white space"
+    if what := tools.untranslatable(body):
+        return what
     return _untranslatable_messages(body["messages"])
 
 
@@ -80,7 +83,10 @@ def _untranslatable_messages(messages: Iterable[Mapping[str, Any]]) -> str | Non
         for part in content if isinstance(content, list) else ():
             if what := _untranslatable_part(part, role):
                 return what
-        if role not in _SYSTEM and not _empty(content):
+        if what := tools.untranslatable_calls(message):
+            return what
+        answers = role == "tool" and bool(message["tool_call_id"])
+        if role not in _SYSTEM and (answers or message.get("tool_calls") or not _empty(content)):
             roles.append(role)
     if not roles:
         return "a request without words of the user"
@@ -122,13 +128,21 @@ def body(body: Mapping[str, Any]) -> dict[str, Any]:
     messages: list[dict[str, Any]] = []
     for message in body["messages"]:
         content = message.get("content")
+        if message["role"] == "tool":
+            tools.add_result(messages, message)
+            continue
+        if calls := message.get("tool_calls"):
+            words = [] if _empty(content) else _content(content)
+            said = [{"type": "text", "text": words}] if isinstance(words, str) else words
+            messages.append({"role": "assistant", "content": [*said, *tools.uses(calls)]})
+            continue
         if _empty(content):
             continue
         if message["role"] in _SYSTEM:
             system.append(content if isinstance(content, str) else "".join(part["text"] for part in content))
         else:
             messages.append({"role": message["role"], "content": _content(content)})
-    made: dict[str, Any] = {"messages": messages}
+    made: dict[str, Any] = {"messages": messages, **tools.tools(body)}
     if system:
         made["system"] = "\n\n".join(system)
     if limit := body.get("max_completion_tokens") or body.get("max_tokens"):
@@ -204,7 +218,9 @@ def answer(answer: Mapping[str, Any]) -> dict[str, Any]:
     written = int(said.get("cache_creation_input_tokens") or 0)
     prompt = int(said.get("input_tokens") or 0) + read + written
     completion = int(said.get("output_tokens") or 0)
-    message = {"role": "assistant", "content": text, "refusal": None}
+    message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None}
+    if calls := tools.calls(answer.get("content", ())):
+        message |= {"content": text or None, "tool_calls": calls}
     finish = _STOPPED.get(answer.get("stop_reason") or "", "stop")
     return {
         "id": answer.get("id", ""),

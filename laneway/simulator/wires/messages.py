@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
+
 from laneway.simulator.limits import Charge, KeyLimits, Refusal
 from laneway.simulator.wires.anthropic import refuse
 from laneway.simulator.wires.base import (
@@ -25,6 +27,7 @@ from laneway.simulator.wires.base import (
     whole_seconds,
 )
 from laneway.simulator.wires.parts import attached_tokens
+from laneway.simulator.wires.tools import tool_to_use
 
 _ERRORS: Mapping[Mistake, str] = {
     "bad_request": "invalid_request_error",
@@ -54,8 +57,11 @@ class Messages:
             raise ValueError("output_config.format.type: Input should be 'json_schema'")
         if wanted and wanted.get("schema") is None:
             raise ValueError("output_config.format.schema: Field required")
+        tool = tool_to_use(body)
+        schema = wanted.get("schema") if tool is None else tool.parameters
         used = input_tokens(text, attached_tokens(messages))
-        return Ask(model, text, used, limit, wanted.get("schema"), bool(body.get("stream")))
+        named = "" if tool is None else tool.name
+        return Ask(model, text, used, limit, schema, bool(body.get("stream")), tool=named)
 
     def charge(self, ask: Ask, output_tokens: int) -> Charge:
         """What is really used; ``max_tokens`` is not charged. Output too is charged on arrival, since the simulator
@@ -64,7 +70,7 @@ class Messages:
 
     def answer(self, made: Made) -> dict[str, Any]:
         return _head(made) | {
-            "content": [{"type": "text", "text": made.said.text}],
+            "content": [_use(made) if made.ask.tool else {"type": "text", "text": made.said.text}],
             "stop_reason": _stop(made),
             "usage": _usage(made, made.said.tokens),
         }
@@ -72,11 +78,13 @@ class Messages:
     def frames(self, made: Made) -> list[bytes]:
         events: list[dict[str, Any]] = [
             {"type": "message_start", "message": _head(made) | {"usage": _usage(made, 1)}},
-            {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+            {"type": "content_block_start", "index": 0, "content_block": _beginning(made)},
             {"type": "ping"},
         ]
         for piece in pieces(made.said.text):
-            delta = {"type": "text_delta", "text": piece}
+            delta = {"type": "input_json_delta", "partial_json": piece}
+            if not made.ask.tool:
+                delta = {"type": "text_delta", "text": piece}
             events.append({"type": "content_block_delta", "index": 0, "delta": delta})
         events.append({"type": "content_block_stop", "index": 0})
         ended = {"stop_reason": _stop(made), "stop_sequence": None}
@@ -122,8 +130,24 @@ def _head(made: Made) -> dict[str, Any]:
     }
 
 
+def _use(made: Made) -> dict[str, Any]:
+    """What was cut off or malformed is no object: the API then shows none."""
+    try:
+        given = orjson.loads(made.said.text)
+    except orjson.JSONDecodeError:
+        given = {}
+    given = given if isinstance(given, dict) else {}
+    return {"type": "tool_use", "id": f"toolu_sim{made.number}", "name": made.ask.tool, "input": given}
+
+
+def _beginning(made: Made) -> dict[str, Any]:
+    return {**_use(made), "input": {}} if made.ask.tool else {"type": "text", "text": ""}
+
+
 def _stop(made: Made) -> str:
-    return "max_tokens" if made.said.cut_off else "end_turn"
+    if made.said.cut_off:
+        return "max_tokens"
+    return "tool_use" if made.ask.tool else "end_turn"
 
 
 def _usage(made: Made, output_tokens: int) -> dict[str, Any]:

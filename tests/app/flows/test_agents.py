@@ -179,6 +179,26 @@ async def test_an_agent_as_another_ones_tool(lw: Laneway, client: Client) -> Non
     assert b"Write a text about it." in first
 
 
+async def test_tools_work_on_accounts_that_speak_another_format(client: Client, tmp_path: Any) -> None:
+    config = Config.model_validate(
+        {
+            "accounts": {"main": {"provider": "anthropic", "base_url": client.url.removesuffix("/v1")}},
+            "models": {"strong": {"account": "main", "id": "claude-opus-4-1"}},
+            "folder": tmp_path,
+        }
+    )
+    lw = Laneway(config, store=f"sqlite:///{tmp_path}/s.db", env={"ANTHROPIC_API_KEY": "k"})
+
+    @lw.task
+    async def look_up(query: str) -> str:
+        return f"found {query}"
+
+    agent = Agent(output_type=Verdict, tools=[lw.tool(look_up)], instructions="Be brief.")
+    assert isinstance(await result(lw, lw.agent(agent, "judge"), "Why?"), Verdict)
+    assert [name for name, _ in await tree(lw)] == ["judge", "judge.call", "look_up", "judge.call"]
+    await lw.close()
+
+
 async def test_a_tool_may_wait_for_a_person(lw: Laneway, client: Client) -> None:
     agent = Agent(output_type=int)
 

@@ -52,6 +52,19 @@ def test_of_messages_as_chat() -> None:
     assert chat.usage(made) == messages.usage(OF_MESSAGES) == USED
 
 
+def test_calls_of_messages_as_chat() -> None:
+    use = {"type": "tool_use", "id": "toolu_1", "name": "look", "input": {"a": 1}}
+    for words in ([], [{"type": "text", "text": "Let me see."}]):
+        answer = {**OF_MESSAGES, "content": [*words, use], "stop_reason": "tool_use"}
+        made = translate_answer(Wire.CHAT, Wire.MESSAGES, answer)
+        choice = ChatCompletion.model_validate(made).choices[0]
+        assert choice.finish_reason == "tool_calls"
+        assert choice.message.content == ("Let me see." if words else None)
+        assert made["choices"][0]["message"]["tool_calls"] == [
+            {"id": "toolu_1", "type": "function", "function": {"name": "look", "arguments": '{"a":1}'}}
+        ]
+
+
 def test_of_chat_as_messages() -> None:
     made = translate_answer(Wire.MESSAGES, Wire.CHAT, OF_CHAT)
     Message.model_validate(made)

@@ -167,10 +167,86 @@ def said(*parts: dict[str, Any], role: str = "user") -> dict[str, Any]:
     return {"messages": [{"role": role, "content": list(parts)}]}
 
 
+TOOL = {"type": "function", "function": {"name": "look", "description": "Look.", "parameters": SCHEMA, "strict": True}}
+
+
+def called(arguments: str, *ids: str) -> dict[str, Any]:
+    calls = [
+        {"id": id_, "type": "function", "function": {"name": "look", "arguments": arguments}} for id_ in ids or ("a",)
+    ]
+    return {"role": "assistant", "content": None, "tool_calls": calls}
+
+
+@pytest.mark.parametrize(
+    ("choice", "parallel", "becomes"),
+    [
+        (None, None, None),
+        ("auto", True, {"type": "auto"}),
+        ("none", False, {"type": "none"}),
+        ("required", None, {"type": "any"}),
+        ({"type": "function", "function": {"name": "look"}}, None, {"type": "tool", "name": "look"}),
+        (None, False, {"type": "auto", "disable_parallel_tool_use": True}),
+        ("required", False, {"type": "any", "disable_parallel_tool_use": True}),
+    ],
+)
+def test_tools_become_tools(choice: Any, parallel: Any, becomes: Any) -> None:
+    plain = {"type": "function", "function": {"name": "list"}}
+    body = {**CHAT, "tools": [TOOL, plain], "tool_choice": choice, "parallel_tool_calls": parallel}
+    made = translate(Wire.CHAT, Wire.MESSAGES, body)
+    assert made["tools"] == [
+        {"name": "look", "description": "Look.", "input_schema": SCHEMA, "strict": True},
+        {"name": "list", "input_schema": {"type": "object", "properties": {}}},
+    ]
+    assert made.get("tool_choice") == becomes
+
+
+def test_calls_and_their_results_stand_together() -> None:
+    talk = [
+        *SAID,
+        {**called('{"a": 1}', "c1", "c2"), "content": "Let me see."},
+        {"role": "tool", "tool_call_id": "c1", "content": "seven"},
+        {
+            "role": "tool",
+            "tool_call_id": "c2",
+            "content": [{"type": "text", "text": "ei"}, {"type": "text", "text": "ght"}],
+        },
+        {"role": "user", "content": "and?"},
+        called("", "c3"),
+        {"role": "tool", "tool_call_id": "c3", "content": ""},
+    ]
+    assert translate(Wire.CHAT, Wire.MESSAGES, {"messages": talk, "tools": [TOOL]})["messages"] == [
+        *SAID,
+        {
+            "role": "assistant",
+            "content": [
+                {"type": "text", "text": "Let me see."},
+                {"type": "tool_use", "id": "c1", "name": "look", "input": {"a": 1}},
+                {"type": "tool_use", "id": "c2", "name": "look", "input": {"a": 1}},
+            ],
+        },
+        {
+            "role": "user",
+            "content": [
+                {"type": "tool_result", "tool_use_id": "c1", "content": "seven"},
+                {"type": "tool_result", "tool_use_id": "c2", "content": "eight"},
+            ],
+        },
+        {"role": "user", "content": "and?"},
+        {"role": "assistant", "content": [{"type": "tool_use", "id": "c3", "name": "look", "input": {}}]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c3"}]},
+    ]
+
+
 @pytest.mark.parametrize(
     ("more", "what"),
     [
-        ({"tools": [{}]}, "the field 'tools'"),
+        ({"tools": [{}]}, "a malformed body"),
+        ({"tools": [{"type": "custom", "custom": {"name": "f"}}]}, "a tool of type 'custom'"),
+        ({"tools": [TOOL], "tool_choice": {"type": "allowed_tools"}}, "a tool_choice of type 'allowed_tools'"),
+        ({"tools": [TOOL], "tool_choice": "any"}, "tool_choice 'any'"),
+        ({"tool_choice": "required"}, "a tool_choice without tools"),
+        ({"messages": [*SAID, called("7")]}, "a call whose arguments are no object"),
+        ({"messages": [*SAID, called("{")]}, "a malformed body"),
         ({"n": 2}, "the field 'n'"),
         ({"seed": 1}, "the field 'seed'"),
         ({"logprobs": True}, "the field 'logprobs'"),
@@ -178,9 +254,10 @@ def said(*parts: dict[str, Any], role: str = "user") -> dict[str, Any]:
         ({"response_format": {"type": "json_object"}}, "response_format 'json_object'"),
         ({"response_format": {"type": "json_schema"}}, "a malformed body"),
         ({"stop": ["\n"]}, "a stop sequence of white space"),
-        ({"messages": [{"role": "tool", "content": "x"}]}, "a message of role 'tool'"),
+        ({"messages": [{"role": "tool", "content": "x"}]}, "a malformed body"),
+        ({"messages": [{"role": "critic", "content": "x"}]}, "a message of role 'critic'"),
         ({"messages": [{"role": "user", "content": "x", "name": "Ada"}]}, "'name' in a message"),
-        ({"messages": [*SAID, {"role": "assistant", "tool_calls": [{}]}]}, "'tool_calls' in a message"),
+        ({"messages": [*SAID, {"role": "assistant", "tool_calls": [{}]}]}, "a malformed body"),
         ({"messages": [{"role": "system", "content": "x"}]}, "a request without words of the user"),
         ({"messages": [{"role": "user", "content": ""}]}, "a request without words of the user"),
         ({"messages": [*SAID, {"role": "assistant", "content": "x"}]}, "a conversation that ends with the assistant"),
