@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping, Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from pydantic_ai.messages import UserContent
@@ -18,18 +19,33 @@ from laneway.flows.agents.outputs import result_type
 from laneway.flows.agents.tools import tool as made_tool
 from laneway.flows.api import task as with_options
 from laneway.flows.current import current
+from laneway.providers.chat import usage
+from laneway.providers.formats import known_as
+from laneway.providers.model import Model as PricedModel
 
 if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
 
 WHOLE = WholeAnswer()
+PRICES = ("input_price", "output_price", "cached_price", "cache_write_price")
 Prompt = str | list[UserContent]
 
 
 def model(
     lw: Laneway, name: str, settings: ModelSettings | None = None, profile: ModelProfileSpec | None = None
 ) -> LanewayModel:
-    return LanewayModel(name, _ask, settings=settings, profile=profile)
+    def cost(asked: str, answer: Mapping[str, Any]) -> Decimal | None:
+        """By the prices that stand in the config: those that are looked up come later, and not in a replay."""
+        config, used = lw.config, usage(answer)
+        known = known_as(config, asked) or known_as(config, str(answer.get("model")))
+        if known is None or used is None:
+            return None
+        found = config.models[known]
+        prices = {field: getattr(found, field) for field in PRICES}
+        usd = PricedModel(known, found.id, (), **prices).cost(used)
+        return None if usd is None else Decimal(repr(usd))
+
+    return LanewayModel(name, _ask, cost, settings=settings, profile=profile)
 
 
 def _ask(name: str, body: dict[str, Any]) -> Awaitable[Mapping[str, Any]]:

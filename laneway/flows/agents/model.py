@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from decimal import Decimal
 from typing import Any
 
 from pydantic_ai.exceptions import UserError
@@ -18,6 +19,9 @@ from laneway.flows.agents.request import SYSTEM, request_body
 Ask = Callable[[str, dict[str, Any]], Awaitable[Mapping[str, Any]]]
 """Puts a Chat Completions body to a model of Laneway's, or to ``auto``, and gives its answer."""
 
+Cost = Callable[[str, Mapping[str, Any]], Decimal | None]
+"""USD for an answer of a model's, None where it is not known. The same whenever it is asked about the same answer."""
+
 PROFILE = ModelProfile(supports_json_schema_output=True, supports_thinking=True)
 
 
@@ -29,9 +33,15 @@ class LanewayModel(Model[Any]):
     _unsupported_file_inputs = frozenset({"video"})
 
     def __init__(
-        self, name: str, ask: Ask, *, settings: ModelSettings | None = None, profile: ModelProfileSpec | None = None
+        self,
+        name: str,
+        ask: Ask,
+        cost: Cost = lambda _name, _answer: None,
+        *,
+        settings: ModelSettings | None = None,
+        profile: ModelProfileSpec | None = None,
     ) -> None:
-        self._name, self._ask = name, ask
+        self._name, self._ask, self._cost = name, ask, cost
         own = profile if callable(profile) else merge_profile(PROFILE, profile)
         super().__init__(settings=settings, profile=own)
 
@@ -60,7 +70,9 @@ class LanewayModel(Model[Any]):
     ) -> ModelResponse:
         settings, parameters = self.prepare_request(model_settings, model_request_parameters)
         answer = await self._ask(self._name, request_body(messages, settings or {}, parameters))
-        return model_response(answer, self._name)
+        response = model_response(answer, self._name)
+        response.usage.cost = self._cost(self._name, answer)
+        return response
 
     def request_stream(self, *_: Any, **__: Any) -> Any:
         """Not offered: an answer that is recorded is there as a whole."""

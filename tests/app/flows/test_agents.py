@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -121,6 +122,22 @@ async def test_a_limit_ends_the_agent_and_is_told(lw: Laneway, client: Client) -
     assert failed.value.failure is not None
     assert failed.value.failure.code == "UsageLimitExceeded"
     assert (await client.stats())["requests"] == 1
+
+
+async def test_a_limit_on_money_goes_by_the_configs_prices(lw: Laneway, client: Client) -> None:
+    @lw.flow
+    async def several(limit: float) -> Decimal | None:
+        usage, limits = RunUsage(), UsageLimits(cost_limit=Decimal(repr(limit)))
+        for at in range(3):
+            await lw.run_agent(Agent(), f"Question {at}?", model="strong", usage=usage, usage_limits=limits)
+        return usage.cost
+
+    spent = await result(lw, several, 1.0)
+    stats = await client.stats()
+    assert float(spent) == pytest.approx((stats["input_tokens"] * 2 + stats["output_tokens"] * 8) / 1e6)
+    with pytest.raises(TaskFailed, match="cost_limit"):
+        await result(lw, several, float(spent) / 2)
+    assert (await client.stats())["requests"] == 3 + 2
 
 
 async def test_what_a_task_says_to_the_model_is_shown_to_it(lw: Laneway) -> None:
