@@ -27,6 +27,7 @@ from laneway.dispatch.pauses import EVERY_S, Pauses
 from laneway.dispatch.retry import called_off, decide, or_kept, stronger, suspended
 from laneway.dispatch.settler import PATIENCE_S, Settled, Settler
 from laneway.dispatch.time_limit import left_s, within_limit
+from laneway.dispatch.waking import Waking
 from laneway.dispatch.watch import Watch, binding
 from laneway.errors import StoreError
 from laneway.providers.model import Reply
@@ -122,6 +123,7 @@ class Dispatcher:
         self._ending = Ending(store, desks, self._scope, self._budgets)
         self._stop: Stop | None = None
         self._failures = 0  # of the store, in a row
+        self._waking = Waking(store)
 
     # what others may do -------------------------------------------------------------------------------------------
     def poke(self) -> None:
@@ -214,7 +216,7 @@ class Dispatcher:
         self.desks.new_round()
         now = self.clock.now()
         free = self._max_in_flight - len(self._flights) if self._stop is None else 0
-        wake_at = await self.store.wake(now) if free > 0 else None
+        wake_at = await self._waking.wake(now) if free > 0 else None
         heads = await self._heads(now) if free > 0 else []
         held: list[Head] = []
         going: list[Head] = []
@@ -469,6 +471,8 @@ class Dispatcher:
     def _settled(self, task: Claimed, settlement: Settlement, accepted: bool) -> None:
         self._wake.set()
         self._dry.pop(task.cell_id, None)  # it may have cost less than it held of the budget
+        if settlement.state is State.WAITING:
+            self._waking.made_wait()
         if self._announce is not None:
             self._announce(task, settlement, accepted)
 

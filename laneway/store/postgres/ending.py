@@ -15,7 +15,7 @@ from laneway.task import Outcome, Settlement, State
 # IS NOT DISTINCT FROM: rows are found by their ids. By `=` an old plan would hold all that this worker runs against
 # each of them. `call + 0`: as in ledger.py.
 # The outputs come as one string of bytes: an array of them would be written out as text and read again.
-END = """
+END = f"""
     WITH s AS MATERIALIZED (
         SELECT * FROM unnest(
             %(ids)s::bigint[], %(states)s::text[], %(outcomes)s::text[], %(latencies)s::float8[],
@@ -43,9 +43,10 @@ END = """
                substring(%(outputs)b::bytea FROM start FOR length)
         FROM ended
     )
-    SELECT place, run_id, cell_id, NULL::float8, NULL::float8, NULL::text, NULL::bigint FROM ended
+    SELECT place, run_id, cell_id, EXISTS ({sharing.FOLLOWED}), NULL::float8, NULL::float8, NULL::text, NULL::bigint
+    FROM ended
     UNION ALL
-    SELECT c.place, c.run_id, c.cell_id, coalesce(c.reserved_cost, 0), c.started_at, c.account, p.spec_id
+    SELECT c.place, c.run_id, c.cell_id, false, coalesce(c.reserved_cost, 0), c.started_at, c.account, p.spec_id
     FROM closed c JOIN laneway.payload p ON p.task_id = c.task_id WHERE c.reserved_cost <> 0 OR c.cost <> 0
 """
 
@@ -61,9 +62,11 @@ def end(tx: Transaction, worker: str, settlements: Sequence[Settlement], now: fl
     ending = sorted(settlements, key=lambda s: s.task_id)  # as rows are always locked
     ended: set[int] = set()
     moves: Counter[tuple[int, State]] = Counter()
-    for place, run_id, cell_id, reserved, started_at, account, spec_id in _written(tx, worker, ending, now):
+    followed = False  # somebody may wait for one of them
+    for place, run_id, cell_id, waits, reserved, started_at, account, spec_id in _written(tx, worker, ending, now):
         s = ending[place - 1]
         if account is None:
+            followed = waits
             ended.add(s.task_id)
             moves[cell_id, s.state] += 1
         else:
@@ -72,13 +75,14 @@ def end(tx: Transaction, worker: str, settlements: Sequence[Settlement], now: fl
             tx.books.add(started_at, account, cell_id, spec_id, reserved=-reserved, spent=spent)
     for (cell_id, state), n in moves.items():
         tx.move(cell_id, State.RUNNING, state, n)
-    sharing.rouse(tx, list(ended))
+    if followed:
+        sharing.rouse(tx, list(ended))
     return ended
 
 
 def _written(tx: Transaction, worker: str, ending: Sequence[Settlement], now: float) -> list[tuple[Any, ...]]:
-    """(place from 1, run, cell) of each that ended; then of those that cost something, or had reserved it, (place, run,
-    cell, reserved, began, account, spec) as their line of the ledger has it."""
+    """(place from 1, run, cell, whether any task waits for another) of each that ended; then (place, run, cell, …,
+    reserved, began, account, spec) by the ledger's line of each that cost something, or had reserved it."""
     usages = [s.usage for s in ending]
     lengths = [None if s.output is None else len(s.output) for s in ending]
     starts, start = [], 1

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from laneway.store.heads import CellNow, Sizes
-from laneway.store.postgres.connection import Db, first, rows
+from laneway.store.postgres.connection import Db, rows
 
-# What a transaction changed that was still open at the last look is only seen now, so the mark is the oldest one open.
-_MARK = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
 _CELLS = """
     SELECT c.id, c.run_id, c.model, c.lane, c.urgency, n.ready, coalesce(f.due_at, 0)
     FROM laneway.cell c
@@ -18,8 +16,16 @@ _CELLS = """
     ) f ON n.ready > 0
     WHERE (NOT c.shelf OR c.aside) AND (%(run)s::bigint IS NULL OR c.run_id = %(run)s)
 """
-_READY = f"{_CELLS} AND n.ready > 0"
-CHANGED = f"{_CELLS} AND c.id IN (SELECT cell_id FROM laneway.cell_count WHERE changed >= %(seen)s)"
+# What a transaction changes that is still open is only seen later, so the next mark is the oldest one open. Where
+# nothing has changed, there is one row without a cell.
+_MARKED = """
+    SELECT mark, cells.* FROM (SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS mark) m
+    LEFT JOIN ({cells}) AS cells ON true
+"""
+READY = _MARKED.format(cells=f"{_CELLS} AND n.ready > 0")
+CHANGED = _MARKED.format(
+    cells=f"{_CELLS} AND c.id IN (SELECT cell_id FROM laneway.cell_count WHERE changed >= %(seen)s)"
+)
 SIZES = """
     SELECT w.cell_id, t.due_at, t.input_tokens, t.output_tokens
     FROM unnest(%s::bigint[], %s::integer[]) AS w (cell_id, n)
@@ -37,10 +43,8 @@ class HeadSource:
         self._db = db
 
     def changed(self, seen: int | None, run_id: int | None) -> tuple[Sequence[CellNow], int]:
-        mark = first(self._db, _MARK)
-        assert mark is not None
-        found = rows(self._db, _READY if seen is None else CHANGED, {"seen": seen, "run": run_id})
-        return [CellNow(*row) for row in found], int(mark[0])
+        found = rows(self._db, READY if seen is None else CHANGED, {"seen": seen, "run": run_id})
+        return [CellNow(*row[1:]) for row in found if row[1] is not None], int(found[0][0])
 
     def sizes(self, wanted: Sequence[tuple[int, int]]) -> Sequence[Sizes]:
         cells, depths = zip(*wanted, strict=True)
