@@ -25,7 +25,7 @@ from benchmarks import peers as others
 from benchmarks.common import command, workplace
 from benchmarks.peers.queues import PACKAGES, QUEUES, WITHOUT_RESULTS
 from benchmarks.postgres import PostgresServer
-from benchmarks.processes import tree_cpu_s
+from benchmarks.processes import SERVER
 
 APP = "benchmarks.queue_app"
 ROOT = Path(__file__).parent.parent
@@ -112,9 +112,7 @@ def _turn_on_postgres(tasks: int) -> dict[str, float]:
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
             return server.url(name)
 
-        before = tree_cpu_s(server.pid)
-        ours = _program(folder, APP, tasks, "through", store=fresh())
-        server_cpu_s = tree_cpu_s(server.pid) - before
+        ours = _program(folder, APP, tasks, "through", store=fresh(), server=server.pid)
         if ours["tasks"] != tasks:
             raise RuntimeError(f"{ours['tasks']} of {tasks} results are stored")
         here = _program(folder, APP, PROBES, "latency", store=fresh())
@@ -123,8 +121,8 @@ def _turn_on_postgres(tasks: int) -> dict[str, float]:
             elsewhere = _program(folder, APP, PROBES, "latency_elsewhere", store=store)
         return {
             "tasks_per_s": round(tasks / ours["seconds"]),
-            "cpu_s_per_1000": round(1000 * (ours["cpu_s"] + server_cpu_s) / tasks, 4),
-            "server_cpu_s_per_1000": round(1000 * server_cpu_s / tasks, 4),
+            "cpu_s_per_1000": round(1000 * (ours["cpu_s"] + ours["server_cpu_s"]) / tasks, 4),
+            "server_cpu_s_per_1000": round(1000 * ours["server_cpu_s"] / tasks, 4),
             "enqueue_one_by_one_per_s": round(_program(folder, APP, SINGLES, "one_by_one", store=fresh())["per_s"]),
             "enqueue_bulk_per_s": round(_program(folder, APP, tasks, "bulk", store=fresh())["per_s"]),
             **_latencies("latency", here),
@@ -168,13 +166,16 @@ def _run(module: str, n: int, *program: str) -> dict[str, Any]:
         return _program(folder, module, n, *program)
 
 
-def _program(folder: Path, module: str, n: int, *program: str, store: str | None = None) -> dict[str, Any]:
-    """One program in a process of its own; on a store in this folder, or on another one."""
+def _program(
+    folder: Path, module: str, n: int, *program: str, store: str | None = None, server: int | None = None
+) -> dict[str, Any]:
+    """One program in a process of its own; on a store in this folder, or on another one, whose ``server``'s CPU it
+    tells, too."""
     store = store or (str(folder / "queue.db") if module != APP else _store(folder))
     done = subprocess.run(
         [sys.executable, "-m", module, *program, store, str(n)],
         cwd=ROOT,
-        env=_surroundings(),
+        env={**_surroundings(), **({} if server is None else {SERVER: str(server)})},
         capture_output=True,
         text=True,
         check=False,

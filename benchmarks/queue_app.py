@@ -1,13 +1,15 @@
 """The app of ``queue``: tasks that do nothing, and the programs that submit them. Each runs in a process of its own:
 
 ``python -m benchmarks.queue_app PROGRAM STORE N`` prints one object. ``laneway worker --app benchmarks.queue_app:lw``
-serves the same tasks from another process.
+serves the same tasks from another process. With a database's server in its surroundings
+(``processes.SERVER``) it tells that one's CPU, too.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 import sys
 import time
@@ -15,6 +17,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
+from benchmarks.processes import SERVER, tree_cpu_s
 from laneway import Laneway
 
 lw = Laneway()
@@ -65,12 +68,13 @@ async def through(n: int) -> dict[str, Any]:
         await working.enter_async_context(lw.worker())
         await _warm()
         done.left = n
-        started, cpu = time.perf_counter(), time.process_time()
+        started, cpu, server = time.perf_counter(), time.process_time(), _server_cpu_s()
         await lw.submit_many(nothing, range(n))
         await done.all.wait()
         await working.aclose()  # all that ran is settled
         seconds, used = time.perf_counter() - started, time.process_time() - cpu
-    return {"seconds": seconds, "cpu_s": used, "tasks": await _stored() - 1}
+        served = _server_cpu_s() - server
+    return {"seconds": seconds, "cpu_s": used, "server_cpu_s": served, "tasks": await _stored() - 1}
 
 
 async def mapped(n: int) -> dict[str, Any]:
@@ -103,6 +107,10 @@ async def latency_elsewhere(n: int) -> dict[str, Any]:
             starts.append(1000 * (start - submitted))
             whole.append(1000 * (time.monotonic() - submitted))
     return {"start_ms": starts, "result_ms": whole}
+
+
+def _server_cpu_s() -> float:
+    return tree_cpu_s(int(os.environ[SERVER])) if SERVER in os.environ else 0.0
 
 
 async def _warm() -> None:
