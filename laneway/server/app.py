@@ -8,11 +8,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
 from laneway.server.anthropic_api import anthropic_router
+from laneway.server.batches.anthropic_api import message_batches_router
+from laneway.server.batches.book import Batches
+from laneway.server.batches.openai_api import batches_router
+from laneway.server.batches.outputs import Outputs
 from laneway.server.calls import Calls, ClientGone
-from laneway.server.envelopes import Refusal, dialect_of
+from laneway.server.envelopes import Dialect, Refusal, dialect_of
+from laneway.server.files.api import files_router
+from laneway.server.files.uploads import Uploads
 from laneway.server.models_api import models_router
 from laneway.server.openai_api import openai_router
 from laneway.task import Urgency
@@ -36,9 +43,13 @@ class Manners:
 
 def application(lw: Laneway, manners: Manners) -> FastAPI:
     calls = Calls(lw, manners.urgency, manners.patience)
+    uploads = Uploads(lw)
+    openai_batches, anthropic_batches = Batches(lw, Dialect.OPENAI), Batches(lw, Dialect.ANTHROPIC)
 
     @asynccontextmanager
     async def working(_: FastAPI) -> AsyncIterator[None]:
+        for kept in (uploads, openai_batches, anthropic_batches):
+            await kept.sweep()
         async with AsyncExitStack() as stack:
             if manners.works:
                 await stack.enter_async_context(lw.worker())
@@ -49,6 +60,9 @@ def application(lw: Laneway, manners: Manners) -> FastAPI:
     app.include_router(openai_router(calls, manners.largest))
     app.include_router(anthropic_router(calls, manners.largest))
     app.include_router(models_router(lw))
+    app.include_router(files_router(uploads, Outputs(openai_batches)))
+    app.include_router(batches_router(openai_batches, uploads))
+    app.include_router(message_batches_router(anthropic_batches, manners.largest))
 
     @app.get("/health")
     async def health() -> dict[str, Any]:
@@ -69,6 +83,12 @@ def _explain_errors(app: FastAPI) -> None:
     @app.exception_handler(ClientGone)
     async def gone(_: Request, __: ClientGone) -> Response:
         return Response(status_code=CLIENT_GONE)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        place = str(first["loc"][-1])
+        return say(request, Refusal(400, f"{place}: {first['msg']}", param=place))
 
     @app.exception_handler(404)
     async def unknown(request: Request, _: Exception) -> Response:

@@ -19,6 +19,8 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+FILES = "/v1/files"
+LARGEST_FORM = 200_100_000  # bytes, there: OpenAI's bound for a batch's input, and the form around it
 OPEN_PATHS = ("/health",)  # they tell nothing and cost nothing
 
 
@@ -72,13 +74,16 @@ class Guard:
         if refusal is None:
             await self._app(scope, receive, send)
         else:
-            await self._pass_over(receive)
+            await self._pass_over(receive, self._largest_for(scope["path"]))
             await _answer(send, refusal, dialect_of(scope["path"], headers))
 
-    async def _pass_over(self, receive: Receive) -> None:
+    def _largest_for(self, path: str) -> int:
+        return max(self._largest, LARGEST_FORM) if path == FILES else self._largest
+
+    async def _pass_over(self, receive: Receive, largest: int) -> None:
         """Read what is still on its way: a client that is cut off while it sends never sees the answer. Within bounds,
         and nothing of it is kept."""
-        left = 2 * self._largest
+        left = 2 * largest
         while left > 0:
             message = await receive()
             if message["type"] != "http.request" or not message.get("more_body"):
@@ -95,8 +100,8 @@ class Guard:
         if self._access.token and path not in OPEN_PATHS and not _same(_given(headers), self._access.token):
             return Refusal(401, "a wrong token, or none; send it as the API key", code="invalid_api_key")
         length = headers.get("content-length", "0")
-        if not length.isdigit() or int(length) > self._largest:
-            return too_large(self._largest)
+        if not length.isdigit() or int(length) > self._largest_for(path):
+            return too_large(self._largest_for(path))
         return None
 
 

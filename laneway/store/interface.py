@@ -17,6 +17,7 @@ from laneway.store.budgets import NO_LIMITS, Budget, Limits, Spending
 from laneway.store.detours import Diverting
 from laneway.store.feedback import Judging
 from laneway.store.figures import PastCall, RunFigures
+from laneway.store.filing import Filing
 from laneway.store.flows import Flowing
 from laneway.store.grants import Capacity, Demand, Grant
 from laneway.store.keeping import Pruned
@@ -156,7 +157,7 @@ class Part(NamedTuple):
     slots: int  # of its concurrency
 
 
-class Store(Asking, Diverting, Flowing, Judging, Protocol):
+class Store(Asking, Diverting, Filing, Flowing, Judging, Protocol):
     # runs ---------------------------------------------------------------------------------------------------------
     async def open_run(
         self,

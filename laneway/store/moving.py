@@ -47,6 +47,8 @@ TABLES: Mapping[str, str] = {
     "wait_group": "wait_group",
     "step": "step",
     "event": "event",
+    "upload": "upload",
+    "upload_piece": "upload_piece",
 }
 COLUMNS = """
     SELECT attname, format_type(atttypid, NULL) FROM pg_attribute

@@ -13,6 +13,7 @@ from laneway.store.budgets import NO_LIMITS, Budget, Limits, Spending
 from laneway.store.detours import Detour, Strays
 from laneway.store.feedback import Feedback
 from laneway.store.figures import PastCall, RunFigures
+from laneway.store.filing import Upload
 from laneway.store.flows import Arrived, Ask, Event, History, Node
 from laneway.store.grants import Capacity, Demand, Grant
 from laneway.store.heads import Heads
@@ -36,6 +37,7 @@ from laneway.store.postgres import (
     checking,
     detours,
     feedback,
+    filing,
     flows,
     kept,
     past,
@@ -378,6 +380,31 @@ class PostgresStore:
 
     async def feedback_after(self, after: tuple[int, str], limit: int, since: float = 0.0) -> list[Feedback]:
         return await self._read_long(lambda db: feedback.after(db, after, limit, since))
+
+    # files
+    async def begin_upload(self, upload_id: str, now: float) -> None:
+        await self._upkeep.write(lambda tx: filing.begin(tx, upload_id, now))
+
+    async def add_piece(self, upload_id: str, number: int, content: bytes) -> None:
+        await self._upkeep.write(lambda tx: filing.add(tx, upload_id, number, content))
+
+    async def finish_upload(self, upload: Upload) -> None:
+        await self._upkeep.write(lambda tx: filing.finish(tx, upload))
+
+    async def find_upload(self, upload_id: str) -> Upload | None:
+        return await self._read(lambda db: filing.find(db, upload_id))
+
+    async def uploads(self, team: str | None) -> list[Upload]:
+        return await self._read(lambda db: filing.of_team(db, team))
+
+    async def piece(self, upload_id: str, number: int) -> bytes | None:
+        return await self._read_long(lambda db: filing.piece(db, upload_id, number))
+
+    async def drop_upload(self, upload_id: str) -> bool:
+        return await self._upkeep.write(lambda tx: filing.drop(tx, upload_id))
+
+    async def drop_unfinished(self, before: float) -> int:
+        return await self._upkeep.write(lambda tx: filing.drop_unfinished(tx, before))
 
     # keeping
     async def prune(

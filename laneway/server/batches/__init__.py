@@ -1,0 +1,1 @@
+"""Batches: each a run of its own, so that it goes on whichever server is there."""

@@ -1,0 +1,1 @@
+"""Files: what clients send for their batches, and what becomes of these."""

@@ -1,0 +1,48 @@
+"""Files that clients of the service send: kept in pieces, seen when they are complete."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+
+class Upload(NamedTuple):
+    """``size``: bytes."""
+
+    id: str
+    name: str
+    purpose: str
+    size: int
+    created_at: float
+    team: str | None = None
+
+
+class Filing(Protocol):
+    """This part of the store."""
+
+    async def begin_upload(self, upload_id: str, now: float) -> None: ...
+
+    async def add_piece(self, upload_id: str, number: int, content: bytes) -> None:
+        """Pieces are numbered from 0."""
+        ...
+
+    async def finish_upload(self, upload: Upload) -> None:
+        """All of its pieces are there: from now on it is seen."""
+        ...
+
+    async def find_upload(self, upload_id: str) -> Upload | None: ...
+
+    async def uploads(self, team: str | None) -> list[Upload]:
+        """The complete ones of a team, the newest first."""
+        ...
+
+    async def piece(self, upload_id: str, number: int) -> bytes | None:
+        """None: there are no more."""
+        ...
+
+    async def drop_upload(self, upload_id: str) -> bool:
+        """Complete or not. False when there is none."""
+        ...
+
+    async def drop_unfinished(self, before: float) -> int:
+        """Those that were begun before a time and never came to an end. Returns how many."""
+        ...
