@@ -79,7 +79,7 @@ async def engine(
         await lw.store.release_held(limits, lw.clock.now())  # the line may have been raised, or taken out
         patience = Patience(client, desks.latencies, desks.tempos)
         judge = AnswerJudge(lw.config)
-        model_calls = ModelCalls(patience, desks, check, partial(_record, lw.store), prices, judge)
+        model_calls = ModelCalls(patience, desks, check, partial(_record, lw.store), prices, judge, lw.listener)
 
         @cache
         def questions() -> Execute:

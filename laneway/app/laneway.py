@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from laneway.config.models import Config
     from laneway.config.trusted import TrustBook
     from laneway.providers.catalog import Catalog
-    from laneway.task import NewTask
+    from laneway.providers.streams.follow import Listener
+    from laneway.task import Claimed, NewTask
     from laneway.triage.pipeline import Triage
 
 P = ParamSpec("P")
@@ -82,6 +83,7 @@ class Laneway(AgentVerbs):
         self._secrets = secrets
         self._poke: Callable[[], None] | None = None
         self._call_off: Callable[[int], None] | None = None
+        self.listeners: dict[tuple[int, str], Listener] = {}  # by run and key: who follows an answer
         self._sync: Sync | None = None
         self._opening = threading.Lock()
         self.loop: asyncio.AbstractEventLoop | None = None  # where a worker runs
@@ -390,6 +392,9 @@ class Laneway(AgentVerbs):
         """There is new work: a worker of this process looks at once."""
         if self._poke is not None:
             self._poke()
+
+    def listener(self, task: Claimed) -> Listener | None:
+        return self.listeners.get((task.run_id, task.key)) if task.key else None
 
     async def call_off(self, task_id: int) -> None:
         """Cancel a task; a call that this process is making for it is broken off."""

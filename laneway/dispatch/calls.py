@@ -15,6 +15,7 @@ from laneway.dispatch.time_limit import left_s, out_of_time
 from laneway.providers.answers.complaints import Complaint, shown_to
 from laneway.providers.chat import answer_text
 from laneway.providers.model import Reply
+from laneway.providers.streams.follow import Listener
 from laneway.task import Claimed, Failure, Spec
 
 
@@ -44,6 +45,7 @@ class Prices(Protocol):
     async def wait(self) -> object: ...
 
 
+Listeners = Callable[[Claimed], "Listener | None"]  # who follows a task's answer
 Records = Callable[[Claimed], Awaitable["Mapping[str, Any]"]]  # a task's input columns, {} where it has none
 
 
@@ -58,7 +60,9 @@ class ModelCalls:
         records: Records,
         prices: Prices,
         judge: Judge | None = None,
+        listeners: Listeners = lambda _: None,
     ) -> None:
+        self._listeners = listeners
         self._prices = prices
         self._judge = judge
         self._patience = patience
@@ -76,6 +80,7 @@ class ModelCalls:
         if left <= 0:
             return out_of_time(task, task.claimed_at, called=False)
         timeout = task.spec.timeout or model.timeout
+        listener = self._listener(task)
         reply = await self._patience.call(
             admission.desk.account,
             model,
@@ -85,8 +90,11 @@ class ModelCalls:
             tokens=(task.input_tokens, task.output_tokens),
             tried=task.attempts,
             complaint=shown_to(Complaint.from_text(task.complaint), task.model),
+            listener=listener,
         )
         failure = reply.failure
+        if failure is not None and listener is not None and listener.told:
+            return dataclasses.replace(reply, told=True)
         if left < timeout and failure is not None and failure.code == "timeout" and reply.latency >= 0.99 * left:
             return out_of_time(task, task.claimed_at + reply.latency, called=True)
         await self._prices.wait()
@@ -96,6 +104,12 @@ class ModelCalls:
         if reply.output is not None and self._judge is not None and stronger(task):
             reply.weak = await self._judge(task, reply.output)
         return reply
+
+    def _listener(self, task: Claimed) -> Listener | None:
+        """Who follows this call's answer. One that has to be looked at first is not followed."""
+        spec = task.spec
+        looked_at = spec.checks or spec.output_schema is not None or (self._judge is not None and stronger(task))
+        return None if looked_at else self._listeners(task)
 
     async def _fault(self, task: Claimed, output: bytes) -> Failure | None:
         if not self._check.wants_record(task.spec):

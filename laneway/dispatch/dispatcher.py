@@ -396,7 +396,7 @@ class Dispatcher:
             elif admission is not None:
                 doubt = self._learn(admission, seen, now, task)
                 self.desks.learn(admission, task.model, task.spec, task.tokens, reply)
-            if admission is None or doubt is None:
+            if admission is None or doubt is None or reply.told:
                 self._settle(task, reply, now)
             else:
                 self._docket.add(Case(task, admission.desk, reply, doubt, now))

@@ -14,6 +14,7 @@ from laneway.dispatch.time_limit import duration
 from laneway.providers.answers.complaints import Complaint
 from laneway.providers.failures import timed_out
 from laneway.providers.model import Account, Model, Reply
+from laneway.providers.streams.follow import Listener
 from laneway.task import Spec
 
 MORE_TIME = 4.0  # times as long for the next try: a task that is honestly long is broken off twice at most
@@ -33,6 +34,7 @@ class Caller(Protocol):
         *,
         timeout: float,
         complaint: Complaint | None = None,
+        listener: Listener | None = None,
     ) -> Reply: ...
 
 
@@ -151,19 +153,23 @@ class Patience:
         tokens: tuple[int, int],
         tried: int,
         complaint: Complaint | None = None,
+        listener: Listener | None = None,
     ) -> Reply:
         """``cap``: seconds beyond which it is never waited. ``tokens``: estimates, in and out. ``tried``: how often the
-        task was tried before; in its last try it has all the time that the cap gives."""
+        task was tried before; in its last try, and where somebody follows the answer, it has all the time that the cap
+        gives."""
         group = Group(model.name, account.name, spec.type)
         line = self._lines.get((model.name, account.name))
         if line is None:
             line = self._lines[model.name, account.name] = Line(self._tempos[model.name])
-        times = math.inf if tried + 1 >= spec.max_attempts else MORE_TIME**tried
+        times = math.inf if tried + 1 >= spec.max_attempts or listener is not None else MORE_TIME**tried
         wait = Wait(line, cap, lambda: self._latencies.usual(group, *tokens), times)
         wait.begin()
         try:
             async with wait.scope:
-                reply = await self._caller.call(account, model, spec, body, timeout=cap, complaint=complaint)
+                reply = await self._caller.call(
+                    account, model, spec, body, timeout=cap, complaint=complaint, listener=listener
+                )
         except TimeoutError:
             if not wait.scope.expired():
                 raise

@@ -21,6 +21,13 @@ FREE_TRIES = 20  # refusals and outages that do not count against max_attempts; 
 SPREAD_S = 2.0  # within which tasks are ready again that wait for a provider's return
 
 
+_BROKEN_OFF = {
+    FailureClass.ACCOUNT: Outcome.ACCOUNT,
+    FailureClass.REQUEST: Outcome.REQUEST,
+    FailureClass.OUTPUT: Outcome.OUTPUT,
+}
+
+
 def decide(
     task: Claimed,
     reply: Reply,
@@ -37,6 +44,8 @@ def decide(
     failure = reply.failure
     if failure is None:
         return _escalated(task, reply, model) if reply.weak else _succeeded(task, reply, model)
+    if reply.told:
+        return _settlement(task, reply, model, State.FAILED, _BROKEN_OFF.get(failure.cls, Outcome.TRANSIENT))
     match failure.cls:
         case FailureClass.TRANSIENT:
             outcome = Outcome.RATE_LIMITED if failure.refused else Outcome.TRANSIENT

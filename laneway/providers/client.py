@@ -24,10 +24,11 @@ from laneway.providers.failures import classify, connection_failed, parsed, time
 from laneway.providers.formats import carrier, formats_of
 from laneway.providers.headers import observe
 from laneway.providers.model import Account, Model, Reply
-from laneway.providers.post import READ_BUFFER, Poster
+from laneway.providers.post import READ_BUFFER, Poster, is_stream
 from laneway.providers.presets import Preset, presets
 from laneway.providers.sampling import Sampling
 from laneway.providers.secrets import Secrets, secret_headers
+from laneway.providers.streams.follow import STREAMED, Following, Listener
 from laneway.providers.translate import FORMATS, translate, translate_answer
 from laneway.providers.trust import is_loopback
 from laneway.task import Failure, FailureClass, Spec, Usage, Wire
@@ -74,9 +75,11 @@ class Client:
         *,
         timeout: float,
         complaint: Complaint | None = None,
+        listener: Listener | None = None,
     ) -> Reply:
-        """Send a task's request to an account. ``timeout``: seconds for the whole call. ``complaint``: about the
-        last answer. Never raises for what a provider does; a failure is in the reply."""
+        """Send a task's request to an account. ``timeout``: seconds for the whole call. ``complaint``: about the last
+        answer. ``listener``: follows the answer, where it comes in the task's own format. Never raises for what a
+        provider does; a failure is in the reply."""
         self.begun.set()
         started = time.perf_counter()
         while True:
@@ -84,8 +87,11 @@ class Client:
                 asked = self._asked(account, model, spec, body, complaint)
             except InputError as error:
                 return Reply(None, None, Failure(FailureClass.REQUEST, "untranslatable", error.message), 0.0)
-            reply = await self._exchange(asked, account, spec, started, timeout)
+            following = self._follow(asked, account, spec, listener)
+            reply = await self._exchange(asked, account, spec, started, timeout, following)
             failure = reply.failure
+            if listener is not None and listener.told:
+                return reply
             if failure is None or not (self._learnt.refused(asked, failure) or self._sampling.refused(asked, failure)):
                 return reply
 
@@ -108,14 +114,37 @@ class Client:
         self._sampling.leave_out(asked)
         return asked
 
-    async def _exchange(self, asked: Asked, account: Account, spec: Spec, started: float, timeout: float) -> Reply:
+    def _follow(self, asked: Asked, account: Account, spec: Spec, listener: Listener | None) -> Following | None:
+        """Have the answer sent as it is written, where somebody follows it and it needs no translation."""
+        if listener is None or asked.wire is not spec.wire or asked.wire not in STREAMED:
+            return None
+        asked.data["stream"] = True
+        if asked.wire is Wire.CHAT:
+            asked.data["stream_options"] = {"include_usage": True}
+        secrets = self._target(account, asked.wire, self._presets[account.provider]).secrets
+        return Following(asked.wire, listener, secrets.out_of_answer)
+
+    async def _exchange(
+        self,
+        asked: Asked,
+        account: Account,
+        spec: Spec,
+        started: float,
+        timeout: float,
+        following: Following | None = None,
+    ) -> Reply:
         """One request and its reply. ``started``: of the call, by ``time.perf_counter``."""
         preset = self._presets[account.provider]
         target = self._target(account, asked.wire, preset)
         left = max(0.001, timeout - (time.perf_counter() - started))
         try:
             poster = self._posters.get(target) or self._poster(target)
-            status, said, answer = await poster.post(orjson.dumps(asked.data), left)
+            heard = None if following is None else following.feed
+            status, said, answer = await poster.post(orjson.dumps(asked.data), left, heard)
+            if following is not None and is_stream(said):
+                answer = following.answer()
+                if answer is None:
+                    raise aiohttp.ClientPayloadError("the stream ended in the middle")
         except TimeoutError:
             return _failed(timed_out(timeout), started)
         except (aiohttp.ClientError, OSError, ValueError) as error:

@@ -101,4 +101,5 @@ class Reply:
     weak: str | None = None  # what speaks against the output, where a stronger model may be asked
     heard: bool = True  # of the provider; False: it was not asked, or we broke off for reasons of our own
     sent: bool = True  # False: no connection came about, so the provider knows nothing of the call
+    told: bool = False  # somebody has read the beginning of what failed: no other answer may take its place
     flow: Suspension | None = None  # what a step of a flow leaves behind

@@ -7,7 +7,7 @@ connector (keep-alive, TLS, several addresses) and its parser are used as they a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import aiohttp
@@ -17,6 +17,9 @@ from yarl import URL
 LARGEST_ANSWER = 64_000_000  # bytes, unpacked
 READ_BUFFER = 2**18  # bytes
 _NO_LIMIT = aiohttp.ClientTimeout(total=None)
+
+
+Heard = Callable[[bytes], None]
 
 
 class Answer(NamedTuple):
@@ -44,13 +47,16 @@ class Poster:
         start = f"POST {self._request.url.raw_path_qs} HTTP/1.1"
         self._head = "\r\n".join([start, *lines, "content-length: "]).encode()
 
-    async def post(self, body: bytes, timeout: float) -> Answer:
-        """Redirects are answers. Raises TimeoutError after ``timeout`` seconds, aiohttp.ClientError or OSError when no
-        answer comes, aiohttp.ClientConnectorError when none was asked for."""
+    async def post(self, body: bytes, timeout: float, heard: Heard | None = None) -> Answer:
+        """Redirects are answers. ``heard`` gets each piece of a stream of events as it comes. Raises TimeoutError after
+        ``timeout`` seconds, aiohttp.ClientError or OSError when no answer comes, aiohttp.ClientConnectorError when none
+        was asked for."""
         async with asyncio.timeout(timeout):
-            return await (self._post(body) if self._proxy is None else self._through_proxy(body, self._proxy))
+            if self._proxy is None:
+                return await self._post(body, heard)
+            return await self._through_proxy(body, self._proxy, heard)
 
-    async def _post(self, body: bytes) -> Answer:
+    async def _post(self, body: bytes, heard: Heard | None) -> Answer:
         assert self._session.connector is not None, "the session is open"
         connection = await self._session.connector.connect(self._request, [], _NO_LIMIT)
         try:
@@ -62,7 +68,7 @@ class Poster:
             message, content = await protocol.read()
             while message.code < 200 and message.code != 101:  # it goes on
                 message, content = await protocol.read()
-            answer = Answer(message.code, message.headers, await _read(content))
+            answer = Answer(message.code, message.headers, await _read(content, _of_events(message.headers, heard)))
         except HttpProcessingError as error:
             connection.close()
             raise aiohttp.ClientPayloadError(f"this is not HTTP: {error.message or 'it cannot be read'}") from error
@@ -75,18 +81,31 @@ class Poster:
             connection.release()  # which closes it where it cannot be used again
         return answer
 
-    async def _through_proxy(self, body: bytes, proxy: str) -> Answer:
+    async def _through_proxy(self, body: bytes, proxy: str, heard: Heard | None) -> Answer:
         url, headers = self._request.url, self._request.headers
         async with self._session.post(
             url, data=body, headers=headers, proxy=proxy, allow_redirects=False, timeout=_NO_LIMIT
         ) as response:
-            return Answer(response.status, response.headers, await _read(response.content))
+            told = _of_events(response.headers, heard)
+            return Answer(response.status, response.headers, await _read(response.content, told))
 
 
-async def _read(content: aiohttp.StreamReader) -> bytes | None:
+def _of_events(headers: Mapping[str, str], heard: Heard | None) -> Heard | None:
+    return heard if is_stream(headers) else None
+
+
+def is_stream(headers: Mapping[str, str]) -> bool:
+    return headers.get("content-type", "").startswith("text/event-stream")
+
+
+async def _read(content: aiohttp.StreamReader, heard: Heard | None) -> bytes | None:
     body = await content.readany()
     parts, size = [body], len(body)
+    if heard is not None:
+        heard(body)
     while not content.at_eof() and size <= LARGEST_ANSWER:
         parts.append(await content.readany())
         size += len(parts[-1])
+        if heard is not None:
+            heard(parts[-1])
     return b"".join(parts) if size <= LARGEST_ANSWER else None

@@ -20,6 +20,7 @@ from laneway.server.calls import Calls, ClientGone
 from laneway.server.envelopes import Dialect, Refusal, dialect_of
 from laneway.server.files.api import files_router
 from laneway.server.files.uploads import Uploads
+from laneway.server.live import Streams
 from laneway.server.models_api import models_router
 from laneway.server.openai_api import openai_router
 from laneway.task import Urgency
@@ -43,7 +44,7 @@ class Manners:
 
 def application(lw: Laneway, manners: Manners) -> FastAPI:
     calls = Calls(lw, manners.urgency, manners.patience)
-    uploads = Uploads(lw)
+    streams, uploads = Streams(calls), Uploads(lw)
     openai_batches, anthropic_batches = Batches(lw, Dialect.OPENAI), Batches(lw, Dialect.ANTHROPIC)
 
     @asynccontextmanager
@@ -57,8 +58,8 @@ def application(lw: Laneway, manners: Manners) -> FastAPI:
 
     app = FastAPI(title="Laneway", version=VERSION, lifespan=working, docs_url=None, redoc_url=None, openapi_url=None)
     _explain_errors(app)
-    app.include_router(openai_router(calls, manners.largest))
-    app.include_router(anthropic_router(calls, manners.largest))
+    app.include_router(openai_router(calls, streams, manners.largest))
+    app.include_router(anthropic_router(calls, streams, manners.largest))
     app.include_router(models_router(lw))
     app.include_router(files_router(uploads, Outputs(openai_batches)))
     app.include_router(batches_router(openai_batches, uploads))

@@ -18,10 +18,11 @@ from laneway.intake.options import ReadOptions
 from laneway.server.caller import Caller
 from laneway.server.envelopes import Refusal, of_error, of_task
 from laneway.server.wishes import wishes_of
-from laneway.task import NewTask, State, Task, Urgency, Wire
+from laneway.task import State, Task, Urgency, Wire
 
 if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
+    from laneway.providers.streams.follow import Listener
     from laneway.store.interface import Run
 
 MOST_READERS = 100  # kept: lanes are named by clients
@@ -57,7 +58,7 @@ class Calls:
         unless it has a key of the client's."""
         accepted = await self.accept(request, wire, body, caller)
         waiting = asyncio.ensure_future(self.ended(accepted.task_id))
-        gone = asyncio.ensure_future(_disconnected(request))
+        gone = asyncio.ensure_future(disconnected(request))
         try:
             await asyncio.wait((waiting, gone), return_when=asyncio.FIRST_COMPLETED)
             if waiting.done():
@@ -68,10 +69,13 @@ class Calls:
         await self.left(accepted)
         raise ClientGone
 
-    async def accept(self, request: Request, wire: Wire, body: dict[str, Any], caller: Caller) -> Accepted:
-        """Durable when this returns. Raises Refusal."""
+    async def accept(
+        self, request: Request, wire: Wire, body: dict[str, Any], caller: Caller, listener: Listener | None = None
+    ) -> Accepted:
+        """Durable when this returns. ``listener``: follows the answer, if it is written in this process; to be taken
+        out by ``forget``. Raises Refusal."""
         try:
-            return await self._submit(request, wire, body, caller)
+            return await self._submit(request, wire, body, caller, listener)
         except Bad as error:
             raise Refusal(400, str(error).replace("body.", "").replace("params.", "")) from error
         except LanewayError as error:
@@ -96,12 +100,19 @@ class Calls:
             )
         return task
 
+    def forget(self, listener: Listener) -> None:
+        """It follows nothing any more."""
+        for place in [place for place, known in self._lw.listeners.items() if known is listener]:
+            del self._lw.listeners[place]
+
     async def left(self, accepted: Accepted) -> None:
         """The client has gone."""
         if not accepted.keyed:
             await self._lw.call_off(accepted.task_id)
 
-    async def _submit(self, request: Request, wire: Wire, body: dict[str, Any], caller: Caller) -> Accepted:
+    async def _submit(
+        self, request: Request, wire: Wire, body: dict[str, Any], caller: Caller, listener: Listener | None
+    ) -> Accepted:
         lw = self._lw
         self._check_model(body.get("model"))
         metadata = body["metadata"] if isinstance(body.get("metadata"), dict) else {}
@@ -113,12 +124,15 @@ class Calls:
         draft = dataclasses.replace(draft, fields=metadata, tags=wishes.tags)
         now = lw.clock.now()
         routed = self._routing.route(draft, now)
-        task = dataclasses.replace(routed.task, key=wishes.key, team=caller.team)
-        done = await self._store(caller, task, now)
-        if done is None:
+        task = dataclasses.replace(routed.task, key=wishes.key if listener is None else key, team=caller.team)
+        run = await self._open_run(caller)
+        if listener is not None:
+            lw.listeners.setdefault((run.id, key), listener)  # the first who asks with a key follows the call
+        done = await lw.store.submit(run, [task], now)
+        if done.conflicts:
             raise Refusal(409, f"the Idempotency-Key {key!r} was used for another request", code="idempotency_conflict")
         lw.poke()
-        return Accepted(done, wishes.key is not None)
+        return Accepted(done.ids[0], wishes.key is not None)
 
     def _reader(self, lane: str | None, urgency: Urgency) -> BatchLines:
         known = self._lines.get((lane, urgency))
@@ -127,10 +141,6 @@ class Calls:
                 self._lines.clear()
             known = self._lines[lane, urgency] = BatchLines(self._lw.config, ReadOptions(lane=lane, urgency=urgency))
         return known
-
-    async def _store(self, caller: Caller, task: NewTask, now: float) -> int | None:
-        done = await self._lw.store.submit(await self._open_run(caller), [task], now)
-        return None if done.conflicts else done.ids[0]
 
     def _check_model(self, name: object) -> None:
         if not isinstance(name, str) or name in ("", "auto"):
@@ -161,7 +171,7 @@ def _take_out_metadata(wire: Wire, body: dict[str, Any], metadata: dict[str, Any
         body.pop("metadata", None)
 
 
-async def _disconnected(request: Request) -> None:
+async def disconnected(request: Request) -> None:
     """Return when the client hangs up. Its body has been read by now."""
     with contextlib.suppress(RuntimeError):  # of a server that has ended the request already
         while (await request.receive())["type"] != "http.disconnect":

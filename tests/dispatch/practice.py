@@ -45,6 +45,7 @@ from laneway.providers.client import Client
 from laneway.providers.failures import connection_failed, timed_out
 from laneway.providers.model import Account, Limits, Model, Reply
 from laneway.providers.presets import presets
+from laneway.providers.streams.follow import Following
 from laneway.simulator import provider as simulated
 from laneway.simulator.options import Options
 from laneway.simulator.wires.base import FRAMING_TOKENS
@@ -144,7 +145,15 @@ class PracticeClient(Client):
         super().__init__(clock)
         self._sides = sides  # by account
 
-    async def _exchange(self, asked: Asked, account: Account, spec: Spec, started: float, timeout: float) -> Reply:
+    async def _exchange(
+        self,
+        asked: Asked,
+        account: Account,
+        spec: Spec,
+        started: float,
+        timeout: float,
+        following: Following | None = None,
+    ) -> Reply:
         began = self._clock.now()
         try:
             async with asyncio.timeout(timeout):

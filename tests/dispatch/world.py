@@ -23,6 +23,7 @@ from laneway.errors import ConfigError, StoreError
 from laneway.providers.answers.complaints import Complaint
 from laneway.providers.answers.validate import OutputCheck
 from laneway.providers.model import Account, Limits, Model, Reply
+from laneway.providers.streams.follow import Listener
 from laneway.store.budgets import NO_LIMITS, Budget
 from laneway.store.interface import Run
 from laneway.store.sqlite import SQLiteStore
@@ -65,6 +66,7 @@ class Provider:
         *,
         timeout: float,
         complaint: Complaint | None = None,
+        listener: Listener | None = None,
     ) -> Reply:
         at = self.clock.now() - EPOCH
         if not self._permitted(at):
