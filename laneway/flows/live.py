@@ -140,6 +140,8 @@ class Live:
         """Leave it: it goes on elsewhere, or not at all."""
         self._closed = True
         self.loop.drop()
+        self._main = None  # its context holds this flow: without a circle, it goes at once
+        self._pending.clear()
 
     def _forget(self) -> None:
         for name in [name for name, one in self._pending.items() if one.result.cancelled()]:

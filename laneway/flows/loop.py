@@ -76,7 +76,11 @@ class FlowLoop(asyncio.AbstractEventLoop):
         """Until nothing is ready. Must not be called from within a task of another loop (from 3.14 on, a thread knows
         one running task only)."""
         left = MOST_CALLBACKS
-        with self._running():
+        outer = asyncio._get_running_loop()
+        hooks = sys.get_asyncgen_hooks()
+        asyncio._set_running_loop(self)
+        sys.set_asyncgen_hooks(None, None)
+        try:
             while self._ready:
                 handle = self._ready.popleft()
                 if not handle.cancelled():
@@ -87,15 +91,6 @@ class FlowLoop(asyncio.AbstractEventLoop):
                         "the flow does not come to a point where it waits for something",
                         hint="wait for a task, an event or a time in its loops: await flow.sleep(60)",
                     )
-
-    @contextmanager
-    def _running(self) -> Generator[None]:
-        outer = asyncio._get_running_loop()
-        hooks = sys.get_asyncgen_hooks()
-        asyncio._set_running_loop(self)
-        sys.set_asyncgen_hooks(None, None)
-        try:
-            yield
         finally:
             asyncio._set_running_loop(outer)
             sys.set_asyncgen_hooks(*hooks)

@@ -64,6 +64,7 @@ class Steps:
                 self._keep(live)
                 return Reply(None, None, None, 0.0, flow=left)
             value = live.value()
+            live.close()
             return Reply(b"null" if value is None else to_json(value, function.name), None, None, 0.0, flow=left)
         except asyncio.CancelledError as error:
             if live is None or not live.returned:
