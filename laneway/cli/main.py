@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, Sequence[str]] = {
     "status": ["status"],
     "show": ["explain"],
     "submit": ["submit"],
+    "send_event": ["send-event"],
     "results": ["results"],
     "feedback": ["feedback"],
     "triage": ["triage"],

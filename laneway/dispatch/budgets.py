@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from laneway.dispatch.desk import Blocked
+from laneway.dispatch.desk import PRICE_OF, Blocked
 from laneway.providers.model import Model
 from laneway.store.budgets import NO_LIMITS, PROJECT, Budget, BudgetKind, Limits, Spending, clock, end_of_day, usd
 
 NOTHING = Spending()
-PRICE_OF = "price of model "  # what is waited for where a budget is on a model whose price nobody knows
 
 
 class Budgets:

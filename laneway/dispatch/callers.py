@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from laneway.dispatch.budgets import Budgets
-from laneway.dispatch.desk import Admission
+from laneway.dispatch.desk import RUN_BUDGET, Admission, Blocked
 from laneway.dispatch.desks import Desks
 from laneway.dispatch.order import Key, Plan
 from laneway.errors import BudgetError, NotFoundError
 from laneway.store.interface import Head
 from laneway.task import Claimed
+
+SPENT_S = 1.0  # after which a run's budget that had nothing left for a call is asked again
 
 
 class _Caller:
@@ -31,7 +33,8 @@ class Callers:
         self._arrived = arrived
         self._waiting: list[_Caller] = []
         self.seen: list[Head] = []  # who waited in the last round
-        self._over: list[_Caller] = []  # those of them whose budget is used up
+        self._over: dict[_Caller, Blocked] = {}  # those of them whose budget is used up
+        self._spent: dict[int, float] = {}  # runs whose budget had nothing left for a call; believed until then
 
     def places(self) -> set[tuple[str, str]]:
         """The (model, lane) pairs that are waited for."""
@@ -52,6 +55,24 @@ class Callers:
             if caller in self._waiting:
                 self._waiting.remove(caller)
 
+    def used_up(self, run_id: int) -> None:
+        """The run's budget has nothing left for a call."""
+        self._spent[run_id] = self._desks.now() + SPENT_S
+
+    def freed(self) -> None:
+        """A call ended, and may have cost less than it held of a budget."""
+        self._spent.clear()
+
+    def held_up(self, plan: Plan, task_ids: Collection[int]) -> list[Blocked] | None:
+        """What holds the calls of all these tasks, where each waits for one that only a person, a new budget or another
+        day lets go. None: one of them may go on. After ``take``."""
+        waiting = {caller.task.id for caller in self._waiting}
+        if not waiting.issuperset(task_ids):
+            return None
+        why = [self._over.get(caller) or plan.calls_blocked.get(caller.key) for caller in self._waiting]
+        found = [blocked for blocked in why if blocked is not None and blocked.stuck]
+        return found if len(found) == len(why) else None
+
     def heads(self, budgets: Budgets) -> list[Head]:
         """Who waits, as the order sees it. Who waits for a model that is not known is told so. The models of
         ``places()`` are prepared. Whose budget is used up waits on, in nobody's way."""
@@ -59,7 +80,7 @@ class Callers:
         for caller in [caller for caller in self._waiting if self._desks.model(caller.key[0]) is None]:
             caller.granted.set_exception(NotFoundError(f"there is no model {caller.key[0]!r}"))
             self._waiting.remove(caller)
-        if budgets.limits:
+        if budgets.limits or self._spent or self._over:
             self._look_at(budgets)
         self._waiting.sort(key=lambda caller: caller.size[0])
         sizes: dict[Key, list[tuple[float, int, int]]] = {}
@@ -70,7 +91,8 @@ class Callers:
 
     def _look_at(self, budgets: Budgets) -> None:
         """Who has to wait for a budget does; who could never be counted is told so."""
-        self._over = []
+        self._over = {}
+        now = self._desks.now()
         for caller in list(self._waiting):
             model, lane, type_ = self._desks.model(caller.key[0]), caller.task.lane, caller.task.spec.type
             assert model is not None, "others are gone"
@@ -79,8 +101,10 @@ class Callers:
                 why = f"there is no price for model {model.name}, which a budget_per_day of its task needs: {hint}"
                 caller.granted.set_exception(BudgetError(why, hint=hint))
                 self._waiting.remove(caller)
-            elif budgets.of_place(model, lane, type_):
-                self._over.append(caller)
+            elif blocked := budgets.of_place(model, lane, type_):
+                self._over[caller] = blocked
+            elif now < self._spent.get(caller.task.run_id, now):
+                self._over[caller] = Blocked(self._spent[caller.task.run_id], RUN_BUDGET)
 
     def _going(self) -> list[_Caller]:
         return [caller for caller in self._waiting if caller not in self._over] if self._over else self._waiting
@@ -94,7 +118,7 @@ class Callers:
                 caller.granted.set_result(admission)
                 self._waiting.remove(caller)
         for key, blocked in plan.calls_blocked.items():
-            if stopping and (blocked.held or blocked.budget or blocked.by == "paused"):
+            if stopping and blocked.stuck:
                 for caller in [caller for caller in self._waiting if caller.key == key]:
                     caller.granted.cancel()
         for caller in self._over if stopping else ():

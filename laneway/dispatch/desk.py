@@ -24,6 +24,12 @@ GRANT_S = 0.5  # how soon it is asked again, where all of the account is other w
 RAMP_STEP_S = 0.02  # how soon a start is tried again while calls come back after an outage
 
 
+PAUSED = "paused"  # after a failure of the account: a wrong key, no credit
+PRICE_OF = "price of model "  # is waited for, where a budget is on a model whose price nobody knows
+RUN_BUDGET = "the run's budget"
+FLOWS_OPEN = "open_flows"  # as many have begun and not ended as may
+
+
 @dataclass(frozen=True, slots=True)
 class Blocked:
     """Not now. ``until``: when to ask again; None: when something ends (a call, a pause). ``by``: what says so."""
@@ -32,6 +38,12 @@ class Blocked:
     by: str
     held: bool = False  # somebody paused it by hand, and decides when it goes on
     budget: Budget | None = None  # for the day it is used up
+
+    @property
+    def stuck(self) -> bool:
+        """Whether only a person, a new budget or another day lets it go on."""
+        known = self.by in (PAUSED, RUN_BUDGET) or self.by.startswith(PRICE_OF)
+        return known or self.held or self.budget is not None
 
 
 @dataclass(slots=True)
@@ -126,7 +138,7 @@ class Desk:
 
     def admit(self, size: Size, now: float) -> Admission | Blocked:
         if self.paused is not None and (self._look is not None or now < self.look_at):
-            return Blocked(None if self._look is not None else self.look_at, "paused")
+            return Blocked(None if self._look is not None else self.look_at, PAUSED)
         if not self._share or self._pays_back or now >= self.valid_until:
             return Blocked(now + GRANT_S, "share")
         free_at = self.breaker.free_at(now)

@@ -15,7 +15,7 @@ from laneway.clock import Clock
 from laneway.dispatch.breaker import Doubt
 from laneway.dispatch.budgets import Budgets
 from laneway.dispatch.callers import Callers
-from laneway.dispatch.desk import Admission, Blocked
+from laneway.dispatch.desk import FLOWS_OPEN, Admission, Blocked
 from laneway.dispatch.desks import Desks
 from laneway.dispatch.detours import Detours
 from laneway.dispatch.docket import Case, Docket
@@ -115,6 +115,7 @@ class Dispatcher:
         patience = PATIENCE_S if self._scope.run_id is not None else inf
         self._settler = Settler(store, worker, clock, self._settled, patience)
         self._flights = Flights()
+        self.calling = 0  # calls of running tasks that are under way
         desks.work.in_flight = self._flights.flown
         self._docket = Docket()
         self._detours = Detours(store, desks)
@@ -155,6 +156,16 @@ class Dispatcher:
     async def admission(self, model: str, input_tokens: int, output_tokens: int, task: Claimed) -> Admission:
         """Wait until a call that a running task makes itself may start."""
         return await self._callers.admission(model, input_tokens, output_tokens, task)
+
+    def budget_used_up(self, task: Claimed) -> None:
+        """The budget of the task's run has nothing left for a call that it wants to make."""
+        if self._scope.run_id is None or self._scope.budget:
+            self._callers.used_up(task.run_id)
+
+    def budget_freed(self) -> None:
+        """A call has ended, and is in the books."""
+        self._callers.freed()
+        self._wake.set()
 
     def to_be_kept(self, reply: Reply) -> Reply:
         """A reply with those words of its failure that may be kept and shown."""
@@ -242,9 +253,9 @@ class Dispatcher:
         raced = planned and not plan.picks  # others were quicker
         if not started and not self._flights:
             self._conclude(self._docket.judged(now, idle=True))
-        only_looks = len(self._flights) <= sum(desk.breaker.probing for desk in self.desks)  # those may hang
-        if not started and not raced and only_looks and not self._docket and not self._settler.pending:
-            stop = await self._ending.consider(shown, plan, now, undecided=self._detours.undecided(going))
+        calls = self._held_up(plan)
+        if not started and not raced and calls is not None and not self._docket and not self._settler.pending:
+            stop = await self._ending.consider(shown, plan, now, calls, undecided=self._detours.undecided(going))
             if stop is not None:
                 self.drain(stop)
         if planned and started == 0:
@@ -253,6 +264,14 @@ class Dispatcher:
         if plan.size == MOST_STARTS:
             self._wake.set()
         return _earliest(wake_at, plan.wait_until, self._detours.again_at)
+
+    def _held_up(self, plan: Plan) -> list[Blocked] | None:
+        """None while something runs that goes on by itself; else what holds the calls of the tasks that run."""
+        if len(self._flights) <= sum(desk.breaker.probing for desk in self.desks):  # those may hang
+            return []
+        if self.calling or self._flights.python < len(self._flights):
+            return None
+        return self._callers.held_up(plan, [flight.task.id for flight in self._flights])
 
     async def _heads(self, now: float) -> list[Head]:
         most = None if self._pauses.of_runs or self._dry else PEEK_CELLS  # those cells may stand first
@@ -473,6 +492,7 @@ class Dispatcher:
         self._dry.pop(task.cell_id, None)  # it may have cost less than it held of the budget
         if settlement.state is State.WAITING:
             self._waking.made_wait()
+        self._callers.freed()
         if self._announce is not None:
             self._announce(task, settlement, accepted)
 
@@ -497,7 +517,7 @@ class Dispatcher:
                 return Blocked(None, "lease")
             if is_flow(model):
                 self._new_flows -= model == NEW_FLOW
-                return Blocked(None, "open_flows") if model == NEW_FLOW and self._new_flows < 0 else None
+                return Blocked(None, FLOWS_OPEN) if model == NEW_FLOW and self._new_flows < 0 else None
             self._python_free -= 1
             return Blocked(None, "python_slots") if self._python_free < 0 else None
         return self.desks.admit(model, size, now)

@@ -50,6 +50,11 @@ class Reading:
         self.close = close
 
     @property
+    def calls(self) -> bool:
+        """Whether its tasks are calls of functions, which choose their models themselves."""
+        return self._options.calls is not None
+
+    @property
     def columns(self) -> list[str]:
         return list(self._columns)
 

@@ -129,10 +129,10 @@ def choose(
     passed: list[int] = []
     looked = 0
     for id_, place, cost in rows:
-        if len(ids) == n or left.closed(place) or (free is not None and free < (cost or 0.0)):
+        known = priced or cost is not None
+        if len(ids) == n or left.closed(place) or (free is not None and (not known or free < (cost or 0.0))):
             break
         looked += 1
-        known = priced or cost is not None
         if not left.allows(place, priced=known):
             (passed if known and left.may_free(place.type) else held).append(id_)
             continue

@@ -251,8 +251,8 @@ class Store(Asking, Diverting, Filing, Flowing, Judging, Protocol):
         ...
 
     async def record_call(self, worker: str, attempt: Attempt, run_id: int, limits: Limits = NO_LIMITS) -> bool:
-        """Open (``outcome`` None) or close a ledger line for a call made by a Python task. False: not opened, since a
-        budget of the day is used up."""
+        """Open (``outcome`` None) or close a ledger line for a call made by a Python task. False: not opened, since
+        the run's budget or one of the day is used up."""
         ...
 
     async def spending(self, now: float) -> dict[Budget, Spending]:
@@ -300,8 +300,8 @@ class Store(Asking, Diverting, Filing, Flowing, Judging, Protocol):
         were changed."""
         ...
 
-    async def waiting(self, run_id: int | None = None) -> list[Waiting]:
-        """How many tasks wait for which reason."""
+    async def waiting(self, run_id: int | None = None, *, aside: bool = False) -> list[Waiting]:
+        """How many tasks wait for which reason. ``aside``: with what flows began."""
         ...
 
     # workers and shares -------------------------------------------------------------------------------------------
@@ -350,7 +350,9 @@ class Store(Asking, Diverting, Filing, Flowing, Judging, Protocol):
         ...
 
     # reading ------------------------------------------------------------------------------------------------------
-    async def tally(self, run_id: int | None = None) -> list[CellTally]: ...
+    async def tally(self, run_id: int | None = None, *, aside: bool = False) -> list[CellTally]:
+        """``aside``: with what flows began, and triage's questions."""
+        ...
 
     async def find_task(self, ref: str, run_id: int | None = None) -> Task:
         """By id, or by key (the latest one). Raises NotFoundError."""

@@ -208,7 +208,30 @@ class InnerCalls:
             raise
         if not began:
             admission.desk.release(admission, self._clock.now())
+            self._dispatcher.budget_used_up(task)
             return None
+        self._dispatcher.calling += 1
+        try:
+            return await self._made(task, opened, model, spec, body, sizes, tried, admission, complaint, wanted)
+        finally:
+            self._dispatcher.calling -= 1
+            self._dispatcher.budget_freed()
+
+    async def _made(
+        self,
+        task: Claimed,
+        opened: Attempt,
+        model: Model,
+        spec: Spec,
+        body: bytes,
+        sizes: tuple[int, int],
+        tried: int,
+        admission: Admission,
+        complaint: Complaint | None,
+        wanted: Wanted,
+    ) -> Reply:
+        """The call, with its line closed."""
+        account = admission.desk.account
         try:
             reply = await self._patience.call(
                 account, model, spec, body, cap=model.timeout, tokens=sizes, tried=tried, complaint=complaint

@@ -144,7 +144,8 @@ class TakingIn:
         """Raises BudgetError when a model that may be called has no price; its hint is what to write into the
         config."""
         self._catalog.load_prices()
-        models = [self._catalog.model(name) for name in sorted(self.models)]
+        names = self.models | (set(self._lw.config.models) if self._reading.calls else set())  # they may call any
+        models = [self._catalog.model(name) for name in sorted(names)]
         unpriced = [model for model in models if model.input_price is None or model.output_price is None]
         if unpriced:
             raise BudgetError(

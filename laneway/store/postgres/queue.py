@@ -11,7 +11,7 @@ from laneway.store.budgets import NO_LIMITS, Limits
 from laneway.store.interface import Pick
 from laneway.store.postgres import flows, sharing, spending
 from laneway.store.postgres.cells import Cell, Cells
-from laneway.store.postgres.connection import Db, array, first, json, rows, run
+from laneway.store.postgres.connection import Db, array, first, json, rows, run, scalar
 from laneway.store.postgres.documents import Documents
 from laneway.store.postgres.results import fail_all
 from laneway.store.postgres.runs import requeue_all
@@ -29,6 +29,7 @@ FREE = """
     SELECT r.id, r.max_cost + r.budget_base - coalesce(sum(c.spent), 0) - greatest(0, coalesce(sum(c.reserved), 0))
     FROM laneway.run r LEFT JOIN laneway.run_cost c ON c.run_id = r.id WHERE r.id = ANY(%s) GROUP BY r.id
 """
+HAS_BUDGET = "SELECT 1 FROM laneway.run WHERE id = %s AND max_cost IS NOT NULL"
 _NEXT = "SELECT id FROM laneway.task WHERE cell_id = p.cell_id AND state = 'ready' ORDER BY due_at, id LIMIT p.n"
 _THESE = "SELECT id FROM laneway.task WHERE id = ANY(%(ids)s) AND cell_id = p.cell_id AND state = 'ready'"
 # The update finds its rows by an array of ids: a join's size would be guessed, and guessed wrong.
@@ -325,6 +326,10 @@ def record_call(tx: Transaction, worker: str, attempt: Attempt, run_id: int, lim
     if cell_id is not None and limits:
         place = Place(a.account, lane, type_)
         if not spending.left(tx, limits, a.started_at).allows(place, priced=a.reserved_cost is not None):
+            return False
+    if scalar(tx.db, HAS_BUDGET, (run_id,)) is not None:
+        cost, free = a.reserved_cost, _free(tx, [run_id])[run_id]
+        if cost is None or cost > free:  # a price that nobody knows is too high
             return False
     line = (a.task_id, a.fence, a.call, run_id, worker, a.model, a.account, a.started_at, a.reserved_cost, cell_id)
     run(tx.db, OPEN_CALL, line)

@@ -31,7 +31,7 @@ TALLY = f"""
     FROM laneway.cell c CROSS JOIN LATERAL (
         SELECT {", ".join(f"coalesce(sum({state}), 0)::bigint AS {state}" for state in STATES)}
         FROM laneway.cell_count WHERE cell_id = c.id
-    ) n WHERE NOT c.shelf AND (%(run)s::bigint IS NULL OR c.run_id = %(run)s) ORDER BY c.id
+    ) n WHERE (NOT c.shelf OR c.aside AND %(aside)s) AND (%(run)s::bigint IS NULL OR c.run_id = %(run)s) ORDER BY c.id
 """
 _ATTEMPTS = f"SELECT {ATTEMPT} FROM laneway.attempt WHERE task_id = %s ORDER BY fence, call"
 _ENDED = f"""
@@ -178,10 +178,10 @@ def last_result(db: Db) -> int:
 
 
 # figures --------------------------------------------------------------------------------------------------------------
-def tally(db: Db, run_id: int | None) -> list[CellTally]:
+def tally(db: Db, run_id: int | None, *, aside: bool = False) -> list[CellTally]:
     return [
         CellTally(*(*row[:4], Urgency(row[4]), dict(zip(State, row[5:], strict=True))))
-        for row in rows(db, TALLY, {"run": run_id})
+        for row in rows(db, TALLY, {"run": run_id, "aside": aside})
     ]
 
 

@@ -33,7 +33,7 @@ HOLD = """
 WAITING = """
     SELECT d.type, count(*) FROM laneway.task t JOIN laneway.cell c ON c.id = t.cell_id
     JOIN laneway.payload p ON p.task_id = t.id JOIN laneway.document d ON d.id = p.spec_id
-    WHERE t.state = 'waiting' AND t.wait_reason = 'budget' AND NOT c.shelf
+    WHERE t.state = 'waiting' AND t.wait_reason = 'budget' AND (NOT c.shelf OR c.aside)
           AND (%(run)s::bigint IS NULL OR t.run_id = %(run)s)
     GROUP BY 1
 """

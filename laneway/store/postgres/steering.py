@@ -63,7 +63,8 @@ SAY = """
 """
 WAITING = """
     SELECT t.wait_reason, count(*), min(t.wake_at) FROM laneway.task t JOIN laneway.cell c ON c.id = t.cell_id
-    WHERE t.state = 'waiting' AND NOT c.shelf AND (%(run)s::bigint IS NULL OR t.run_id = %(run)s)
+    WHERE t.state = 'waiting' AND (NOT c.shelf OR c.aside AND %(aside)s)
+          AND (%(run)s::bigint IS NULL OR t.run_id = %(run)s)
     GROUP BY 1 ORDER BY 1
 """
 
@@ -141,8 +142,8 @@ def _as_regex(glob: str) -> str:
     return "^" + "".join(said.get(part) or (part if part[:1] == "[" else re.escape(part)) for part in parts) + "$"
 
 
-def waiting(db: Db, run_id: int | None) -> list[Waiting]:
-    found = rows(db, WAITING, {"run": run_id})
+def waiting(db: Db, run_id: int | None, *, aside: bool) -> list[Waiting]:
+    found = rows(db, WAITING, {"run": run_id, "aside": aside})
     return [Waiting(WaitReason(reason or "retry"), n, next_at) for reason, n, next_at in found]
 
 

@@ -285,8 +285,8 @@ class PostgresStore:
     async def adjust(self, task_ids: Sequence[int], change: Change, now: float) -> int:
         return await self._writer.write(lambda tx: steering.adjust(tx, task_ids, change))
 
-    async def waiting(self, run_id: int | None = None) -> list[Waiting]:
-        return await self._read_long(lambda db: steering.waiting(db, run_id))
+    async def waiting(self, run_id: int | None = None, *, aside: bool = False) -> list[Waiting]:
+        return await self._read_long(lambda db: steering.waiting(db, run_id, aside=aside))
 
     # workers and shares
     async def join(self, worker: str, lease: float, now: float) -> None:
@@ -327,8 +327,8 @@ class PostgresStore:
         return await self._read(lambda db: reading.states(db, prefix))
 
     # reading
-    async def tally(self, run_id: int | None = None) -> list[CellTally]:
-        return await self._read(lambda db: reading.tally(db, run_id))
+    async def tally(self, run_id: int | None = None, *, aside: bool = False) -> list[CellTally]:
+        return await self._read(lambda db: reading.tally(db, run_id, aside=aside))
 
     async def find_task(self, ref: str, run_id: int | None = None) -> Task:
         return await self._read(lambda db: reading.find_task(db, self._documents, ref, run_id))

@@ -192,6 +192,8 @@ def record_call(tx: Transaction, worker: str, attempt: Attempt, run_id: int, lim
         place = tx.books.place(a.account, cell_id, spec_id)
         if not spending.left(tx, limits, a.started_at).allows(place, priced=a.reserved_cost is not None):
             return False
+    if not spending.affords(tx, run_id, a.reserved_cost):
+        return False
     reserved = a.reserved_cost or 0.0
     tx.db.execute(
         "INSERT INTO attempt (task_id, fence, call, run_id, worker_id, model, account, started_at,"

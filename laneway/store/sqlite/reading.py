@@ -30,7 +30,7 @@ _RESULTS = f"""
 _FAILED = " AND t.state IN ('failed', 'cancelled')"
 _TALLY = """
     SELECT id, run_id, model, lane, urgency, triaging, ready, running, waiting, succeeded, failed, cancelled
-    FROM cell WHERE shelf = 0
+    FROM cell WHERE (shelf = 0 OR aside AND ?2) AND (?1 IS NULL OR run_id = ?1)
 """
 _ATTEMPTS = f"SELECT {ATTEMPT} FROM attempt WHERE task_id = ? ORDER BY fence, call"
 _UNPRICED = "a.cost IS NULL AND a.input_tokens IS NOT NULL AND a.model <> ''"
@@ -147,11 +147,10 @@ def ended_after(db: apsw.Connection, cursor: int, limit: int) -> list[tuple[int,
     return list(db.execute("SELECT seq, task_id FROM result WHERE seq > ? ORDER BY seq LIMIT ?", (cursor, limit)))
 
 
-def tally(db: apsw.Connection, run_id: int | None) -> list[CellTally]:
-    sql, bindings = (_TALLY, ()) if run_id is None else (f"{_TALLY} AND run_id = ?", (run_id,))
+def tally(db: apsw.Connection, run_id: int | None, *, aside: bool = False) -> list[CellTally]:
     return [
         CellTally(*(*row[:4], Urgency(row[4]), dict(zip(_COUNTED, row[5:], strict=True))))
-        for row in db.execute(sql, bindings)
+        for row in db.execute(_TALLY, (run_id, aside))
     ]
 
 

@@ -26,7 +26,8 @@ OF_DAY = "SELECT kind, name, spent, reserved FROM spending WHERE day = ?"
 TYPE = "SELECT CAST(content AS TEXT) ->> '$.type' FROM document WHERE id = ?"
 WAITING = """
     SELECT p.spec_id, count(*) FROM task t JOIN cell c ON c.id = t.cell_id JOIN payload p ON p.task_id = t.id
-    WHERE t.state = 'waiting' AND t.wait_reason = 'budget' AND c.shelf = 0 AND (?1 IS NULL OR t.run_id = ?1)
+    WHERE t.state = 'waiting' AND t.wait_reason = 'budget' AND (c.shelf = 0 OR c.aside)
+          AND (?1 IS NULL OR t.run_id = ?1)
     GROUP BY 1
 """
 HELD = """
@@ -106,6 +107,12 @@ def waiting(db: apsw.Connection, run_id: int | None) -> dict[str, int]:
         name = known.type_of(spec_id)
         found[name] = found.get(name, 0) + n
     return found
+
+
+def affords(tx: Transaction, run_id: int, cost: float | None) -> bool:
+    """Whether the run's budget, if it has one, has so much left. A price that nobody knows is too high."""
+    free = scalar(tx.db, "SELECT max_cost - (spent - budget_base) - reserved FROM run WHERE id = ?", (run_id,))
+    return free is None or (cost is not None and cost <= free)
 
 
 def release(tx: Transaction, limits: Limits, now: float) -> int:

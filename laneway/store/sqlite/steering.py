@@ -51,7 +51,8 @@ ADJUSTED = """
 """
 WAITING = """
     SELECT t.wait_reason, count(*), min(t.wake_at) FROM task t JOIN cell c ON c.id = t.cell_id
-    WHERE t.state = 'waiting' AND c.shelf = 0 AND (?1 IS NULL OR t.run_id = ?1) GROUP BY 1 ORDER BY 1
+    WHERE t.state = 'waiting' AND (c.shelf = 0 OR c.aside AND ?2) AND (?1 IS NULL OR t.run_id = ?1)
+    GROUP BY 1 ORDER BY 1
 """
 _OF_TYPES = """
     p.spec_id IN (SELECT id FROM document WHERE CAST(content AS TEXT) ->> '$.type' IN (SELECT value FROM json_each(?)))
@@ -130,8 +131,8 @@ def conditions(s: Selector) -> tuple[str, list[Any]]:
     return "".join(f" AND {condition}" for condition in where), bindings
 
 
-def waiting(db: apsw.Connection, run_id: int | None) -> list[Waiting]:
-    rows = db.execute(WAITING, (run_id,))
+def waiting(db: apsw.Connection, run_id: int | None, *, aside: bool) -> list[Waiting]:
+    rows = db.execute(WAITING, (run_id, aside))
     return [Waiting(WaitReason(reason or "retry"), n, next_at) for reason, n, next_at in rows]
 
 
