@@ -28,6 +28,7 @@ COMMANDS: Mapping[str, Sequence[str]] = {
     "demo": ["demo"],
     "status": ["status"],
     "show": ["explain"],
+    "graph": ["graph"],
     "submit": ["submit"],
     "send_event": ["send-event"],
     "results": ["results"],

@@ -14,9 +14,13 @@ from laneway.task import Outcome
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from laneway.app.flows.paths import Paths
     from laneway.app.runs.saving import Saving
 
 ROWS = 12  # of a table, before the rest is only counted
+PATH_ROWS = 6  # types on a flow's critical path that are named
+LEAST_SHARE = 0.02  # of a flow's time, that is worth a word
+QUEUED_SHARE = 0.5  # of a flow's time, in queues: its limits are what holds it up
 
 
 def summary_lines(summary: Summary) -> str:
@@ -61,6 +65,8 @@ def summary_lines(summary: Summary) -> str:
         console.print(f"  held by  {summary.bound_by}")
     elif figures.calls:
         console.print("  held by  no limit; the calls themselves took the time")
+    if summary.paths is not None:
+        console.print("\n".join(_path_lines(summary.paths)), markup=False)
     for (origin, model), n in summary.diverted.items():
         console.print(f"  instead  {n:,} tasks went to {model} while {origin} was away or slow", markup=False)
     if summary.bad_input:
@@ -153,6 +159,22 @@ def _triage_line(summary: Summary) -> str:
     silent = [(asked.abstained, "it would not say"), (asked.unheard, "had no answer in time and took their safe route")]
     said += "".join(f", {n:,} {what}" for n, what in silent if n)
     return f"{said}; {money(asked.cost_usd)} of the cost"
+
+
+def _path_lines(paths: Paths) -> list[str]:
+    """What a flow's time was made of, on the mean of those that ended well."""
+    of = f"of {paths.flows:,} flows" if paths.flows > 1 else "of one flow"
+    lines = [f"  path     {duration(paths.seconds)} from a flow's first step to its end, mean {of}; of that"]
+    for name, one in [*paths.by_type.items()][:PATH_ROWS]:
+        queued = f" after {duration(one.queued_s)} in the queue" if one.queued_s >= LEAST_SHARE * paths.seconds else ""
+        lines.append(f"           {duration(one.ran_s)} {name}{queued}")
+    if paths.own_s >= LEAST_SHARE * paths.seconds:
+        lines.append(
+            f"           {duration(paths.own_s)} in the flow itself: its own steps, waits for events and times"
+        )
+    if paths.queued_s >= QUEUED_SHARE * paths.seconds:
+        lines.append("           much of it in queues: a higher limit, or fewer flows at once, would make each faster")
+    return lines
 
 
 def _outcomes(summary: Summary) -> str:

@@ -18,13 +18,16 @@ from laneway.cli.common import (
     printable,
     run_async,
 )
+from laneway.task import is_flow
 
 if TYPE_CHECKING:
     from laneway.app.changes import Changed
+    from laneway.app.flows.trees import Branch
     from laneway.app.laneway import Laneway
     from laneway.app.standing import Standing
     from laneway.store.detours import Detour
     from laneway.store.feedback import Feedback
+    from laneway.store.flows import History
     from laneway.task import Attempt, Task
 
 TaskArgument = Annotated[str, typer.Argument(help="A task's id or key.", metavar="TASK")]
@@ -43,26 +46,50 @@ def explain(
     as_json: JsonOption = False,
     verbose: VerboseOption = 0,
 ) -> None:
-    """Why a task went where it went, and what its calls came to."""
+    """Why a task went where it went, and what its calls came to; of a flow its steps, and what it began."""
     lw = application(config, store, verbose)
-    found, attempts, detours, waits, words, asked, changed = run_async(_find(lw, task, run))
+    found, attempts, detours, waits, words, asked, changed, flow = run_async(_find(lw, task, run))
     content = "pruned" if found.pruned else "hidden" if lw.config.hide_content else "kept"
     if as_json:
         went = [{"at": d.at, "from": d.origin, "to": d.model, "reason": d.reason} for d in detours]
         budgets = [one.as_json() for one in waits]
         said = [{"field": w.about.value, "value": w.value, "model": w.model, "at": w.at, "note": w.note} for w in words]
-        more = {"diverted": went, "budgets": budgets, "content": content, "feedback": said, "classifier": asked}
+        more: dict[str, Any] = {
+            "diverted": went,
+            "budgets": budgets,
+            "content": content,
+            "feedback": said,
+            "classifier": asked,
+        }
         more["changes"] = [one.as_json() for one in changed]
+        if flow is not None:
+            from laneway.cli.flow_text import flow_json
+
+            more["flow"] = flow_json(*flow, lw.clock.now(), hide=content == "hidden")
         print_json({**_task_json(found, attempts), **more})
     else:
-        sys.stdout.write(_task_text(found, attempts, detours, waits, asked, changed, content) + _feedback_text(words))
+        sys.stdout.write(_task_text(found, attempts, detours, waits, asked, changed, content))
+        if flow is not None:
+            from laneway.cli.flow_text import flow_text
+
+            sys.stdout.write(flow_text(*flow, lw.clock.now(), hide=content == "hidden"))
+        sys.stdout.write(_feedback_text(words))
 
 
 async def _find(
     lw: Laneway, ref: str, run_id: int | None
-) -> tuple[Task, list[Attempt], list[Detour], list[Standing], list[Feedback], list[dict[str, Any]], list[Changed]]:
-    """The task, its calls, its way to other models, the budgets that hold it back today, what was said of it, and
-    what the classifier was asked about it."""
+) -> tuple[
+    Task,
+    list[Attempt],
+    list[Detour],
+    list[Standing],
+    list[Feedback],
+    list[dict[str, Any]],
+    list[Changed],
+    tuple[Branch, History] | None,
+]:
+    """The task, its calls, its way to other models, the budgets that hold it back today, what was said of it, what the
+    classifier was asked about it, and of a flow what it began and heard."""
     from laneway.app.changes import changes
     from laneway.app.standing import holding, standings
     from laneway.cli.show_questions import questions_about
@@ -74,7 +101,12 @@ async def _find(
         waits = list(holding(lw.config, task, budgets))
         attempts, words = await lw.store.attempts(task.id), await lw.store.feedback([task.id])
         changed = changes(lw.config, task, attempts, await lw.store.judged(task.id), lw.clock.now())
-        return task, attempts, detours, waits, words, await questions_about(lw.store, task), changed
+        flow = None
+        if is_flow(task.model):
+            from laneway.app.flows.trees import grown
+
+            flow = grown(await lw.store.trees([task.id]))[0], (await lw.store.chronicles([task.id]))[task.id]
+        return task, attempts, detours, waits, words, await questions_about(lw.store, task), changed, flow
     finally:
         await lw.close()
 
@@ -90,8 +122,8 @@ def _task_json(task: Task, attempts: list[Attempt]) -> dict[str, Any]:
         "wake_at": task.wake_at,
         "deadline": task.deadline,
         "twin": task.twin_id,
-        "model": task.model,
-        "route": task.route.as_json(),
+        "model": "" if is_flow(task.model) else task.model,
+        "route": {**task.route.as_json(), **({"model": ""} if is_flow(task.route.model) else {})},
         "error": dict(task.error) if task.error else None,
         "attempts": [
             {
@@ -140,8 +172,12 @@ def _task_text(
     for change in changed:
         when = time.strftime("%H:%M:%S", time.localtime(change.at))
         lines.append(f"  {change.field} rose to {change.to} at {when}: {printable(change.reason)}")
-    lines.append("attempts" if attempts else "attempts: none yet")
+    of_flow = is_flow(task.model)  # its tries are its steps
+    if not of_flow:
+        lines.append("attempts" if attempts else "attempts: none yet")
     for number, a in enumerate(attempts, 1):
+        if of_flow and not a.error:
+            continue
         outcome = a.outcome.value if a.outcome else "running"
         took = "" if a.latency is None else f" after {a.latency:.2f} s"
         usage = f", {a.usage.input_tokens}+{a.usage.output_tokens} tokens" if a.usage else ""

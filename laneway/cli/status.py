@@ -14,6 +14,7 @@ from laneway.cli.ago import ago, ahead
 from laneway.cli.common import ConfigOption, JsonOption, StoreOption, VerboseOption, print_json, run_async, settings
 from laneway.cli.status_accounts import account_data, account_lines
 from laneway.cli.status_workers import worker_data, worker_lines
+from laneway.errors import UsageError
 
 if TYPE_CHECKING:
     from laneway.config.models import Config
@@ -29,6 +30,8 @@ WAITS = {
     "shared": "for an earlier task of the same key",
     "budget": "for the budget of their type",
     "triage": "for the classifier's verdict",
+    "children": "for tasks that they began",
+    "event": "for an event from outside",
 }
 
 
@@ -37,7 +40,13 @@ def register(app: typer.Typer) -> None:
 
 
 def status(
-    run: Annotated[int | None, typer.Argument(help="Only this run.", show_default=False)] = None,
+    what: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Only this run; with --tree also flow 7, or a flow's key.", metavar="[RUN]", show_default=False
+        ),
+    ] = None,
+    tree: Annotated[bool, typer.Option("--tree", help="A run's flows, or one flow, with all that they began.")] = False,
     config: ConfigOption = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
@@ -45,11 +54,28 @@ def status(
 ) -> None:
     """What runs, what waits, what is paused, what has failed: runs, lanes, accounts, workers."""
     loaded, _ = settings(config, verbose)
-    data = run_async(_status(loaded, store, run), brief=True)
+    if tree:
+        from laneway.cli.status_tree import show_tree
+
+        show_tree(loaded, store, what or [], as_json=as_json)
+        return
+    data = run_async(_status(loaded, store, _number(what)), brief=True)
     if as_json:
         print_json(data)
     else:
         sys.stdout.write(status_text(data, time.time()))
+
+
+def _number(what: list[str] | None) -> int | None:
+    """Of the run. Raises UsageError."""
+    words = what[1:] if what and what[0] == "run" else what or []
+    if not words:
+        return None
+    if len(words) > 1 or not words[0].isdecimal():
+        raise UsageError(
+            f"{' '.join(words)!r} is not a run's number", hint="`laneway explain TASK` shows a task, --tree a flow"
+        )
+    return int(words[0])
 
 
 async def _status(config: Config, place: str | None, run_id: int | None) -> dict[str, Any]:

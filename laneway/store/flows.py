@@ -117,13 +117,48 @@ class Node(NamedTuple):
     cost: float | None  # USD, its own calls
     latency: float | None  # seconds, of its last try
     orphaned: bool = False  # the flow's function has changed and does not begin it any more
+    step: int | None = None  # of its flow, in which it was begun
 
     @property
     def is_flow(self) -> bool:
         return is_flow(self.model)
 
 
-class Flowing(Protocol):
+class TypeCount(NamedTuple):
+    """So many tasks of a run, or of what its flows began."""
+
+    type: str
+    is_flow: bool
+    state: State
+    tasks: int
+
+
+class Looking(Protocol):
+    """What people may see of flows."""
+
+    async def trees(self, flow_ids: Sequence[int]) -> list[Node]:
+        """These tasks with all that they began, parents before their children."""
+        ...
+
+    async def chronicles(self, flow_ids: Sequence[int]) -> dict[int, History]:
+        """Their steps, and what was said to them; without their children."""
+        ...
+
+    async def flows(self, run_id: int, limit: int, *, ended: bool = False) -> list[int]:
+        """Of the run's flows: those that run first, then those that wait, the failed, the newest that ended, and those
+        that have not begun. ``ended``: only those that ended well, the newest first."""
+        ...
+
+    async def shape(self, run_id: int) -> list[TypeCount]:
+        """How many tasks of which type the run has, with what its flows began."""
+        ...
+
+    async def last_flow(self, type_: str) -> tuple[int, int] | None:
+        """The newest flow of this type, and its run."""
+        ...
+
+
+class Flowing(Looking, Protocol):
     """This part of the store."""
 
     async def history(self, flow_id: int) -> History:

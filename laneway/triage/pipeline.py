@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from laneway.config.models import Config
 from laneway.errors import ConfigError, InputError, NoModel
 from laneway.providers.formats import known_as
-from laneway.task import Route, Urgency
+from laneway.task import Route, Urgency, needs_account
 from laneway.triage.chart import Chart, Step
 from laneway.triage.defaults import DEFAULTS, OF_TYPE, ByDefaults
 from laneway.triage.filters import Filters, Fits
@@ -192,7 +192,7 @@ def explain(route: Route) -> list[str]:
     shown: dict[str, str | None] = {
         "lane": route.lane,
         "urgency": route.urgency.label,
-        "model": route.model or "(chosen by the task itself)",
+        "model": route.model if needs_account(route.model) else "(chosen by the task itself)",
         "fallbacks": ", ".join(route.fallbacks),
         "category": route.category,
         "complexity": route.complexity,

@@ -27,9 +27,10 @@ from laneway.intake.results import ResultsWriter, check_out, default_out, errors
 from laneway.intake.shapes import shape_for
 from laneway.store.figures import RunFigures
 from laneway.store.interface import Run, Store
-from laneway.task import State
+from laneway.task import State, is_flow
 
 if TYPE_CHECKING:
+    from laneway.app.flows.paths import Paths
     from laneway.app.laneway import Laneway
     from laneway.providers.catalog import Catalog
 
@@ -254,8 +255,18 @@ class Batch:
             diverted=await store.diverted(run.id, started),
             asked=await store.asked(run.id, started),
             from_cache=intake.from_cache,
+            paths=await self._paths(run),
             saving=await saving_of(self._lw.config, store, run, total, catalog),
         )
+
+    async def _paths(self, run: Run) -> Paths | None:
+        """Where the time of the run's flows went, if it has any."""
+        calls = self._options.read.calls
+        if calls is None or not any(is_flow(cell.model) for cell in await self._lw.store.tally(run.id)):
+            return None
+        from laneway.app.flows.paths import paths_of
+
+        return await paths_of(self._lw.store, run.id)
 
     async def _counts(self, run: Run) -> Counter[State]:
         counts: Counter[State] = Counter()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from laneway.app.runs.saving import Saving
 from laneway.dispatch.ending import Stop, StopReason
@@ -13,6 +13,9 @@ from laneway.intake.draft import BadLine
 from laneway.store.asking import NOT_ASKED, AskedFigures
 from laneway.store.figures import FailureGroup, GroupFigures, RunFigures
 from laneway.task import Outcome, State
+
+if TYPE_CHECKING:
+    from laneway.app.flows.paths import Paths
 
 LEAST_BOUND = 0.05  # a limit that held work back for less of the run than this is not said to bind it
 
@@ -40,6 +43,7 @@ class Summary:
     )  # tasks by (model that was away or slow, other model)
     asked: AskedFigures = NOT_ASKED  # the classifier, this invocation
     from_cache: int = 0  # tasks of which it had said before what they are
+    paths: Paths | None = None  # where the time of its flows went
     saving: Saving | None = None  # by the choice among models, where one was learnt
 
     @property
@@ -177,6 +181,7 @@ class Summary:
             "cost_usd": _money(self.cost_usd),
             "triage": self._triage(),
             "saving": None if self.saving is None else self.saving.as_json(),
+            "critical_path": None if self.paths is None else self.paths.as_json(),
             "cost_unknown_tasks": figures.cost_unknown_tasks,
             "by_type": {group.name: _group(group) for group in total.by_type},
             "by_model": {group.name: _group(group) for group in total.by_model},

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from laneway.errors import NotFoundError
-from laneway.store.flows import Arrived, Ask, Event, Heard, History, Node, Step
+from laneway.store.flows import Arrived, Ask, Event, Heard, History, Step
 from laneway.store.postgres.connection import Db, first, rows, run, scalar, text
 from laneway.store.postgres.results import fail_all
 from laneway.store.postgres.transaction import Transaction
@@ -66,21 +66,6 @@ OPEN = """
 SAY = """
     INSERT INTO laneway.event (flow_id, number, name, content, at)
     SELECT %(flow)s, count(*), %(name)s, %(content)s::bytea, %(at)s FROM laneway.event WHERE flow_id = %(flow)s
-"""
-TREE = """
-    WITH RECURSIVE tree (id, parent, name, depth, orphaned) AS (
-        SELECT id, NULL::bigint, coalesce(key, ''), 0, false FROM laneway.task WHERE id = %s
-        UNION ALL SELECT c.child_id, c.flow_id, c.name, tree.depth + 1, c.step < 0
-        FROM laneway.child c JOIN tree ON c.flow_id = tree.id
-    )
-    SELECT t.id, tree.parent, tree.name, d.type, t.state, t.wait_reason, c.model, p.submitted_at,
-           (SELECT min(started_at) FROM laneway.attempt WHERE task_id = t.id), r.settled_at,
-           (SELECT coalesce(sum(cost), 0) FROM laneway.attempt WHERE task_id = t.id),
-           (SELECT latency FROM laneway.attempt WHERE task_id = t.id AND fence = t.fence AND call = 0),
-           tree.orphaned
-    FROM tree JOIN laneway.task t ON t.id = tree.id JOIN laneway.cell c ON c.id = t.cell_id
-    JOIN laneway.payload p ON p.task_id = t.id JOIN laneway.document d ON d.id = p.spec_id
-    LEFT JOIN laneway.result r ON r.seq = t.result_seq ORDER BY tree.depth, t.id
 """
 
 
@@ -185,7 +170,3 @@ def _heard(row: Sequence[Any]) -> Heard:
 
 def open_flows(db: Db) -> int:
     return int(scalar(db, OPEN, (FLOW, FLOW, NEW_FLOW)))
-
-
-def tree(db: Db, flow_id: int) -> list[Node]:
-    return [Node._make((*row[:4], State(row[4]), *row[5:])) for row in rows(db, TREE, (flow_id,))]

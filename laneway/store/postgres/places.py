@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from laneway.store.postgres.connection import Db, rows, run, scalar
-from laneway.task import Route, Spec
+from laneway.task import NEW_FLOW, Route, Spec, is_flow
 
 DOCUMENTS = "SELECT digest, id FROM laneway.document WHERE digest = ANY(%s)"
 WRITE_DOCUMENTS = """
@@ -35,6 +35,7 @@ class Places:
         self._aside = aside
         self._run_id = run_id
         self._cells: dict[tuple[str, str, int], int] = {}
+        self._flows: dict[int, str] = {}  # by cell: under which model its flows are queued
         self._documents: dict[int, tuple[Storable, int]] = {}  # by the thing's identity; it is kept alive with it
 
     def cell(self, route: Route, model: str | None = None) -> int:
@@ -42,6 +43,15 @@ class Places:
         if place not in self._cells:
             self._cells[place] = cell_id(self._db, self._run_id, *place, shelf=self._aside, aside=self._aside)
         return self._cells[place]
+
+    def again(self, route: Route, cell: int) -> int:
+        """Of a task that is taken in again: a flow that has begun stays among those that have."""
+        if route.model != NEW_FLOW:
+            return self.cell(route)
+        if cell not in self._flows:
+            model = str(scalar(self._db, "SELECT model FROM laneway.cell WHERE id = %s", (cell,)))
+            self._flows[cell] = model if is_flow(model) else NEW_FLOW
+        return self.cell(route, self._flows[cell])
 
     def document(self, thing: Storable) -> int:
         """The id of a Route's or Spec's stored form."""

@@ -231,7 +231,7 @@ def _keep(tx: Transaction, run_: Run, kept: Sequence[tuple[Known, NewTask]], pla
     places.know([route for _, _, route in placed])
     moves: list[tuple[int, int, float | None]] = []
     for here, task, route in placed:
-        cell = places.cell(route)
+        cell = places.again(route, here.cell)
         if cell != here.cell:
             moves.append((here.id, cell, None if route.reasons.get("urgency") == BY_HAND else task.due_at))
             tx.count(here.cell, here.state, -1)

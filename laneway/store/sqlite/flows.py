@@ -10,7 +10,7 @@ import apsw
 import orjson
 
 from laneway.errors import NotFoundError
-from laneway.store.flows import Arrived, Ask, Event, Heard, History, Node, Step
+from laneway.store.flows import Arrived, Ask, Event, Heard, History, Step
 from laneway.store.sqlite.connection import scalar
 from laneway.store.sqlite.results import fail
 from laneway.store.sqlite.transaction import Transaction
@@ -53,20 +53,6 @@ LATER_EVENTS = """
 """
 KNOWN_EVENTS = "SELECT count(*) FROM event WHERE flow_id = ?"
 OPEN = "SELECT total(running + iif(model = ?, ready + waiting, 0)) FROM cell WHERE model IN (?, ?)"
-TREE = """
-    WITH RECURSIVE tree (id, parent, name, depth, orphaned) AS (
-        SELECT id, NULL, coalesce(key, ''), 0, 0 FROM task WHERE id = ?
-        UNION ALL SELECT c.child_id, c.flow_id, c.name, tree.depth + 1, c.step < 0
-        FROM child c JOIN tree ON c.flow_id = tree.id
-    )
-    SELECT t.id, tree.parent, tree.name, d.content ->> 'type', t.state, t.wait_reason, c.model, p.submitted_at,
-           (SELECT min(started_at) FROM attempt WHERE task_id = t.id), r.settled_at,
-           (SELECT total(cost) FROM attempt WHERE task_id = t.id),
-           (SELECT latency FROM attempt WHERE task_id = t.id AND fence = t.fence AND call = 0),
-           tree.orphaned
-    FROM tree JOIN task t ON t.id = tree.id JOIN cell c ON c.id = t.cell_id JOIN payload p ON p.task_id = t.id
-    JOIN document d ON d.id = p.spec_id LEFT JOIN result r ON r.seq = t.result_seq ORDER BY tree.depth, t.id
-"""
 
 
 # when children end ----------------------------------------------------------------------------------------------------
@@ -156,10 +142,6 @@ def _heard(row: Sequence[Any]) -> Heard:
 
 def open_flows(db: apsw.Connection) -> int:
     return int(scalar(db, OPEN, (FLOW, FLOW, NEW_FLOW)))
-
-
-def tree(db: apsw.Connection, flow_id: int) -> list[Node]:
-    return [Node._make((*row[:4], State(row[4]), *row[5:12], bool(row[12]))) for row in db.execute(TREE, (flow_id,))]
 
 
 def _json(values: Iterable[Any]) -> str:

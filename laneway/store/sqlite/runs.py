@@ -18,7 +18,7 @@ from laneway.store.sqlite.flows import close
 from laneway.store.sqlite.pruning import is_pruned, pruned
 from laneway.store.sqlite.transaction import Transaction
 from laneway.store.steering import keeping_hands
-from laneway.task import BY_HAND, NewTask, Route, State
+from laneway.task import BY_HAND, NEW_FLOW, NewTask, Route, State, is_flow
 
 _RUN = """
     SELECT id, identity, generation, sealed, created_at, cursor, offset, max_cost, spent, spent - budget_base, info
@@ -248,7 +248,7 @@ def _keep(tx: Transaction, run: Run, here: _Known, task: NewTask, places: Places
     if here.state in (State.SUCCEEDED, State.RUNNING):
         return
     route = places.keeping_hands(here.id, task.route)
-    cell = places.cell(route)
+    cell = places.again(route, here.cell)
     if cell != here.cell:
         due_at = "due_at" if route.reasons.get("urgency") == BY_HAND else "?2"
         tx.db.execute(f"UPDATE task SET cell_id = ?1, due_at = {due_at} WHERE id = ?3", (cell, task.due_at, here.id))
@@ -277,6 +277,7 @@ class Places:
         self._aside = aside
         self._run_id = run_id
         self._cells: dict[tuple[str, str, int], int] = {}
+        self._flows: dict[int, str] = {}  # by cell: under which model its flows are queued
         self._documents: dict[int, tuple[object, int]] = {}
         self._hands: dict[int, Route | None] = {}  # stored routes of which something was set by hand
         self._merged: dict[tuple[int, int], tuple[Route, Route]] = {}
@@ -301,6 +302,15 @@ class Places:
         if place not in self._cells:
             self._cells[place] = cell_id(self._db, self._run_id, *place, shelf=int(self._aside), aside=int(self._aside))
         return self._cells[place]
+
+    def again(self, route: Route, cell: int) -> int:
+        """Of a task that is taken in again: a flow that has begun stays among those that have."""
+        if route.model != NEW_FLOW:
+            return self.cell(route)
+        if cell not in self._flows:
+            model = str(scalar(self._db, "SELECT model FROM cell WHERE id = ?", (cell,)))
+            self._flows[cell] = model if is_flow(model) else NEW_FLOW
+        return self.cell(route, self._flows[cell])
 
     def document(self, thing: Any) -> int:
         """The id of a Route's or Spec's stored form."""

@@ -20,7 +20,7 @@ from laneway.store.detours import Detour, Strays
 from laneway.store.feedback import Feedback
 from laneway.store.figures import PastCall, RunFigures
 from laneway.store.filing import Upload
-from laneway.store.flows import Arrived, Ask, Event, History, Node
+from laneway.store.flows import Arrived, Ask, Event, History, Node, TypeCount
 from laneway.store.grants import Capacity, Demand, Grant
 from laneway.store.heads import Heads
 from laneway.store.interface import (
@@ -45,6 +45,7 @@ from laneway.store.sqlite import (
     filing,
     flows,
     kept,
+    looking,
     past,
     pruning,
     queue,
@@ -301,7 +302,22 @@ class SQLiteStore:
         return await self._writer.write(lambda tx: flows.send_event(tx, flow_id, event))
 
     async def tree(self, flow_id: int) -> list[Node]:
-        return await self._read_long(lambda db: flows.tree(db, flow_id))
+        return await self.trees([flow_id])
+
+    async def trees(self, flow_ids: Sequence[int]) -> list[Node]:
+        return await self._read_long(lambda db: looking.trees(db, flow_ids))
+
+    async def chronicles(self, flow_ids: Sequence[int]) -> dict[int, History]:
+        return await self._read_long(lambda db: looking.chronicles(db, flow_ids))
+
+    async def flows(self, run_id: int, limit: int, *, ended: bool = False) -> list[int]:
+        return await self._read_long(lambda db: looking.flows(db, run_id, limit, ended=ended))
+
+    async def shape(self, run_id: int) -> list[TypeCount]:
+        return await self._read_long(lambda db: looking.shape(db, run_id))
+
+    async def last_flow(self, type_: str) -> tuple[int, int] | None:
+        return await self._read_long(lambda db: looking.last_flow(db, type_))
 
     # steering
     async def pause(self, kind: PauseKind, name: str, now: float) -> bool:
