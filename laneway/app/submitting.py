@@ -8,6 +8,7 @@ import uuid
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -26,6 +27,8 @@ from laneway.task import NewTask, Wire
 if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
     from laneway.store.interface import Run
+
+JSON_FILES = (".json", ".jsonl", ".ndjson")  # each line is the arguments of a call, or its only one
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,14 @@ async def submit_one(
 async def submit_file(lw: Laneway, name: str, source: str, read: ReadOptions, options: Options) -> Filed:
     """Every record or call of a file, all or none. Raises InputError when something in it cannot be used."""
     if is_python(lw, name):
-        lw.python.find(name)
+        function = lw.python.find(name)
+        if source != "-" and Path(source).suffix.casefold() not in JSON_FILES:  # a table, a folder: as `run` reads it
+            from laneway.app.python.records import Calls
+
+            read = dataclasses.replace(read, type=None, calls=Calls(lw, function))
+            with contextlib.closing(open_reading(source, lw.config, read)) as reading:
+                async with _run(lw, source, reading.kind) as run:
+                    return await _records(lw, run, reading, options)
         async with _run(lw, source, Kind.RECORDS) as run:
             return await _calls(lw, run, name, source, options)
     with contextlib.closing(open_reading(source, lw.config, read)) as reading:

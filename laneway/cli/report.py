@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 ROWS = 12  # of a table, before the rest is only counted
 PATH_ROWS = 6  # types on a flow's critical path that are named
 LEAST_SHARE = 0.02  # of a flow's time, that is worth a word
-QUEUED_SHARE = 0.5  # of a flow's time, in queues: its limits are what holds it up
+MOSTLY = 0.9  # of a task's time in its calls: that is not worth a word
+HELD_SHARE = 0.5  # of a flow's time, waiting for its turn: its limits are what holds it up
 
 
 def summary_lines(summary: Summary) -> str:
@@ -167,13 +168,16 @@ def _path_lines(paths: Paths) -> list[str]:
     lines = [f"  path     {duration(paths.seconds)} from a flow's first step to its end, mean {of}; of that"]
     for name, one in [*paths.by_type.items()][:PATH_ROWS]:
         queued = f" after {duration(one.queued_s)} in the queue" if one.queued_s >= LEAST_SHARE * paths.seconds else ""
-        lines.append(f"           {duration(one.ran_s)} {name}{queued}")
+        calls = f", {duration(one.called_s)} of it in calls" if 0 < one.called_s < MOSTLY * one.ran_s else ""
+        lines.append(f"           {duration(one.ran_s)} {name}{calls}{queued}")
     if paths.own_s >= LEAST_SHARE * paths.seconds:
         lines.append(
             f"           {duration(paths.own_s)} in the flow itself: its own steps, waits for events and times"
         )
-    if paths.queued_s >= QUEUED_SHARE * paths.seconds:
-        lines.append("           much of it in queues: a higher limit, or fewer flows at once, would make each faster")
+    if paths.held_s >= HELD_SHARE * paths.seconds:
+        lines.append(
+            "           most of it waits for limits: higher ones, or fewer flows at once, make each of them faster"
+        )
     return lines
 
 

@@ -22,7 +22,7 @@ def send_event(
     name: Annotated[str, typer.Argument(help="The name that the flow waits for.", metavar="NAME")],
     data: Annotated[
         str | None,
-        typer.Argument(help="What is sent with it: JSON, or - for standard input.", metavar="[JSON|-]"),
+        typer.Argument(help="What is sent with it: JSON, or - for standard input.", metavar="JSON|-"),
     ] = None,
     config: ConfigOption = None,
     store: StoreOption = None,

@@ -43,7 +43,7 @@ def status(
     what: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Only this run; with --tree also flow 7, or a flow's key.", metavar="[RUN]", show_default=False
+            help="Only this run; with --tree also flow 7, or a flow's key.", metavar="RUN", show_default=False
         ),
     ] = None,
     tree: Annotated[bool, typer.Option("--tree", help="A run's flows, or one flow, with all that they began.")] = False,

@@ -25,7 +25,9 @@ def register(app: typer.Typer) -> None:
 
 
 def submit(
-    name: Annotated[str, typer.Argument(help="A prompt type of the config, or a Python task.", metavar="TYPE|TASK")],
+    name: Annotated[
+        str, typer.Argument(help="A prompt type of the config, or a Python task or flow.", metavar="TYPE|TASK")
+    ],
     fields: Annotated[
         list[str] | None,
         typer.Argument(

@@ -78,7 +78,10 @@ class Callers:
         ``places()`` are prepared. Whose budget is used up waits on, in nobody's way."""
         self._waiting = [caller for caller in self._waiting if not caller.granted.done()]  # not who was broken off
         for caller in [caller for caller in self._waiting if self._desks.model(caller.key[0]) is None]:
-            caller.granted.set_exception(NotFoundError(f"there is no model {caller.key[0]!r}"))
+            name = caller.key[0]
+            why = self._desks.why_not(name)
+            said = f"model {name!r} cannot be called: {why}" if why else f"there is no model {name!r}"
+            caller.granted.set_exception(NotFoundError(said))
             self._waiting.remove(caller)
         if budgets.limits or self._spent or self._over:
             self._look_at(budgets)

@@ -26,6 +26,7 @@ RAMP_STEP_S = 0.02  # how soon a start is tried again while calls come back afte
 
 PAUSED = "paused"  # after a failure of the account: a wrong key, no credit
 PRICE_OF = "price of model "  # is waited for, where a budget is on a model whose price nobody knows
+NO_MODEL = "model "  # is waited for, which cannot be called: no key, no such name
 RUN_BUDGET = "the run's budget"
 FLOWS_OPEN = "open_flows"  # as many have begun and not ended as may
 
@@ -42,7 +43,7 @@ class Blocked:
     @property
     def stuck(self) -> bool:
         """Whether only a person, a new budget or another day lets it go on."""
-        known = self.by in (PAUSED, RUN_BUDGET) or self.by.startswith(PRICE_OF)
+        known = self.by in (PAUSED, RUN_BUDGET) or self.by.startswith((PRICE_OF, NO_MODEL))
         return known or self.held or self.budget is not None
 
 

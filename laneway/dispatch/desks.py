@@ -12,7 +12,7 @@ from typing import Any
 from laneway.clock import Clock
 from laneway.dispatch.calibration import Calibration
 from laneway.dispatch.choice import Choice
-from laneway.dispatch.desk import Admission, Blocked, Desk
+from laneway.dispatch.desk import NO_MODEL, Admission, Blocked, Desk
 from laneway.dispatch.heart import INTERVAL_S, LEASE_S
 from laneway.dispatch.latency import Latencies
 from laneway.dispatch.limits import Size
@@ -181,13 +181,17 @@ class Desks:
         """From here on everybody asks anew, who goes first asking first."""
         self._awaited.clear()
 
+    def why_not(self, model_name: str) -> str | None:
+        """Why a model cannot be called at all, where that was found."""
+        return self._unknown.get(model_name)
+
     def admit(self, model_name: str, size: Size, now: float) -> Admission | Blocked:
         """A start on one of the model's accounts: the first that admits, in the order that ``choice`` gives. Who has to
         wait for a rate has it kept for him until the next round: else many small calls would never let a large one
         go, however urgent."""
         model = self.model(model_name)
         if model is None:
-            return Blocked(None, f"model {model_name}")
+            return Blocked(None, f"{NO_MODEL}{model_name}")
         if now >= self.lease_until():
             return Blocked(None, "lease")
         blocked: Blocked | None = None

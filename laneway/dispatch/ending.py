@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from laneway.dispatch.budgets import Budgets, priceless
-from laneway.dispatch.desk import FLOWS_OPEN, PAUSED, PRICE_OF, RUN_BUDGET, Blocked
+from laneway.dispatch.desk import FLOWS_OPEN, NO_MODEL, PAUSED, PRICE_OF, RUN_BUDGET, Blocked
 from laneway.dispatch.desks import Desks
 from laneway.dispatch.order import Plan
 from laneway.dispatch.pauses import how_to_resume
@@ -103,6 +103,9 @@ class Ending:
         if not comes and all(one.stuck for one in blocked):
             if any(one.by == PAUSED for one in blocked):
                 return Stop(StopReason.ACCOUNT, self._desks.pauses())
+            if none := sorted({one.by.removeprefix(NO_MODEL) for one in blocked if one.by.startswith(NO_MODEL)}):
+                why = "; ".join(f"model {name} cannot be called: {self._desks.why_not(name)}" for name in none)
+                return Stop(StopReason.ACCOUNT, why)
             if any(one.by == RUN_BUDGET for one in blocked):
                 return Stop(StopReason.BUDGET, USED_UP)
             if bare := {one.by.removeprefix(PRICE_OF) for one in blocked if one.by.startswith(PRICE_OF)}:

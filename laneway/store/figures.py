@@ -48,7 +48,7 @@ class RunFigures(NamedTuple):
     by_model: tuple[GroupFigures, ...] = ()
     by_lane: tuple[GroupFigures, ...] = ()
     failures: tuple[FailureGroup, ...] = ()
-    outcomes: Mapping[str, int] = {}
+    outcomes: Mapping[str, int] = {}  # of the calls
     outcome_costs: Mapping[str, float | None] = {}  # USD; None: a price is unknown
     outcome_tokens: Mapping[str, tuple[int, int]] = {}  # input and output
 

@@ -118,6 +118,7 @@ class Node(NamedTuple):
     latency: float | None  # seconds, of its last try
     orphaned: bool = False  # the flow's function has changed and does not begin it any more
     step: int | None = None  # of its flow, in which it was begun
+    called: float = 0.0  # seconds that its calls of models took, tries included
 
     @property
     def is_flow(self) -> bool:

@@ -71,6 +71,25 @@ def test_a_budget_that_is_used_up_ends_it_and_a_new_one_goes_on(office: Desk, si
     assert simulator.stats()["requests"] == ROWS, "nothing is paid twice"
 
 
+def test_a_model_without_a_key_ends_it_where_a_prompt_type_needs_it_and_says_so_where_a_function_calls_it(
+    office: Desk, simulate: Simulate
+) -> None:
+    simulator = simulate()
+    prompted = "\n@lw.flow\nasync def prompted(doc: str) -> str:\n    return await flow.task('ask')(text=doc)\n"
+    office.write("tasks.py", FLOWS + prompted)
+    config = CONFIG.replace('provider = "openai"', 'provider = "openai"\napi_key_env = "OUR_KEY"')
+    office.write("laneway.toml", config + '[types.ask]\n[defaults]\nmodel = "small"\n')
+    stopped = office.run("run", "--flow", "prompted", "in.jsonl", "-o", "a.jsonl", "--json")
+    assert (stopped.code, stopped.json["stopped_reason"]) == (3, "account"), stopped.err
+    assert "OUR_KEY" in stopped.json["stopped_message"]
+    failed = office.run("run", "--flow", "tasking", "in.jsonl", "-o", "b.jsonl", "--json")
+    assert (failed.code, failed.json["tasks"]["failed"]) == (1, ROWS)
+    assert "OUR_KEY" in failed.json["failures"][0]["message"]
+    assert simulator.stats()["requests"] == 0
+    office.env["OUR_KEY"] = "sk-test"
+    assert office.run("run", "--flow", "prompted", "in.jsonl", "-o", "a.jsonl").code == 0
+
+
 def test_a_budget_needs_the_price_of_every_model_that_a_flow_may_call(office: Desk, simulate: Simulate) -> None:
     simulator = simulate()
     office.write("laneway.toml", CONFIG + '[models.ours]\naccount = "main"\nid = "our-own/model"\n')

@@ -158,6 +158,15 @@ def test_a_python_task_is_run_by_its_type(office: Desk, simulate: Simulate) -> N
     assert sorted(row["output"] for row in office.rows("loud.jsonl")) == ["ABC", "X"]
 
 
+def test_a_table_is_submitted_as_it_is_run(office: Desk, simulate: Simulate) -> None:
+    simulate()
+    said = office.run("submit", "report", "--file", "in.csv", "--lane", "legal", "--json")
+    assert said.code == 0, said.err
+    assert said.json["tasks"] == ROWS
+    assert office.run("status", "--json").json["lanes"]["legal"] == {"ready": ROWS}
+    assert office.run("explain", "d1", "--json").json["type"] == "report"
+
+
 def test_what_cannot_be_a_call_is_said_before_anything_is_paid(office: Desk, simulate: Simulate) -> None:
     simulator = simulate()
     office.write("bad.jsonl", '{"doc": "a", "pages": "two"}\n{"pages": 3}\n')

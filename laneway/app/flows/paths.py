@@ -21,7 +21,8 @@ class OnPath:
 
     tasks: float = 0.0  # of a flow's, on its path
     queued_s: float = 0.0
-    ran_s: float = 0.0
+    ran_s: float = 0.0  # from its first try to its end
+    called_s: float = 0.0  # of that in calls of models; the rest waited for the account, or computed
 
 
 @dataclass(slots=True)
@@ -39,6 +40,11 @@ class Paths:
     def queued_s(self) -> float:
         return sum(one.queued_s for one in self.by_type.values())
 
+    @property
+    def held_s(self) -> float:
+        """In queues, and of what called models the time beside its calls."""
+        return self.queued_s + sum(one.ran_s - one.called_s for one in self.by_type.values() if one.called_s)
+
     def as_json(self) -> dict[str, Any]:
         return {
             "flows": self.flows,
@@ -47,7 +53,12 @@ class Paths:
             "queued_s": round(self.queued_s, 4),
             "began_after_s": round(self.began_after_s, 4),
             "by_type": {
-                name: {"tasks": round(one.tasks, 3), "queued_s": round(one.queued_s, 4), "ran_s": round(one.ran_s, 4)}
+                name: {
+                    "tasks": round(one.tasks, 3),
+                    "queued_s": round(one.queued_s, 4),
+                    "ran_s": round(one.ran_s, 4),
+                    "called_s": round(one.called_s, 4),
+                }
                 for name, one in self.by_type.items()
             },
         }
@@ -77,7 +88,8 @@ def mean_path(flows: Sequence[Branch]) -> Paths | None:
     paths.own_s /= paths.flows
     paths.began_after_s /= paths.flows
     for one in sums.values():
-        one.tasks, one.queued_s, one.ran_s = (n / paths.flows for n in (one.tasks, one.queued_s, one.ran_s))
+        sums_of = (one.tasks, one.queued_s, one.ran_s, one.called_s)
+        one.tasks, one.queued_s, one.ran_s, one.called_s = (n / paths.flows for n in sums_of)
     paths.by_type = dict(sorted(sums.items(), key=lambda item: -item[1].ran_s - item[1].queued_s))
     return paths
 
@@ -98,5 +110,6 @@ def _walk(flow: Branch, begun: float, ended: float, sums: defaultdict[str, OnPat
             one.ran_s += _walk(child, node.started_at, node.settled_at, sums)
         else:
             one.ran_s += node.settled_at - node.started_at
+            one.called_s += min(node.called, node.settled_at - node.started_at)
         at = min(node.submitted_at, node.settled_at)
     return own + max(0.0, at - begun)

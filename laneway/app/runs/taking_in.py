@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Iterator
 from enum import StrEnum
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 from laneway.app.budgets import check_prices
 from laneway.app.routing import Routed, Routing
 from laneway.app.runs.price_lines import price_lines
-from laneway.errors import BudgetError, ConflictError, InputError, NoModel
+from laneway.errors import AuthError, BudgetError, ConfigError, ConflictError, InputError, NoModel
 from laneway.intake.draft import BadLine, Draft
 from laneway.intake.faults import Faults
 from laneway.intake.reading import Reading
@@ -144,7 +145,7 @@ class TakingIn:
         """Raises BudgetError when a model that may be called has no price; its hint is what to write into the
         config."""
         self._catalog.load_prices()
-        names = self.models | (set(self._lw.config.models) if self._reading.calls else set())  # they may call any
+        names = self.models | (set(self._callable()) if self._reading.calls else set())  # they may call any
         models = [self._catalog.model(name) for name in sorted(names)]
         unpriced = [model for model in models if model.input_price is None or model.output_price is None]
         if unpriced:
@@ -152,6 +153,12 @@ class TakingIn:
                 f"--max-cost needs a price for every model; there is none for {', '.join(m.name for m in unpriced)}",
                 hint=price_lines(self._lw.config, models, unpriced),
             )
+
+    def _callable(self) -> Iterator[str]:
+        """The config's models that can be called."""
+        for name in self._lw.config.models:
+            with contextlib.suppress(ConfigError, AuthError):
+                yield self._catalog.model(name).name
 
     # one task -----------------------------------------------------------------------------------------------------
     def _routed(self, drafts: list[Draft]) -> list[Routed]:

@@ -18,7 +18,8 @@ TREES = """
            (SELECT min(started_at) FROM laneway.attempt WHERE task_id = t.id), r.settled_at,
            (SELECT coalesce(sum(cost), 0) FROM laneway.attempt WHERE task_id = t.id),
            (SELECT latency FROM laneway.attempt WHERE task_id = t.id AND fence = t.fence AND call = 0),
-           coalesce(tree.step < 0, false), tree.step
+           coalesce(tree.step < 0, false), tree.step,
+           (SELECT coalesce(sum(latency), 0) FROM laneway.attempt WHERE task_id = t.id AND model <> '')
     FROM tree JOIN laneway.task t ON t.id = tree.id JOIN laneway.cell c ON c.id = t.cell_id
     JOIN laneway.payload p ON p.task_id = t.id JOIN laneway.document d ON d.id = p.spec_id
     LEFT JOIN laneway.result r ON r.seq = t.result_seq ORDER BY tree.depth, t.id

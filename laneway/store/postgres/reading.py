@@ -215,7 +215,7 @@ def figures(db: Db, documents: Documents, run: Run, since: float | None) -> RunF
     lines = _LINES_OF_FLOWS if flows else _LINES
     (books,) = rows(db, BOOKS + lines, where)
     calls, inputs, outputs, cached, cost, unknown, timeouts, sequential, last, begun, asked = books
-    by_outcome = rows(db, f"{OUTCOMES} {lines} GROUP BY 1", where)
+    by_outcome = rows(db, f"{OUTCOMES} {lines} AND model <> '' GROUP BY 1", where)
     outcomes = {outcome: n for outcome, n, *_ in by_outcome}
     groups = _groups(db, documents, run, flows=flows)
     return RunFigures(

@@ -20,7 +20,8 @@ TREES = """
            (SELECT min(started_at) FROM attempt WHERE task_id = t.id), r.settled_at,
            (SELECT total(cost) FROM attempt WHERE task_id = t.id),
            (SELECT latency FROM attempt WHERE task_id = t.id AND fence = t.fence AND call = 0),
-           coalesce(tree.step < 0, 0), tree.step
+           coalesce(tree.step < 0, 0), tree.step,
+           (SELECT total(latency) FROM attempt WHERE task_id = t.id AND model <> '')
     FROM tree JOIN task t ON t.id = tree.id JOIN cell c ON c.id = t.cell_id JOIN payload p ON p.task_id = t.id
     JOIN document d ON d.id = p.spec_id LEFT JOIN result r ON r.seq = t.result_seq ORDER BY tree.depth, t.id
 """
@@ -53,7 +54,7 @@ LAST = """
 
 def trees(db: apsw.Connection, flow_ids: Sequence[int]) -> list[Node]:
     rows = db.execute(TREES, (_json(flow_ids),))
-    return [Node._make((*row[:4], State(row[4]), *row[5:12], bool(row[12]), row[13])) for row in rows]
+    return [Node._make((*row[:4], State(row[4]), *row[5:12], bool(row[12]), *row[13:])) for row in rows]
 
 
 def chronicles(db: apsw.Connection, flow_ids: Sequence[int]) -> dict[int, History]:

@@ -180,7 +180,7 @@ def figures(db: apsw.Connection, documents: Documents, run: Run, since: float | 
     flows = scalar(db, _HAS_FLOWS, (run.id,)) is not None
     lines, bindings = _LINES_OF_FLOWS if flows else _LINES, (run.id, since or 0.0)
     books = _first(db.execute(_BOOKS + lines, bindings))
-    by_outcome = list(db.execute(f"{_OUTCOMES} {lines} GROUP BY 1", bindings))
+    by_outcome = list(db.execute(f"{_OUTCOMES} {lines} AND model <> '' GROUP BY 1", bindings))
     outcomes = {outcome: n for outcome, n, *_ in by_outcome}
     groups = _groups(db, documents, run, flows=flows)
     assert books is not None

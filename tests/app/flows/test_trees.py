@@ -80,6 +80,7 @@ class TestTheCriticalPath:
     def test_is_what_the_end_waited_for(self) -> None:
         slow, quick = node(2, "slow", 1, at=0, queued=2, ran=4), node(3, "quick", 1, at=0, ran=1)
         join = node(4, "join", 1, at=6.5, ran=2, step=1)
+        slow = slow._replace(called=3.0)
         paths = mean_path(grown([root(ran=9.0), slow, quick, join]))
         assert paths is not None
         assert (paths.flows, paths.seconds) == (1, 9.0)
@@ -87,6 +88,8 @@ class TestTheCriticalPath:
             "slow": (1, 2, 4),
             "join": (1, 0, 2),
         }
+        assert paths.by_type["slow"].called_s == 3
+        assert paths.held_s == 2 + 1, "what it waited in the queue, and beside its calls"
         assert paths.own_s == pytest.approx(1.0)
         assert paths.own_s + sum(one.queued_s + one.ran_s for one in paths.by_type.values()) == paths.seconds
 

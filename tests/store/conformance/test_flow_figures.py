@@ -29,6 +29,7 @@ class TestTheFiguresOfARun:
         assert (figures.calls, figures.retries, figures.input_tokens) == (2, 0, 180)
         assert figures.cost_usd == pytest.approx(0.02)
         assert figures.cost_unknown_tasks == 0
+        assert figures.outcomes == {"ok": 2}, "a flow's steps are no calls"
         assert figures.sequential_seconds == pytest.approx(1.0)
         assert {group.name: (group.tasks, group.p50_s) for group in figures.by_type} == {
             "a": (1, 0.5),
