@@ -31,6 +31,7 @@ NAMES = (
     "memory",
     "queue",
     "overhead",
+    "service",
     "startup",
     "intake",
     "breakeven",

@@ -102,17 +102,13 @@ class Board:
         return {task.id: task for task in await self._store.get_tasks(task_ids) if task.state.ended}
 
     async def wait(self, task_id: int, limit: float | None) -> Task:
-        task = await self.look(task_id)
         started = self._clock.now()
-        while not task.state.ended:
+        while True:
             left = NO_WORKER_S if limit is None else limit - (self._clock.now() - started)
-            if left <= 0 or not await self._ended(task_id, left):
-                task = await self.look(task_id)
-                if not task.state.ended:
-                    await self._complain(task_id, limit)
-                continue
-            task = await self.look(task_id)
-        return task
+            task = await self._ended(task_id, left)
+            if task.state.ended:
+                return task
+            await self._complain(task_id, limit)
 
     def ended(self, task_id: int) -> None:
         """A task ended in this process: whoever waits for it need not wait for the next poll."""
@@ -120,18 +116,27 @@ class Board:
             if not waiter.done():
                 waiter.set_result(None)
 
-    async def _ended(self, task_id: int, seconds: float) -> bool:
+    async def _ended(self, task_id: int, seconds: float) -> Task:
+        """The task when it has ended, or the time is up."""
         waiter = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(task_id, []).append(waiter)
         if self._poller is None or self._poller.done():
             self._poller = asyncio.get_running_loop().create_task(self._poll())
-        if (await self.look(task_id)).state.ended:
-            self.ended(task_id)
         try:
-            await asyncio.wait_for(waiter, seconds)
-            return True
-        except TimeoutError:
-            return False
+            task = await self.look(task_id)  # it may have ended before somebody waited
+            if not task.state.ended and seconds > 0:
+                await asyncio.wait((waiter,), timeout=seconds)
+                task = await self.look(task_id)
+            return task
+        finally:
+            self._leave(task_id, waiter)
+
+    def _leave(self, task_id: int, waiter: asyncio.Future[None]) -> None:
+        waiters = self._waiting.get(task_id, [])
+        if waiter in waiters:
+            waiters.remove(waiter)
+        if not waiters:
+            self._waiting.pop(task_id, None)
 
     async def _complain(self, task_id: int, limit: float | None) -> None:
         now = self._clock.now()

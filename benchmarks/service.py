@@ -1,0 +1,155 @@
+"""``laneway serve`` in front of a provider that takes 0.3 s: what it adds to a call, and how many it carries."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import statistics
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+
+from benchmarks.common import command, environment, workplace
+from benchmarks.processes import cpu_s
+from laneway.simulator.process import SimulatorProcess
+
+LATENCY_S = 0.3
+RATE, SECONDS, CLIENTS = 300.0, 10.0, 500
+WARM_UP_S = 1.0
+CONFIG = """
+[accounts.main]
+provider = "openai"
+concurrency = 1500
+[models.small]
+account = "main"
+id = "gpt-4o-mini"
+[defaults]
+model = "small"
+"""
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--rate", type=float, default=RATE, help="calls a second of the open loop (default: %(default)s)"
+    )
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="of each loop (default: %(default)s)")
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    url: str
+    pid: int
+
+
+def run(repeat: int, rate: float = RATE, seconds: float = SECONDS) -> dict[str, Any]:
+    """The open loop sends calls evenly, whatever becomes of them; a call's time begins when it should have been sent.
+    ``added``: beyond the latency that the simulator was told. ``bare``: the same client straight to the simulator, in
+    the same minute. The closed loop's 500 clients ask again as soon as they are answered."""
+    rows = [_measure(rate, seconds) for _ in range(repeat)]
+    middle = {name: round(statistics.median([row[name] for row in rows]), 2) for name in rows[0]}
+    return {
+        **middle,
+        "rate": rate,
+        "clients": CLIENTS,
+        "added_p50_ms_all": [round(row["added_p50_ms"], 2) for row in rows],
+        "added_p99_ms_all": [round(row["added_p99_ms"], 2) for row in rows],
+        "measured": "client, simulator and server on one machine; times in ms, CPU of the server process",
+    }
+
+
+def _measure(rate: float, seconds: float) -> dict[str, float]:
+    with SimulatorProcess(latency=LATENCY_S, output_tokens=10) as simulator, _served(simulator.url) as server:
+        asyncio.run(_open_loop(server.url, min(rate, 50.0), WARM_UP_S))
+        bare = asyncio.run(_open_loop(simulator.url, rate, seconds))
+        before = cpu_s(server.pid)
+        ours = asyncio.run(_open_loop(server.url, rate, seconds))
+        used = cpu_s(server.pid) - before
+        carried = asyncio.run(_closed_loop(server.url, seconds))
+        bare_carried = asyncio.run(_closed_loop(simulator.url, seconds))
+    return {
+        "added_p50_ms": _added(ours, 0.5),
+        "added_p99_ms": _added(ours, 0.99),
+        "bare_p50_ms": _added(bare, 0.5),
+        "bare_p99_ms": _added(bare, 0.99),
+        "cpu_ms_per_call": 1000 * used / len(ours),
+        "requests_per_s": carried,
+        "bare_requests_per_s": bare_carried,
+    }
+
+
+@contextmanager
+def _served(url: str) -> Iterator[Server]:
+    with workplace() as folder:
+        (folder / "laneway.toml").write_text(CONFIG)
+        process = subprocess.Popen(
+            command("serve", "--port", "0", "--json"),
+            cwd=folder,
+            env=environment(url),
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        try:
+            yield Server(json.loads(process.stdout.readline())["url"], process.pid)
+        finally:
+            process.terminate()
+            process.communicate(timeout=60)
+
+
+async def _open_loop(url: str, rate: float, seconds: float) -> Sequence[float]:
+    """Seconds of each call, the shortest first."""
+    took: list[float] = []
+    async with _session() as session, asyncio.TaskGroup() as group:
+        began = time.perf_counter()
+
+        async def one(due: float) -> None:
+            await _ask(session, url)
+            took.append(time.perf_counter() - due)
+
+        for number in range(round(rate * seconds)):
+            due = began + number / rate
+            if (wait := due - time.perf_counter()) > 0:
+                await asyncio.sleep(wait)
+            group.create_task(one(due))
+    return sorted(took)
+
+
+async def _closed_loop(url: str, seconds: float) -> float:
+    """Calls a second."""
+    answered = 0
+    async with _session() as session, asyncio.TaskGroup() as group:
+        until = time.perf_counter() + seconds
+
+        async def client() -> None:
+            nonlocal answered
+            while time.perf_counter() < until:
+                await _ask(session, url)
+                answered += 1
+
+        for _ in range(CLIENTS):
+            group.create_task(client())
+    return answered / (time.perf_counter() - until + seconds)
+
+
+def _session() -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60), headers={"Authorization": "Bearer sk-benchmark"}
+    )
+
+
+async def _ask(session: aiohttp.ClientSession, url: str) -> None:
+    body: Mapping[str, Any] = {"model": "small", "messages": [{"role": "user", "content": "hello"}]}
+    async with session.post(url + "/chat/completions", json=body) as answer:
+        said = await answer.read()
+        if answer.status != 200:
+            raise RuntimeError(f"{answer.status}: {said[:500]!r}")
+
+
+def _added(took: Sequence[float], part: float) -> float:
+    return 1000 * (took[min(len(took) - 1, int(part * len(took)))] - LATENCY_S)
