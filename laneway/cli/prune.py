@@ -70,12 +70,14 @@ async def _prune(lw: Laneway, age: float, run: int | None, dry: bool) -> dict[st
         while at is not None:
             done = await store.prune(now - age, run_id=run, after=at, dry=dry)
             tasks, size, kept, at = tasks + done.tasks, size + done.size, kept + done.kept, done.cursor
+        files = await store.drop_uploads(now - age, dry=dry) if run is None else 0
         alone = not any(worker.lease_until > now for worker in await store.workers(now))
         clean = True if dry else await store.scrub(shrink=alone)
         return {
             "tasks": tasks,
             "bytes": size,
             "kept": kept,
+            "files": files,
             "dry_run": dry,
             "shrunk": alone and not dry,
             "clean": clean,
@@ -88,6 +90,10 @@ def _text(data: dict[str, Any]) -> str:
     tasks = "1 task" if data["tasks"] == 1 else f"{data['tasks']:,} tasks"
     verb = "would lose" if data["dry_run"] else "lost"
     lines = [f"{tasks} {verb} their content, {data['bytes'] / 1e6:,.1f} MB in all; keys, states and costs stay"]
+    if data["files"]:
+        lines.append(
+            f"{data['files']:,} files that clients of the service sent {'would go' if data['dry_run'] else 'are gone'}"
+        )
     if data["kept"]:
         lines.append(
             f"{data['kept']:,} keep theirs: their answers are not in a results file yet; run the same command again"

@@ -34,6 +34,7 @@ async def _sweep(store: Store, before: float) -> None:
         tasks += done.tasks
         at = done.cursor
         await asyncio.sleep(PAUSE_S)
-    if tasks:
+    files = await store.drop_uploads(before)
+    if tasks or files:
         await store.scrub(shrink=False)
-        log.info("took away the content of %d task(s) that ended longer ago than is kept", tasks)
+        log.info("took away the content of %d task(s) and %d file(s), older than is kept", tasks, files)

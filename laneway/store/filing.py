@@ -43,6 +43,7 @@ class Filing(Protocol):
         """Complete or not. False when there is none."""
         ...
 
-    async def drop_unfinished(self, before: float) -> int:
-        """Those that were begun before a time and never came to an end. Returns how many."""
+    async def drop_uploads(self, before: float, *, unfinished: bool = False, dry: bool = False) -> int:
+        """Those that came before a time: all of them, or those that never came whole. Returns how many. ``dry``: only
+        count them."""
         ...

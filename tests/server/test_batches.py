@@ -70,7 +70,7 @@ def results(client: openai.OpenAI, file_id: str | None) -> list[Any]:
     return [json.loads(line) for line in client.files.content(file_id).text.splitlines()]
 
 
-def test_a_file_is_kept_as_it_was_sent(serve: Serve, simulate: Simulate) -> None:
+def test_a_file_is_kept_as_it_was_sent(desk: Desk, serve: Serve, simulate: Simulate) -> None:
     simulate()
     with to_openai(serve()) as client:
         content = lines(2) + "ü\r\n--boundary".encode() + bytes(range(256)) * 9_000  # several pieces
@@ -91,6 +91,9 @@ def test_a_file_is_kept_as_it_was_sent(serve: Serve, simulate: Simulate) -> None
         with pytest.raises(openai.BadRequestError, match="purpose"):
             client.files.create(file=("in.jsonl", content), purpose="vision")
         assert [one.id for one in client.files.list()] == [other.id]
+        assert desk.run("prune", "--older-than", "0s", "--dry-run", "--json").json["files"] == 1
+        assert desk.run("prune", "--older-than", "0s", "--json").json["files"] == 1
+        assert list(client.files.list()) == []
 
 
 def test_a_kill_in_mid_batch_changes_nothing_for_the_client(desk: Desk, serve: Serve, simulate: Simulate) -> None:

@@ -30,7 +30,7 @@ class Uploads:
 
     async def sweep(self) -> None:
         """Drop what was broken off long ago."""
-        await self._lw.store.drop_unfinished(self._lw.clock.now() - GIVEN_UP_S)
+        await self._lw.store.drop_uploads(self._lw.clock.now() - GIVEN_UP_S, unfinished=True)
 
     async def take(self, request: Request, caller: Caller) -> Upload:
         """The file of a form; on disk when this returns. Raises Refusal."""

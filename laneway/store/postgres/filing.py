@@ -12,7 +12,7 @@ OF_TEAM = f"{_UPLOADS} AND team IS NOT DISTINCT FROM %s ORDER BY created_at DESC
 FINISH = "UPDATE laneway.upload SET name = %s, purpose = %s, size = %s, created_at = %s, team = %s WHERE id = %s"
 ADD = "INSERT INTO laneway.upload_piece (upload_id, number, content) VALUES (%s, %s, %s)"
 PIECE = "SELECT content FROM laneway.upload_piece WHERE upload_id = %s AND number = %s"
-UNFINISHED = "SELECT id FROM laneway.upload WHERE size IS NULL AND created_at < %s"
+OLDER = "SELECT id FROM laneway.upload WHERE created_at < %s AND (size IS NULL OR NOT %s)"
 
 
 def begin(tx: Transaction, upload_id: str, now: float) -> None:
@@ -45,6 +45,5 @@ def drop(tx: Transaction, upload_id: str) -> bool:
     return tx.db.execute("DELETE FROM laneway.upload WHERE id = %s", (text(upload_id),)).rowcount > 0
 
 
-def drop_unfinished(tx: Transaction, before: float) -> int:
-    found = [upload_id for (upload_id,) in rows(tx.db, UNFINISHED, (before,))]
-    return sum(drop(tx, upload_id) for upload_id in found)
+def older(db: Db, before: float, *, unfinished: bool) -> list[str]:
+    return [upload_id for (upload_id,) in rows(db, OLDER, (before, unfinished))]

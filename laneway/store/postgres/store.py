@@ -419,8 +419,11 @@ class PostgresStore:
     async def drop_upload(self, upload_id: str) -> bool:
         return await self._upkeep.write(lambda tx: filing.drop(tx, upload_id))
 
-    async def drop_unfinished(self, before: float) -> int:
-        return await self._upkeep.write(lambda tx: filing.drop_unfinished(tx, before))
+    async def drop_uploads(self, before: float, *, unfinished: bool = False, dry: bool = False) -> int:
+        found = await self._read_long(lambda db: filing.older(db, before, unfinished=unfinished))
+        for upload_id in () if dry else found:
+            await self.drop_upload(upload_id)
+        return len(found)
 
     # keeping
     async def prune(

@@ -14,7 +14,7 @@ OF_TEAM = f"{_UPLOADS} AND team IS ? ORDER BY created_at DESC, id DESC"
 FINISH = "UPDATE upload SET name = ?, purpose = ?, size = ?, created_at = ?, team = ? WHERE id = ?"
 ADD = "INSERT INTO upload_piece (upload_id, number, content) VALUES (?, ?, ?)"
 PIECE = "SELECT content FROM upload_piece WHERE upload_id = ? AND number = ?"
-UNFINISHED = "SELECT id FROM upload WHERE size IS NULL AND created_at < ?"
+OLDER = "SELECT id FROM upload WHERE created_at < ? AND (size IS NULL OR NOT ?)"
 
 
 def begin(tx: Transaction, upload_id: str, now: float) -> None:
@@ -48,6 +48,5 @@ def drop(tx: Transaction, upload_id: str) -> bool:
     return tx.db.changes() > 0
 
 
-def drop_unfinished(tx: Transaction, before: float) -> int:
-    found = [upload_id for (upload_id,) in tx.db.execute(UNFINISHED, (before,))]
-    return sum(drop(tx, upload_id) for upload_id in found)
+def older(db: apsw.Connection, before: float, *, unfinished: bool) -> list[str]:
+    return [upload_id for (upload_id,) in db.execute(OLDER, (before, unfinished))]

@@ -35,10 +35,18 @@ class TestUploads:
             await store.add_piece(name, 0, b"x")
         await store.finish_upload(Upload("file-a", "in", "batch", 1, NOW, None))
         await store.begin_upload("file-young", NOW + 100)
-        assert await store.drop_unfinished(NOW + 50) == 2
+        assert await store.drop_uploads(NOW + 50, unfinished=True, dry=True) == 2
+        assert await store.drop_uploads(NOW + 50, unfinished=True) == 2
         assert await store.piece("file-b", 0) is None
         assert await store.piece("file-a", 0) == b"x"
         assert await store.drop_upload("file-a")
         assert not await store.drop_upload("file-a")
         assert await store.piece("file-a", 0) is None
         assert await store.drop_upload("file-young"), "an upload that is broken off"
+
+    async def test_old_ones_are_taken_away(self, store: Store) -> None:
+        for number in range(3):
+            await store.begin_upload(f"file-{number}", NOW + number)
+            await store.finish_upload(Upload(f"file-{number}", "in", "batch", 0, NOW + number, None))
+        assert await store.drop_uploads(NOW + 2) == 2
+        assert [one.id for one in await store.uploads(None)] == ["file-2"]
