@@ -30,7 +30,7 @@ WAITS = {
     "shared": "for an earlier task of the same key",
     "budget": "for the budget of their type",
     "triage": "for the classifier's verdict",
-    "children": "for tasks that they began",
+    "children": "for tasks that they began (--tree shows them)",
     "event": "for an event from outside",
 }
 
