@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
 import threading
 from typing import Any
@@ -68,3 +70,23 @@ def test_on_postgresql_another_server_goes_on_with_a_batch(
         assert client.files.content(batch.input_file_id).content == lines(40)
     assert simulator.stats()["requests"] <= 44
     assert third.stop()[0] == 0
+
+
+def test_a_keyed_call_outlives_the_server_that_took_it(serve: Serve, simulate: Simulate) -> None:
+    simulator = simulate(latency=1.0)
+    first = serve()
+
+    def ask() -> None:
+        with contextlib.suppress(OSError, http.client.HTTPException):  # it is cut off
+            first.ask("/chat/completions", CHAT, Idempotency_Key="k")
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    until(simulator.stats, lambda stats: stats["requests"] == 1)
+    first.kill()
+    asking.join(30)
+    second = serve()
+    status, said, headers = second.ask("/chat/completions", CHAT, Idempotency_Key="k")
+    assert (status, headers["x-laneway-task"]) == (200, "1"), "the same task, done after all"
+    assert second.ask("/chat/completions", CHAT, Idempotency_Key="k")[1] == said
+    assert simulator.stats()["requests"] == 2, "only what was in flight is asked again"
