@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from laneway.store.asking import AskedFigures, Judged, Labels, Question, Ruling
 from laneway.store.budgets import NO_LIMITS, Budget, Limits, Spending
 from laneway.store.detours import Detour, Strays
-from laneway.store.feedback import Feedback
 from laneway.store.figures import PastCall, RunFigures
-from laneway.store.filing import Upload
-from laneway.store.flows import Arrived, Ask, Event, History, Node, TypeCount
 from laneway.store.grants import Capacity, Demand, Grant
 from laneway.store.heads import Heads
 from laneway.store.interface import (
@@ -33,14 +27,10 @@ from laneway.store.interface import (
 )
 from laneway.store.keeping import Pruned
 from laneway.store.postgres import (
-    asking,
     checking,
     detours,
     feedback,
-    filing,
-    flows,
     kept,
-    looking,
     past,
     pruning,
     queue,
@@ -52,62 +42,17 @@ from laneway.store.postgres import (
     submitting,
     workers,
 )
-from laneway.store.postgres.cells import Cells
-from laneway.store.postgres.connection import connect_first, scalar, server_time
-from laneway.store.postgres.documents import Documents
+from laneway.store.postgres.beside import Beside
+from laneway.store.postgres.connection import scalar, server_time
 from laneway.store.postgres.heads import HeadSource
-from laneway.store.postgres.news import Announcer, Listener
-from laneway.store.postgres.reads import Reads
-from laneway.store.postgres.transaction import Transactions
 from laneway.store.steering import Change, Extent, Pause, PauseKind, Selector, Waiting
-from laneway.store.writer import Writer
 from laneway.task import Attempt, Claimed, NewTask, Settlement, State, Task
 
 POLL_S = 0.5  # notices come at once; this is for those that were lost
-BEAT_PATIENCE_S = 1.0  # a broken connection is replaced; a heart that waited longer could not be stopped
-PATIENCE_S = 60.0  # how long a server may be away before what was asked of it fails
 
 
-class PostgresStore:
-    """Implements ``laneway.store.interface.Store``.
-
-    Up to eight connections, each made when it is first needed: one that takes in; one that claims meanwhile; one that
-    settles, and writes all else; one for what workers settle among themselves, where they may wait for each other; one
-    for short reads and one for long ones; the heartbeat's; and one that listens to what other processes do.
-    """
-
-    def __init__(self, url: str, *, patience_s: float = PATIENCE_S) -> None:
-        """``url``: as libpq takes it. Raises StoreError when the server cannot be reached now; outages of up to
-        ``patience_s`` later on are waited for."""
-        self.url = url
-        self._spare = [connect_first(url)]
-        self._documents = Documents()
-        self._claiming, self._cells = Documents(), Cells()  # read in transactions that may come to nothing
-        own = secrets.token_hex(4)
-        self._beats = Reads(url, BEAT_PATIENCE_S, "heart")
-        self._announcer = Announcer(own, self._beats)
-        self._listener = Listener(url, own)
-        self._transactions = (
-            Transactions(url, self._spare, patience_s, self._announcer),
-            Transactions(url, self._spare, patience_s, self._announcer),
-            Transactions(url, self._spare, patience_s, self._announcer, self._undone),
-            Transactions(url, self._spare, patience_s, self._announcer),
-        )
-        self._writers = [Writer(one.run_all) for one in self._transactions]
-        self._writer, self._intake, self._claims, self._upkeep = self._writers
-        self._read = Reads(url, patience_s, "short-reads")
-        self._read_long = Reads(url, patience_s, "long-reads")
-        self._latest: int | None = -1
-        self._heads: dict[int | None, Heads] = {}
-
-    @property
-    def commits(self) -> int:
-        """How many transactions were committed (many verbs share one)."""
-        return sum(writer.commits for writer in self._writers)
-
-    def _undone(self) -> None:
-        self._claiming.forget()
-        self._cells.forget()
+class PostgresStore(Beside):
+    """Implements ``laneway.store.interface.Store``."""
 
     # runs
     async def open_run(
@@ -197,67 +142,6 @@ class PostgresStore:
         self, cell_id: int, task_ids: Sequence[int], model: str, reason: str, now: float
     ) -> tuple[int, list[int]]:
         return await self._writer.write(lambda tx: detours.divert(tx, cell_id, task_ids, model, reason, now))
-
-    # flows
-    async def history(self, flow_id: int) -> History:
-        return await self._read(lambda db: flows.history(db, flow_id))
-
-    async def arrived(self, asked: Sequence[Ask]) -> dict[int, Arrived]:
-        return await self._read(lambda db: flows.arrived(db, asked))
-
-    async def open_flows(self) -> int:
-        return await self._read(flows.open_flows)
-
-    async def send_event(self, flow_id: int, event: Event, now: float) -> bool:
-        return await self._writer.write(lambda tx: flows.send_event(tx, flow_id, event))
-
-    async def tree(self, flow_id: int) -> list[Node]:
-        return await self.trees([flow_id])
-
-    async def trees(self, flow_ids: Sequence[int]) -> list[Node]:
-        return await self._read_long(lambda db: looking.trees(db, flow_ids))
-
-    async def chronicles(self, flow_ids: Sequence[int]) -> dict[int, History]:
-        return await self._read_long(lambda db: looking.chronicles(db, flow_ids))
-
-    async def flows(self, run_id: int, limit: int, *, ended: bool = False) -> list[int]:
-        return await self._read_long(lambda db: looking.flows(db, run_id, limit, ended=ended))
-
-    async def shape(self, run_id: int) -> list[TypeCount]:
-        return await self._read_long(lambda db: looking.shape(db, run_id))
-
-    async def last_flow(self, type_: str) -> tuple[int, int] | None:
-        return await self._read_long(lambda db: looking.last_flow(db, type_))
-
-    # questions
-    async def verdicts(self, digests: Sequence[bytes]) -> dict[bytes, Labels]:
-        return await self._read(lambda db: asking.verdicts(db, digests)) if digests else {}
-
-    async def ask(
-        self, run: Run, questions: Sequence[NewTask], about: Sequence[Sequence[int]], now: float, *, held: bool = False
-    ) -> list[int]:
-        return await self._intake.write(lambda tx: asking.ask(tx, run, questions, about, now, held))
-
-    async def waiting_for(self, question: int) -> list[int]:
-        return await self._read(lambda db: asking.waiting_for(db, question))
-
-    async def hear(self, question: int, rulings: Sequence[Ruling], now: float) -> int:
-        return await self._writer.write(lambda tx: asking.hear(tx, question, rulings, now))
-
-    async def drop_questions(self, run_id: int) -> int:
-        return await self._intake.write(lambda tx: asking.drop_questions(tx, run_id))
-
-    async def questions(self, task_id: int) -> list[Question]:
-        return await self._read(lambda db: asking.questions(db, task_id))
-
-    async def note_judged(self, task_id: int, judged: Judged) -> None:
-        await self._writer.write(lambda tx: asking.note_judged(tx, task_id, judged))
-
-    async def judged(self, task_id: int) -> list[Judged]:
-        return await self._read(lambda db: asking.judged(db, task_id))
-
-    async def asked(self, run_id: int | None = None, since: float = 0.0) -> AskedFigures:
-        return await self._read_long(lambda db: asking.asked(db, run_id, since))
 
     async def record_call(self, worker: str, attempt: Attempt, run_id: int, limits: Limits = NO_LIMITS) -> bool:
         return await self._writer.write(lambda tx: queue.record_call(tx, worker, attempt, run_id, limits))
@@ -387,44 +271,6 @@ class PostgresStore:
     async def attempts_of(self, task_ids: Sequence[int]) -> list[Attempt]:
         return await self._read_long(lambda db: feedback.attempts_of(db, task_ids))
 
-    # feedback
-    async def judge(self, words: Sequence[Feedback], now: float) -> int:
-        return await self._writer.write(lambda tx: feedback.judge(tx, words, now))
-
-    async def feedback(self, task_ids: Sequence[int]) -> list[Feedback]:
-        return await self._read(lambda db: feedback.feedback(db, task_ids))
-
-    async def feedback_after(self, after: tuple[int, str], limit: int, since: float = 0.0) -> list[Feedback]:
-        return await self._read_long(lambda db: feedback.after(db, after, limit, since))
-
-    # files
-    async def begin_upload(self, upload_id: str, now: float) -> None:
-        await self._upkeep.write(lambda tx: filing.begin(tx, upload_id, now))
-
-    async def add_piece(self, upload_id: str, number: int, content: bytes) -> None:
-        await self._upkeep.write(lambda tx: filing.add(tx, upload_id, number, content))
-
-    async def finish_upload(self, upload: Upload) -> None:
-        await self._upkeep.write(lambda tx: filing.finish(tx, upload))
-
-    async def find_upload(self, upload_id: str) -> Upload | None:
-        return await self._read(lambda db: filing.find(db, upload_id))
-
-    async def uploads(self, team: str | None) -> list[Upload]:
-        return await self._read(lambda db: filing.of_team(db, team))
-
-    async def piece(self, upload_id: str, number: int) -> bytes | None:
-        return await self._read_long(lambda db: filing.piece(db, upload_id, number))
-
-    async def drop_upload(self, upload_id: str) -> bool:
-        return await self._upkeep.write(lambda tx: filing.drop(tx, upload_id))
-
-    async def drop_uploads(self, before: float, *, unfinished: bool = False, dry: bool = False) -> int:
-        found = await self._read_long(lambda db: filing.older(db, before, unfinished=unfinished))
-        for upload_id in () if dry else found:
-            await self.drop_upload(upload_id)
-        return len(found)
-
     # keeping
     async def prune(
         self, before: float, *, run_id: int | None = None, after: int = 0, limit: int = 1000, dry: bool = False
@@ -457,20 +303,3 @@ class PostgresStore:
 
     async def check(self) -> list[str]:
         return await self._read_long(checking.check)
-
-    def forked(self) -> None:
-        """libpq's connections stay the parent's: nothing is said on them here, not even goodbye."""
-
-    async def close(self) -> None:
-        await asyncio.to_thread(self._close)
-
-    def _close(self) -> None:
-        for writer, transactions in zip(self._writers, self._transactions, strict=True):
-            writer.close()
-            transactions.close()
-        while self._spare:
-            self._spare.pop().close()
-        self._announcer.close()
-        self._listener.close()
-        for reads in (self._read, self._read_long, self._beats):
-            reads.close()

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 from typing import Any, TypeVar
 
 import apsw
 import orjson
 
 from laneway.errors import UsageError
-from laneway.store.asking import AskedFigures, Judged, Labels, Question, Ruling
 from laneway.store.budgets import NO_LIMITS, Budget, Limits, Spending
 from laneway.store.detours import Detour, Strays
-from laneway.store.feedback import Feedback
 from laneway.store.figures import PastCall, RunFigures
-from laneway.store.filing import Upload
-from laneway.store.flows import Arrived, Ask, Event, History, Node, TypeCount
 from laneway.store.grants import Capacity, Demand, Grant
 from laneway.store.heads import Heads
 from laneway.store.interface import (
@@ -39,13 +31,9 @@ from laneway.store.interface import (
 )
 from laneway.store.keeping import Pruned
 from laneway.store.sqlite import (
-    asking,
     detours,
     feedback,
-    filing,
-    flows,
     kept,
-    looking,
     past,
     pruning,
     queue,
@@ -56,48 +44,18 @@ from laneway.store.sqlite import (
     steering,
     workers,
 )
-from laneway.store.sqlite.connection import connect, connect_first, is_same_file, scalar, sqlite_errors, warn_if_shared
-from laneway.store.sqlite.heads import HeadSource
-from laneway.store.sqlite.locks import LifeSigns
-from laneway.store.sqlite.transaction import Transaction, Transactions
+from laneway.store.sqlite.beside import Beside
+from laneway.store.sqlite.connection import is_same_file, scalar, sqlite_errors
+from laneway.store.sqlite.transaction import Transaction
 from laneway.store.steering import Change, Extent, Pause, PauseKind, Selector, Waiting
-from laneway.store.writer import Writer
 from laneway.task import Attempt, Claimed, NewTask, Settlement, State, Task
 
 T = TypeVar("T")
 POLL_S = 0.01
 
 
-class SQLiteStore:
-    """Implements ``laneway.store.interface.Store``.
-
-    Three connections: the writer's (its own thread), one for the short reads of the event loop, one for long reads on a
-    thread of their own. ``inline`` does everything on the caller's thread, for simulated time.
-    """
-
-    def __init__(self, path: Path, *, inline: bool = False) -> None:
-        self.path = path
-        with sqlite_errors(path):
-            writing = connect_first(path)
-            warn_if_shared(path)
-            self._short = connect(path)
-            self._long = self._short if inline else connect(path)
-        self._writing = writing
-        self._documents = reading.Documents(self._short)
-        self._long_documents = reading.Documents(self._long)
-        self._transactions = Transactions(writing, path)
-        self._writer = Writer(self._transactions.run_all, inline=inline)
-        self._life = LifeSigns(path.with_name(path.name + "-workers"))
-        self._reader = None if inline else ThreadPoolExecutor(1, thread_name_prefix="laneway-reader")
-        self._data_version = -1
-        self._source = HeadSource(self._short)
-        self._heads: dict[int | None, Heads] = {}
-        self._reading = threading.Lock()  # several event loops may share a store, a connection serves one at a time
-
-    @property
-    def commits(self) -> int:
-        """How many transactions were committed (many verbs share one)."""
-        return self._writer.commits
+class SQLiteStore(Beside):
+    """Implements ``laneway.store.interface.Store``."""
 
     # runs
     async def open_run(
@@ -235,36 +193,6 @@ class SQLiteStore:
     ) -> tuple[int, list[int]]:
         return await self._writer.write(lambda tx: detours.divert(tx, cell_id, task_ids, model, reason, now))
 
-    # questions
-    async def verdicts(self, digests: Sequence[bytes]) -> dict[bytes, Labels]:
-        return self._read(lambda db: asking.verdicts(db, digests)) if digests else {}
-
-    async def ask(
-        self, run: Run, questions: Sequence[NewTask], about: Sequence[Sequence[int]], now: float, *, held: bool = False
-    ) -> list[int]:
-        return await self._writer.write(lambda tx: asking.ask(tx, run, questions, about, now, held))
-
-    async def waiting_for(self, question: int) -> list[int]:
-        return self._read(lambda db: asking.waiting_for(db, question))
-
-    async def hear(self, question: int, rulings: Sequence[Ruling], now: float) -> int:
-        return await self._writer.write(lambda tx: asking.hear(tx, question, rulings, now))
-
-    async def drop_questions(self, run_id: int) -> int:
-        return await self._writer.write(lambda tx: asking.drop_questions(tx, run_id))
-
-    async def questions(self, task_id: int) -> list[Question]:
-        return self._read(lambda db: asking.questions(db, task_id))
-
-    async def note_judged(self, task_id: int, judged: Judged) -> None:
-        await self._writer.write(lambda tx: asking.note_judged(tx, task_id, judged))
-
-    async def judged(self, task_id: int) -> list[Judged]:
-        return self._read(lambda db: asking.judged(db, task_id))
-
-    async def asked(self, run_id: int | None = None, since: float = 0.0) -> AskedFigures:
-        return await self._read_long(lambda db: asking.asked(db, run_id, since))
-
     async def record_call(self, worker: str, attempt: Attempt, run_id: int, limits: Limits = NO_LIMITS) -> bool:
         return await self._writer.write(lambda tx: queue.record_call(tx, worker, attempt, run_id, limits))
 
@@ -287,37 +215,6 @@ class SQLiteStore:
 
     async def retry(self, task_ids: Sequence[int], now: float) -> int:
         return await self._writer.write(lambda tx: queue.retry(tx, task_ids))
-
-    # flows
-    async def history(self, flow_id: int) -> History:
-        return self._read(lambda db: flows.history(db, flow_id))
-
-    async def arrived(self, asked: Sequence[Ask]) -> dict[int, Arrived]:
-        return self._read(lambda db: flows.arrived(db, asked))
-
-    async def open_flows(self) -> int:
-        return self._read(flows.open_flows)
-
-    async def send_event(self, flow_id: int, event: Event, now: float) -> bool:
-        return await self._writer.write(lambda tx: flows.send_event(tx, flow_id, event))
-
-    async def tree(self, flow_id: int) -> list[Node]:
-        return await self.trees([flow_id])
-
-    async def trees(self, flow_ids: Sequence[int]) -> list[Node]:
-        return await self._read_long(lambda db: looking.trees(db, flow_ids))
-
-    async def chronicles(self, flow_ids: Sequence[int]) -> dict[int, History]:
-        return await self._read_long(lambda db: looking.chronicles(db, flow_ids))
-
-    async def flows(self, run_id: int, limit: int, *, ended: bool = False) -> list[int]:
-        return await self._read_long(lambda db: looking.flows(db, run_id, limit, ended=ended))
-
-    async def shape(self, run_id: int) -> list[TypeCount]:
-        return await self._read_long(lambda db: looking.shape(db, run_id))
-
-    async def last_flow(self, type_: str) -> tuple[int, int] | None:
-        return await self._read_long(lambda db: looking.last_flow(db, type_))
 
     # steering
     async def pause(self, kind: PauseKind, name: str, now: float) -> bool:
@@ -428,44 +325,6 @@ class SQLiteStore:
     async def attempts_of(self, task_ids: Sequence[int]) -> list[Attempt]:
         return await self._read_long(lambda db: feedback.attempts_of(db, task_ids))
 
-    # feedback
-    async def judge(self, words: Sequence[Feedback], now: float) -> int:
-        return await self._writer.write(lambda tx: feedback.judge(tx, words, now))
-
-    async def feedback(self, task_ids: Sequence[int]) -> list[Feedback]:
-        return self._read(lambda db: feedback.feedback(db, task_ids))
-
-    async def feedback_after(self, after: tuple[int, str], limit: int, since: float = 0.0) -> list[Feedback]:
-        return await self._read_long(lambda db: feedback.after(db, after, limit, since))
-
-    # files
-    async def begin_upload(self, upload_id: str, now: float) -> None:
-        await self._writer.write(lambda tx: filing.begin(tx, upload_id, now))
-
-    async def add_piece(self, upload_id: str, number: int, content: bytes) -> None:
-        await self._writer.write(lambda tx: filing.add(tx, upload_id, number, content))
-
-    async def finish_upload(self, upload: Upload) -> None:
-        await self._writer.write(lambda tx: filing.finish(tx, upload))
-
-    async def find_upload(self, upload_id: str) -> Upload | None:
-        return self._read(lambda db: filing.find(db, upload_id))
-
-    async def uploads(self, team: str | None) -> list[Upload]:
-        return self._read(lambda db: filing.of_team(db, team))
-
-    async def piece(self, upload_id: str, number: int) -> bytes | None:
-        return await self._read_long(lambda db: filing.piece(db, upload_id, number))
-
-    async def drop_upload(self, upload_id: str) -> bool:
-        return await self._writer.write(lambda tx: filing.drop(tx, upload_id))
-
-    async def drop_uploads(self, before: float, *, unfinished: bool = False, dry: bool = False) -> int:
-        found = await self._read_long(lambda db: filing.older(db, before, unfinished=unfinished))
-        for upload_id in () if dry else found:
-            await self.drop_upload(upload_id)
-        return len(found)
-
     # keeping
     async def prune(
         self, before: float, *, run_id: int | None = None, after: int = 0, limit: int = 1000, dry: bool = False
@@ -498,29 +357,3 @@ class SQLiteStore:
 
     async def check(self) -> list[str]:
         return await self._read_long(reading.check)
-
-    def forked(self) -> None:
-        self._transactions.close()
-        self._life.forked()
-
-    async def close(self) -> None:
-        self._writer.close()
-        self._transactions.close()
-        self._life.close()
-        if self._reader is not None:
-            self._reader.shutdown()
-        for db in {self._short, self._long, self._writing}:
-            db.close()
-
-    def _read(self, query: Callable[[apsw.Connection], T]) -> T:
-        with sqlite_errors(self.path), self._reading:
-            return query(self._short)
-
-    async def _read_long(self, query: Callable[[apsw.Connection], T]) -> T:
-        def run() -> T:
-            with sqlite_errors(self.path):
-                return query(self._long)
-
-        if self._reader is None:
-            return run()
-        return await asyncio.get_running_loop().run_in_executor(self._reader, run)
