@@ -70,6 +70,7 @@ class Driver:
         if self.live is not None:
             ask = self.live.ask()
             ended = [self.history.children[name] for name in ask.names if self.history.children[name].state.ended]
+            self.rng.shuffle(ended)  # a store gives them in whichever order
             self.live.go_on(self.now, ended, self.live.loop.due(self.now), self.history.events[ask.events :])
 
     def _settle(self, live: Live, left: Suspension) -> None:

@@ -65,6 +65,10 @@ async def wide() -> list[Any]:
             seen.append(await double(50))
     except TimeoutError:
         seen.append(-2)
+    waiting = {asyncio.ensure_future(_branch(n)) for n in range(10, 16)}
+    while waiting:
+        done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        seen += [one.result() for one in done]  # sets have no order of their own
     joined = await flow.reduce(total, range(20), width=3)
     quickest = await flow.any(double(8), double(9), fail(2))
     return [first, second, [task.result() for task in tasks], mapped, seen, joined, quickest, flow.now(), flow.random()]
