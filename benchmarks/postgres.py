@@ -16,6 +16,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
@@ -110,8 +111,15 @@ class PostgresServer:
         self.start(**settings)
 
     def kill(self) -> None:
-        """As by kill -9: clients lose their connections, what was committed is there after the next start."""
+        """As by kill -9 of all its processes: clients lose their connections, what was committed is there after the next
+        start."""
+        assert self._child is not None, "it is not running"
+        pid = self._child.pid
+        backends = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         self._end(signal.SIGKILL)
+        for backend in backends:  # each would notice by itself, but may answer once more before
+            with suppress(ProcessLookupError):
+                os.kill(int(backend), signal.SIGKILL)
 
     def log(self) -> str:
         """All that it has said so far."""

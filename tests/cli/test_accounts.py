@@ -73,9 +73,8 @@ def test_accounts_of_two_formats_share_what_both_can_carry(two_keys: Desk, simul
     assert done.json["tokens"]["input"] == simulator.stats()["input_tokens"]
     assert all(row["response"]["body"]["choices"] for row in two_keys.rows("tasks.results.jsonl"))
 
-    tools = [{"type": "function", "function": {"name": "f"}}]
-    two_keys.batch("tools.jsonl", 1, model="small", tools=tools)
-    done = two_keys.run("run", "tools.jsonl", "--json")
+    two_keys.batch("biased.jsonl", 1, model="small", logit_bias={"1": 1})
+    done = two_keys.run("run", "biased.jsonl", "--json")
     assert done.code == 2
     said = json.loads(done.out)["error"]["message"]
-    assert "the field 'tools' cannot be carried over into Anthropic Messages (account second)" in said
+    assert "the field 'logit_bias' cannot be carried over into Anthropic Messages (account second)" in said

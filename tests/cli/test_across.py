@@ -240,9 +240,14 @@ def test_answers_that_are_of_no_use_are_asked_for_at_the_other_provider(
 
 def test_what_cannot_be_carried_over_takes_the_model_out_of_the_route(desk: Desk, pair: Callable[..., Pair]) -> None:
     sides = pair()
-    tools = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]
+    bias = {"50256": -100}
     batch(
-        desk, [chat("the attorney wrote", tools=tools), chat("a question", tools=tools), messages("the attorney too")]
+        desk,
+        [
+            chat("the attorney wrote", logit_bias=bias),
+            chat("a question", logit_bias=bias),
+            messages("the attorney too"),
+        ],
     )
     done = desk.run("run", "tasks.jsonl", "--triage", "--json")
     assert done.code == 0, done.err
@@ -251,7 +256,7 @@ def test_what_cannot_be_carried_over_takes_the_model_out_of_the_route(desk: Desk
         "claude-haiku-4-5": 1,
     }
     explained = desk.run("explain", "t0").out
-    assert "not claude: the field 'tools' cannot be carried over into Anthropic Messages" in explained
+    assert "not claude: the field 'logit_bias' cannot be carried over into Anthropic Messages" in explained
     assert "claude on" not in explained
     fallback = json.loads(desk.run("explain", "t1", "--json").out)
     assert fallback["route"]["fallbacks"] == []
@@ -280,7 +285,7 @@ def test_a_pinned_model_that_cannot_take_it_is_a_bad_line_before_anything_is_pai
             json.dumps({"custom_id": key, **row}) + "\n"
             for key, row in (
                 ("a", chat("hi")),
-                ("b", chat("hi", model="claude", tools=[{}])),
+                ("b", chat("hi", model="claude", logit_bias={"1": 1})),
                 ("c", {"method": "POST", "url": "/v1/embeddings", "body": {"model": "claude", "input": "hi"}}),
             )
         ),
@@ -288,7 +293,7 @@ def test_a_pinned_model_that_cannot_take_it_is_a_bad_line_before_anything_is_pai
     done = desk.run("run", "tasks.jsonl", "--json")
     assert done.code == 2
     message = done.json["error"]["message"]
-    assert "model claude, pinned by the request: the field 'tools' cannot be carried over" in message
+    assert "model claude, pinned by the request: the field 'logit_bias' cannot be carried over" in message
     assert "a request for OpenAI Embeddings cannot be carried over into Anthropic Messages" in message
     assert sides.openai.stats()["requests"] == sides.anthropic.stats()["requests"] == 0
 
