@@ -111,8 +111,8 @@ class PostgresServer:
         self.start(**settings)
 
     def kill(self) -> None:
-        """As by kill -9 of all its processes: clients lose their connections, what was committed is there after the next
-        start."""
+        """As by kill -9 of all its processes: clients lose their connections, what was committed is there after the
+        next start."""
         assert self._child is not None, "it is not running"
         pid = self._child.pid
         backends = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
