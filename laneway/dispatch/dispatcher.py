@@ -7,15 +7,13 @@ import logging
 import random
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
 from math import inf
 from typing import Any
 
 from laneway.clock import Clock
-from laneway.dispatch.breaker import Doubt
 from laneway.dispatch.budgets import Budgets
 from laneway.dispatch.callers import Callers
-from laneway.dispatch.desk import FLOWS_OPEN, Admission, Blocked
+from laneway.dispatch.desk import Admission, Blocked
 from laneway.dispatch.desks import Desks
 from laneway.dispatch.detours import Detours
 from laneway.dispatch.docket import Case, Docket
@@ -23,10 +21,11 @@ from laneway.dispatch.ending import Ending, Scope, Stop, StopReason
 from laneway.dispatch.flights import Flight, Flights
 from laneway.dispatch.limits import Size
 from laneway.dispatch.order import Order, Plan
+from laneway.dispatch.outcomes import Outcomes
+from laneway.dispatch.own_code import OwnCode
 from laneway.dispatch.pauses import EVERY_S, Pauses
-from laneway.dispatch.retry import called_off, decide, or_kept, stronger, suspended
+from laneway.dispatch.retry import called_off, stronger
 from laneway.dispatch.settler import PATIENCE_S, Settled, Settler
-from laneway.dispatch.time_limit import left_s, within_limit
 from laneway.dispatch.waking import Waking
 from laneway.dispatch.watch import Watch, binding
 from laneway.errors import StoreError
@@ -35,10 +34,8 @@ from laneway.store.budgets import NO_LIMITS, Limits
 from laneway.store.ear import listen
 from laneway.store.interface import Head, News, Pick, Store
 from laneway.task import (
-    NEW_FLOW,
     Claimed,
     Failure,
-    FailureClass,
     Outcome,
     Settlement,
     State,
@@ -49,7 +46,6 @@ from laneway.task import (
 )
 
 MAX_IN_FLIGHT = 2000
-PYTHON_IN_FLIGHT = 256  # two looks at a deep cell: while one half runs, the other is written
 PEEK_CELLS = 16  # that are looked at of each model, lane and urgency, if there are so many runs
 PEEK_DEPTH = 16  # tasks that are looked at of each cell; more of one that gives all of these
 OPEN_FLOWS = 1000
@@ -97,19 +93,14 @@ class Dispatcher:
         self._executors = executors
         self._scope = scope or Scope()
         self._announce = announce
-        self._words = words
         self._order = Order(weights, desks.place, rise_before)
         self._deeper: dict[int, int] = {}  # by cell: look at more than usual
         self._dry: dict[int, tuple[Head, float]] = {}  # by cell: the head that gave nothing; believed until then
         self._max_in_flight = max_in_flight
-        self._has_app = has_app
-        self._rng = rng or random.Random()
         self._pauses = Pauses()
         desks.held = self._pauses.account
         self._pauses_at = 0.0  # when to look at them next
-        self._python_free = PYTHON_IN_FLIGHT
-        self._most_flows = open_flows
-        self._new_flows = 0  # that may begin in this round
+        self._own_code = OwnCode(store, has_app, open_flows)
         self._budgets = Budgets(limits)
         desks.over = self._budgets.of_account
         patience = PATIENCE_S if self._scope.run_id is not None else inf
@@ -119,6 +110,15 @@ class Dispatcher:
         desks.work.in_flight = self._flights.flown
         self._docket = Docket()
         self._detours = Detours(store, desks)
+        self.outcomes = Outcomes(
+            desks,
+            self._budgets,
+            self._detours,
+            self._settler,
+            rng or random.Random(),
+            words,
+            tells_pauses=self._scope.run_id is None,
+        )
         self._wake = asyncio.Event()
         self._callers = Callers(desks, self._wake.set)
         self._ending = Ending(store, desks, self._scope, self._budgets)
@@ -167,12 +167,6 @@ class Dispatcher:
         self._callers.freed()
         self._wake.set()
 
-    def to_be_kept(self, reply: Reply) -> Reply:
-        """A reply with those words of its failure that may be kept and shown."""
-        if self._words is None or reply.failure is None:
-            return reply
-        return replace(reply, failure=self._words(reply.failure))
-
     @property
     def in_flight(self) -> int:
         return len(self._flights)
@@ -200,7 +194,7 @@ class Dispatcher:
             if self._settler.failed is not None:
                 self.drain(Stop(StopReason.STORE, self._settler.failed.message))
             if self._stop is not None and not self._flights:
-                self._conclude(self._docket.close())
+                self.outcomes.conclude(self._docket.close())
                 await self._settler.drained()
                 if self._settler.failed is not None:
                     return Stop(StopReason.STORE, self._settler.failed.message)
@@ -222,7 +216,7 @@ class Dispatcher:
     async def _round(self) -> float | None:
         """One look at the queue. Returns when to look again at the latest (None: when something happens)."""
         await self._obey_pauses()
-        self._conclude(self._docket.close() if self._stop else self._docket.judged(self.clock.now()))
+        self.outcomes.conclude(self._docket.close() if self._stop else self._docket.judged(self.clock.now()))
         await self._obey_budgets()
         self.desks.new_round()
         now = self.clock.now()
@@ -235,8 +229,7 @@ class Dispatcher:
             (held if self._pauses.of(head) else going).append(head)
         if free > 0:
             self.desks.work.heads = [head for head in going if not is_flow(head.model)] + self._callers.seen
-            if any(head.model == NEW_FLOW for head in going):
-                self._new_flows = self._most_flows - await self.store.open_flows()
+            await self._own_code.look(going)
         await self.desks.prepare({(head.model, head.lane) for head in heads} | self._callers.places(), now)
         shown = [*held, *await self._detours.shown(going, self.clock.now())] if free > 0 else []
         now = self.clock.now()
@@ -252,7 +245,7 @@ class Dispatcher:
         self.watch.blocked(binding(heads, plan), now)
         raced = planned and not plan.picks  # others were quicker
         if not started and not self._flights:
-            self._conclude(self._docket.judged(now, idle=True))
+            self.outcomes.conclude(self._docket.judged(now, idle=True))
         calls = self._held_up(plan)
         if not started and not raced and calls is not None and not self._docket and not self._settler.pending:
             stop = await self._ending.consider(shown, plan, now, calls, undecided=self._detours.undecided(going))
@@ -283,7 +276,7 @@ class Dispatcher:
         """Ask the accounts, for tasks and for the calls that running ones want to make; these are let go here."""
         held = {head.cell_id: blocked for head in heads if (blocked := self._barred(head, now))}
         going = [head for head in heads if head.cell_id not in held]
-        self._python_free = PYTHON_IN_FLIGHT - self._flights.python
+        self._own_code.begin_round(self._flights.python)
         slots, calls, size = min(free, MOST_STARTS), self._callers.heads(self._budgets), self.desks.calibration.size
         plan = self._order.plan(going, slots, self._lane_slots, self._admit, size, now, calls, PEEK_CELLS)
         plan.blocked.update(held)
@@ -407,23 +400,23 @@ class Dispatcher:
         task, admission = flight.task, flight.admission
         try:
             reply = await self._executors[task.spec.wire](task, admission)
-            seen = self.to_be_kept(reply)
+            seen = self.outcomes.to_be_kept(reply)
             now = self.clock.now()
             doubt = None
             if admission is not None and not reply.heard:
                 (admission.desk.abort if reply.latency else admission.desk.release)(admission, now)
             elif admission is not None:
-                doubt = self._learn(admission, seen, now, task)
+                doubt = self.outcomes.learn(admission, seen, now, task)
                 self.desks.learn(admission, task.model, task.spec, task.tokens, reply)
             if admission is None or doubt is None or reply.told:
-                self._settle(task, reply, now)
+                self.outcomes.settle(task, reply, now)
             else:
                 self._docket.add(Case(task, admission.desk, reply, doubt, now))
         except asyncio.CancelledError:
             if admission is not None:
                 admission.desk.abort(admission, self.clock.now())
             if flight.called_off:
-                self._settler.add(task, called_off(task, self.clock.now()))
+                self.outcomes.add(task, called_off(task, self.clock.now()))
         except Exception:
             # A fault of ours, not of the task: it must neither be lost nor run again and again.
             log.exception("task %d: internal error", task.id)
@@ -435,57 +428,6 @@ class Dispatcher:
             if admission is not None:
                 self.desks.calibration.ended(task.model, task.spec.type)
             self._wake.set()
-
-    def _conclude(self, cases: list[Case]) -> None:
-        """It is known by now who was to blame for these failures."""
-        for case in cases:
-            doubt = case.doubt
-            back_at = (case.desk.breaker.next_probe or case.ended_at) if doubt.sure else None
-            self._settle(case.task, case.reply, case.ended_at, down=bool(doubt.innocent), back_at=back_at)
-
-    def _settle(
-        self, task: Claimed, reply: Reply, now: float, *, down: bool = False, back_at: float | None = None
-    ) -> None:
-        if reply.flow is not None and not reply.flow.ended:
-            self._add(task, suspended(task, reply), reply)
-            return
-        model, failure = self.desks.model(task.model), reply.failure
-        if reply.weak and not self._may_escalate(task, now):
-            reply = replace(reply, weak=None)
-        settlement = decide(task, reply, model, now=now, rng=self._rng, down=down, back_at=back_at)
-        home = self._detours.home(task.id, away=down or (failure is not None and failure.cls is FailureClass.ACCOUNT))
-        if failure is None:
-            self._add(task, settlement, reply)
-            return
-        if home and not settlement.state.ended:
-            settlement = replace(settlement, model=home)
-        if back_at is not None and self._detours.elsewhere(task, now):
-            settlement = replace(settlement, state=State.READY, wake_at=None)
-        settlement = replace(settlement, failure=self.to_be_kept(reply).failure)
-        self._add(task, or_kept(task, within_limit(task, settlement, now)), reply)
-
-    def _add(self, task: Claimed, settlement: Settlement, reply: Reply) -> None:
-        settlement.flow, settlement.parent = reply.flow, task.parent
-        self._settler.add(task, settlement)
-
-    def _may_escalate(self, task: Claimed, now: float) -> bool:
-        """Whether the route's next model could be asked soon. Else an answer that is there is better than to wait."""
-        name, lane = stronger(task) or ("", "")
-        model = self.desks.model(name)
-        if model is None or self.desks.away(name, now) or left_s(task, now) <= 0:
-            return False
-        return self._budgets.of_place(model, lane, task.spec.type) is None
-
-    def _learn(self, admission: Admission, reply: Reply, now: float, task: Claimed) -> Doubt | None:
-        desk, went = admission.desk, admission.desk.paused is None
-        doubt = desk.settle(admission, reply, now, task=None if task.attempts else task.id)
-        if went and desk.paused is not None:
-            others = self.desks.others(task.model, desk)
-            if others:
-                log.warning("account %s is paused: %s; its work goes to %s", desk.name, desk.paused, ", ".join(others))
-            elif self._scope.run_id is None:  # a run says it at its end
-                log.warning("account %s is paused: %s", desk.name, desk.paused)
-        return doubt
 
     def _settled(self, task: Claimed, settlement: Settlement, accepted: bool) -> None:
         self._wake.set()
@@ -511,15 +453,7 @@ class Dispatcher:
     # asking -------------------------------------------------------------------------------------------------------
     def _admit(self, model: str, size: Size, now: float) -> Admission | Blocked | None:
         if not needs_account(model):
-            if not self._has_app():
-                return Blocked(None, "no_app")  # another process has the functions
-            if now >= self.desks.lease_until():
-                return Blocked(None, "lease")
-            if is_flow(model):
-                self._new_flows -= model == NEW_FLOW
-                return Blocked(None, FLOWS_OPEN) if model == NEW_FLOW and self._new_flows < 0 else None
-            self._python_free -= 1
-            return Blocked(None, "python_slots") if self._python_free < 0 else None
+            return self._own_code.admit(model, leased=now < self.desks.lease_until())
         return self.desks.admit(model, size, now)
 
     def _lane_slots(self, lane: str) -> int | None:

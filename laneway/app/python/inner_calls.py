@@ -156,7 +156,7 @@ class InnerCalls:
             else:
                 tries += 1
             if failure.cls not in (FailureClass.TRANSIENT, FailureClass.OUTPUT) or tries >= spec.max_attempts:
-                kept = self._dispatcher.to_be_kept(reply).failure
+                kept = self._dispatcher.outcomes.to_be_kept(reply).failure
                 assert kept is not None
                 raise ProviderError(f"{model_name}: {kept.message}", failure=kept)
             if failure.cls is FailureClass.OUTPUT:
@@ -243,7 +243,7 @@ class InnerCalls:
         if reply.output is not None and (fault := _fault(wanted, reply.output)):
             said = answer_text(spec.wire, reply.output)
             reply = dataclasses.replace(reply, output=None, failure=fault, answer=said)
-        seen = self._dispatcher.to_be_kept(reply)
+        seen = self._dispatcher.outcomes.to_be_kept(reply)
         admission.desk.settle(admission, seen, self._clock.now())
         self._dispatcher.poke()
         closed = _closed(opened, seen, model)
