@@ -14,7 +14,11 @@ SHELVED = 5000  # of the tasks that left their run unanswered, in one batch
 # What is not in its results file yet is not finished with, unless its run was replaced or has no such file.
 _ENDED = f"""
     SELECT r.seq, r.task_id, r.settled_at,
-           coalesce(length(p.body) > 0 AND t.state IN ('succeeded', 'failed', 'cancelled'), false),
+           coalesce(length(p.body) > 0 AND t.state IN ('succeeded', 'failed', 'cancelled')
+               AND NOT EXISTS (
+                   SELECT 1 FROM laneway.child c JOIN laneway.task f ON f.id = c.flow_id
+                   WHERE c.child_id = t.id AND f.state NOT IN ('succeeded', 'failed', 'cancelled')
+               ), false),
            coalesce(c.shelf OR r.seq <= n.cursor OR n.info ->> 'out' IS NULL
                     OR n.identity LIKE '%% (replaced ' || n.id || ')', false),
            coalesce(length(p.body), 0) + coalesce(length(p.record), 0) + coalesce(length(r.output), 0), t.run_id

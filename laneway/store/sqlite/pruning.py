@@ -22,7 +22,11 @@ SHELVED = 5000  # of the tasks that left their run unanswered, in one batch
 # What is not in its results file yet is not finished with, unless its run was replaced or has no such file.
 _ENDED = """
     SELECT r.seq, r.task_id, r.settled_at,
-           length(p.body) > 0 AND t.state IN ('succeeded', 'failed', 'cancelled'),
+           length(p.body) > 0 AND t.state IN ('succeeded', 'failed', 'cancelled')
+               AND NOT EXISTS (
+                   SELECT 1 FROM child c JOIN task f ON f.id = c.flow_id
+                   WHERE c.child_id = t.id AND f.state NOT IN ('succeeded', 'failed', 'cancelled')
+               ),
            c.shelf OR r.seq <= n.cursor OR n.info ->> '$.out' IS NULL OR n.identity LIKE '% (replaced ' || n.id || ')',
            length(p.body) + coalesce(length(p.record), 0) + coalesce(length(r.output), 0), t.run_id
     FROM result r LEFT JOIN task t ON t.id = r.task_id AND t.result_seq = r.seq

@@ -346,3 +346,18 @@ async def test_a_flow_whose_worker_dies_is_told_by_its_children_all_the_same(sto
     assert (taken.id, taken.fence) == (task.id, again.fence + 1)
     ((heard,), _) = await news(store, task.id, "a")
     assert heard.state is State.SUCCEEDED
+
+
+async def test_the_results_of_children_are_kept_while_their_flow_may_ask_for_them(store: Store) -> None:
+    _, (task,) = await begin(store)
+    await suspend(store, task, of_names("a", parent=task.id))
+    await ended(store, (await claim(store))[0])
+    later = NOW + 1000
+    await store.prune(later)
+    ((heard,), _) = await news(store, task.id, "a")
+    assert heard.output == b"a"
+    (again,) = await claim(store)
+    await end(store, [again], flow=Suspension(1, NOW, ended=True))
+    await store.prune(later)
+    ((heard,), _) = await news(store, task.id, "a")
+    assert heard.output is None
