@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from laneway.task import FLOW, RESTING_FLOW, NewTask, State, WaitReason, is_flow
+from laneway.task import FLOW, RESTING_FLOW, NewTask, Settlement, State, WaitReason, is_flow
 
 
 class Child(NamedTuple):
@@ -50,6 +50,28 @@ class Suspension:
     def queue(self) -> str:
         """The model under which the flow is queued from here on."""
         return FLOW if self.reason is WaitReason.CHILDREN else RESTING_FLOW
+
+    def groups(self) -> dict[str, int]:
+        """By child: the number of the group that it counts for."""
+        return {name: number for number, group in enumerate(self.waits_for) for name in group.names}
+
+
+class Flow(NamedTuple):
+    """A flow whose step is settled: ``left`` is what it leaves behind."""
+
+    settlement: Settlement
+    left: Suspension
+    run_id: int
+    cell_id: int
+
+    @property
+    def id(self) -> int:
+        return self.settlement.task_id
+
+
+class Suspended(NamedTuple):
+    state: State
+    cell_id: int  # where the flow is queued from here on
 
 
 class Step(NamedTuple):

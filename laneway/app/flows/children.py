@@ -10,6 +10,7 @@ import orjson
 
 from laneway.app.due import due_at
 from laneway.app.options import Options as Submission
+from laneway.app.python.inner_calls import DEFAULT_OUTPUT_TOKENS
 from laneway.app.python.tasks import TaskFunction
 from laneway.errors import UsageError
 from laneway.flows.live import PLAIN, Decode, Live, Options
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from laneway.app.python.wanted import Wanted
 
 BEFORE_S = 0.001  # by which children are due before their flow: what is begun goes before what is not
-DEFAULT_OUTPUT_TOKENS = 256
 ANSWERS = Answers()  # one validator a schema
 
 

@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from laneway.store.flows import Flow, Suspended
 from laneway.store.postgres import ending, flows, sharing
 from laneway.store.postgres.connection import array, rows, run, text
 from laneway.store.postgres.ledger import Line, close, error_json, late_lines
 from laneway.store.postgres.runs import to_model
-from laneway.store.postgres.suspending import Flow, Suspended, finish, suspend
+from laneway.store.postgres.suspending import finish, suspend
 from laneway.store.postgres.transaction import Transaction
 from laneway.task import Outcome, Settlement, State
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-from laneway.store.flows import Suspension
+from laneway.store.flows import Flow, Suspended, Suspension
 from laneway.store.postgres.connection import json, rows, run
 from laneway.store.postgres.flows import call_off, close
 from laneway.store.postgres.places import cell_id
 from laneway.store.postgres.runs import get_run, requeue_all
 from laneway.store.postgres.submitting import submit
 from laneway.store.postgres.transaction import Transaction
-from laneway.task import Settlement, State
+from laneway.task import State
 
 STEPS = """
     INSERT INTO laneway.step (flow_id, number, at, heard, events)
@@ -46,30 +46,12 @@ ORPHANS = """
 CELLS = "SELECT id, lane, urgency, aside FROM laneway.cell WHERE id = ANY(%s)"
 
 
-class Suspended(NamedTuple):
-    state: State
-    cell_id: int  # where the flow is queued from here on
-
-
-class Flow(NamedTuple):
-    """A flow whose step is settled: ``left`` is what it leaves behind."""
-
-    settlement: Settlement
-    left: Suspension
-    run_id: int
-    cell_id: int
-
-    @property
-    def id(self) -> int:
-        return self.settlement.task_id
-
-
 Names = Sequence[tuple[int, str]]  # (flow, child's name)
 
 
 def suspend(tx: Transaction, flows: Sequence[Flow], now: float) -> dict[int, Suspended]:
     """Where they stand now, by id: ready again where what they would wait for is there already."""
-    groups = {flow.id: _groups(flow.left) for flow in flows}
+    groups = {flow.id: flow.left.groups() for flow in flows}
     if later := [flow.id for flow in flows if flow.left.step]:
         run(tx.db, NO_GROUPS, (later,))
     _begin(tx, flows, groups, now)
@@ -99,10 +81,6 @@ def finish(tx: Transaction, flow_id: int, left: Suspension, now: float, *, faile
         close(tx, [flow_id], now)
     else:
         _drop(tx, flow_id, left, now)
-
-
-def _groups(left: Suspension) -> dict[str, int]:
-    return {name: number for number, group in enumerate(left.waits_for) for name in group.names}
 
 
 def _begin(tx: Transaction, flows: Sequence[Flow], groups: dict[int, dict[str, int]], now: float) -> None:

@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 import apsw
 import orjson
 
+from laneway.store.flows import Flow
 from laneway.store.sqlite import flows, sharing
 from laneway.store.sqlite.connection import scalar
 from laneway.store.sqlite.results import RESULT, error_text
 from laneway.store.sqlite.runs import to_model
-from laneway.store.sqlite.suspending import Flow, finish, suspend
+from laneway.store.sqlite.suspending import finish, suspend
 from laneway.store.sqlite.transaction import Transaction
 from laneway.task import Outcome, Settlement, State
 

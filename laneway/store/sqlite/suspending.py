@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
-from laneway.store.flows import Suspension
+from laneway.store.flows import Flow, Suspended, Suspension
 from laneway.store.interface import Run
 from laneway.store.sqlite.connection import scalar
 from laneway.store.sqlite.flows import KNOWN_EVENTS, call_off, close
 from laneway.store.sqlite.runs import cell_id, get_run, requeue, submit
 from laneway.store.sqlite.transaction import Transaction
-from laneway.task import Settlement, State
+from laneway.task import State
 
 STEP = "INSERT INTO step (flow_id, number, at, heard, events) VALUES (?, ?, ?, ?, ?)"
 CHILD = "INSERT INTO child (child_id, flow_id, name, step, wait_group) VALUES (?, ?, ?, ?, ?)"
@@ -27,28 +27,14 @@ NAMED = """
 """
 
 
-class Suspended(NamedTuple):
-    state: State
-    cell_id: int  # where the flow is queued from here on
-
-
-class Flow(NamedTuple):
-    """A flow whose step is settled: ``left`` is what it leaves behind."""
-
-    settlement: Settlement
-    left: Suspension
-    run_id: int
-    cell_id: int
-
-
 def suspend(tx: Transaction, flows: Sequence[Flow], now: float) -> dict[int, Suspended]:
     """Where they stand now, by id: ready again where what they would wait for is there already."""
-    groups = {flow.settlement.task_id: _groups(flow.left) for flow in flows}
+    groups = {flow.id: flow.left.groups() for flow in flows}
     _begin(tx, flows, groups, now)
     cells: dict[tuple[int, str], int] = {}
     done: dict[int, Suspended] = {}
     for flow in flows:
-        id_, left = flow.settlement.task_id, flow.left
+        id_, left = flow.id, flow.left
         tx.db.execute(STEP, (id_, left.step, left.at, _json(left.heard), left.events))
         _try_again(tx, id_, left.again)
         go_on = _wait(tx, id_, left, groups[id_]) or scalar(tx.db, KNOWN_EVENTS, (id_,)) > left.events
@@ -70,10 +56,6 @@ def finish(tx: Transaction, flow_id: int, left: Suspension, now: float, *, faile
         _drop(tx, flow_id, left, now)
 
 
-def _groups(left: Suspension) -> dict[str, int]:
-    return {name: number for number, group in enumerate(left.waits_for) for name in group.names}
-
-
 def _begin(tx: Transaction, flows: Sequence[Flow], groups: dict[int, dict[str, int]], now: float) -> None:
     """The children of all of them, a run at a time."""
     by_run: defaultdict[int, list[Flow]] = defaultdict(list)
@@ -86,7 +68,7 @@ def _begin(tx: Transaction, flows: Sequence[Flow], groups: dict[int, dict[str, i
         ids = iter(submit(tx, run, tasks, now, False, aside=True).ids)
         rows: list[tuple[Any, ...]] = []
         for flow in begin:
-            id_, step = flow.settlement.task_id, flow.left.step
+            id_, step = flow.id, flow.left.step
             group = groups[id_]
             rows += [(next(ids), id_, child.name, step, group.get(child.name)) for child in flow.left.begun]
         tx.db.executemany(CHILD, rows)
