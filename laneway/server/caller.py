@@ -3,24 +3,77 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Annotated
 
-from fastapi import Depends
+from fastapi import Depends, Request
+
+from laneway.server.envelopes import Refusal
+from laneway.task import Urgency
+
+KNOWN_AS = "laneway.caller"  # where the guard puts them into a request's scope
+
+
+class Role(StrEnum):
+    SUBMIT = "submit"
+    OPERATE = "operate"  # submits, too
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """``team``: whose tasks, files and batches these are; None: of whoever uses this server."""
+    """``name``: the token's. ``team``: whose work it is; None: of everybody who is in none. ``lanes`` None: all.
+    ``highest``: the most urgent that may be asked for. ``daily_budget``: USD."""
 
+    name: str = "local"
     team: str | None = None
+    role: Role = Role.OPERATE
+    lanes: frozenset[str] | None = None
+    highest: Urgency | None = None
+    daily_budget: float | None = None
+
+    @property
+    def operates(self) -> bool:
+        return self.role is Role.OPERATE
+
+    @property
+    def sees_all(self) -> bool:
+        return self.team is None and self.operates
 
     def may_see(self, team: str | None) -> bool:
-        return team == self.team
+        """What belongs to a team. Operators who are in none see everything."""
+        return self.sees_all or team == self.team
+
+    @property
+    def steers_shared(self) -> bool:
+        """Whether lanes, accounts, workers and tokens are theirs to change: they are shared by all teams."""
+        return self.sees_all
 
 
-async def caller() -> Caller:  # FastAPI would ask a plain function on a thread
-    """With one token for all, everybody is the same caller; the guard has seen the token by now."""
-    return Caller()
+LOCAL = Caller()  # without tokens everybody is the same
+
+
+async def caller(request: Request) -> Caller:  # FastAPI would ask a plain function on a thread
+    known = request.scope.get(KNOWN_AS)
+    return known if isinstance(known, Caller) else LOCAL
 
 
 Asking = Annotated[Caller, Depends(caller)]
+
+
+async def operator(asking: Asking) -> Caller:
+    """May change tasks and runs in bulk, of its team if it is in one. Raises Refusal."""
+    if not asking.operates:
+        raise Refusal(403, f"the token {asking.name!r} may submit, not operate", code="role")
+    return asking
+
+
+async def steersman(asking: Asking) -> Caller:
+    """May change what all teams share. Raises Refusal."""
+    await operator(asking)
+    if not asking.steers_shared:
+        raise Refusal(403, "lanes, accounts and workers are shared: this needs an operator of no team", code="team")
+    return asking
+
+
+Operating = Annotated[Caller, Depends(operator)]
+Steering = Annotated[Caller, Depends(steersman)]

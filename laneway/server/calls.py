@@ -153,8 +153,8 @@ class Calls:
     async def _open_run(self, caller: Caller) -> Run:
         if caller.team not in self._runs:
             identity = RUN if caller.team is None else f"{RUN} {caller.team}"
-            now = self._lw.clock.now()
-            run = await self._lw.store.open_run(identity, info={"kind": "serve"}, max_cost=None, now=now, join=True)
+            info, now = {"kind": "serve", "team": caller.team}, self._lw.clock.now()
+            run = await self._lw.store.open_run(identity, info=info, max_cost=None, now=now, join=True)
             self._runs[caller.team] = run
         return self._runs[caller.team]
 

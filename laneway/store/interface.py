@@ -22,6 +22,7 @@ from laneway.store.flows import Flowing
 from laneway.store.grants import Capacity, Demand, Grant
 from laneway.store.keeping import Pruned
 from laneway.store.steering import Change, Extent, Pause, PauseKind, Selector, Waiting
+from laneway.store.tokens import Vouching
 from laneway.task import Attempt, Claimed, NewTask, Settlement, State, Task, Urgency, Wire
 
 POISON_AFTER = 3  # workers that may die holding one task before it is given up
@@ -157,7 +158,7 @@ class Part(NamedTuple):
     slots: int  # of its concurrency
 
 
-class Store(Asking, Diverting, Filing, Flowing, Judging, Protocol):
+class Store(Asking, Diverting, Filing, Flowing, Judging, Vouching, Protocol):
     # runs ---------------------------------------------------------------------------------------------------------
     async def open_run(
         self,

@@ -49,16 +49,20 @@ TABLES: Mapping[str, str] = {
     "event": "event",
     "upload": "upload",
     "upload_piece": "upload_piece",
+    "token": "token",
+    "audit": "audit",
 }
 COLUMNS = """
     SELECT attname, format_type(atttypid, NULL) FROM pg_attribute
     WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum
 """
-NEXT_IDS = (  # of what the next task, run, cell and document are called
+NEXT_IDS = (  # what the next of each is called
     ("laneway.task_id", "task"),
     ("laneway.run_id_seq", "run"),
     ("laneway.cell_id_seq", "cell"),
     ("laneway.document_id_seq", "document"),
+    ("laneway.token_id_seq", "token"),
+    ("laneway.audit_id_seq", "audit"),
 )
 CONVERSIONS: Mapping[str, Callable[[Any], Any]] = {
     "boolean": bool,

@@ -17,8 +17,11 @@ from laneway.store.postgres.connection import connect, connect_first
 from laneway.store.postgres.transaction import SEQ_BITS
 from laneway.store.sqlite import SQLiteStore
 from laneway.store.steering import Change, PauseKind
+from laneway.store.tokens import Deed, Token
 from laneway.task import Outcome, State
 from tests.store.helpers import LEASE, NOW, claim, counts, finish, new, open_run, run_with, sound, tamper
+
+TOKEN = Token("t", b"\x00" * 32, "submit", lanes=frozenset({"night"}), created_at=NOW)
 
 
 async def lived_in(path: Path) -> SQLiteStore:
@@ -39,6 +42,8 @@ async def lived_in(path: Path) -> SQLiteStore:
     await store.pause(PauseKind.LANE, "night", NOW)
     await store.save_state("bucket:main", {"level": 3.5}, NOW)
     await store.judge([Feedback(claimed[0].id, About.QUALITY, BAD, "nul\x00")], NOW)
+    await store.add_token(TOKEN)
+    await store.record(Deed(NOW, "t", None, "lane.pause", "night"))
     return store
 
 
@@ -68,6 +73,9 @@ async def test_everything_goes_along(tmp_path: Path, postgres_url: str) -> None:
         assert [one.name for one in await store.pauses() if one.since is not None] == ["night"]
         assert await store.load_state("bucket:main") == ({"level": 3.5}, NOW)
         assert [word[2:] for word in await store.feedback([1])] == [(BAD, "nul\ufffd", "small", NOW)]
+        assert await store.tokens() == [TOKEN]
+        await store.record(Deed(NOW, "t", None, "lane.resume", "night"))
+        assert [deed.action for deed in await store.deeds(None, 9)] == ["lane.resume", "lane.pause"]
         task = await store.find_task("a0", 1)
         assert task.tags == ("x", "nul\ufffd")
         lost = [line for id_ in range(1, 31) for line in await store.attempts(id_) if line.outcome is Outcome.LOST]

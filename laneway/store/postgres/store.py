@@ -45,13 +45,14 @@ from laneway.store.postgres import (
 from laneway.store.postgres.beside import Beside
 from laneway.store.postgres.connection import scalar, server_time
 from laneway.store.postgres.heads import HeadSource
+from laneway.store.postgres.tokens import Tokens
 from laneway.store.steering import Change, Extent, Pause, PauseKind, Selector, Waiting
 from laneway.task import Attempt, Claimed, NewTask, Settlement, State, Task
 
 POLL_S = 0.5  # notices come at once; this is for those that were lost
 
 
-class PostgresStore(Beside):
+class PostgresStore(Beside, Tokens):
     """Implements ``laneway.store.interface.Store``."""
 
     # runs

@@ -46,6 +46,7 @@ from laneway.store.sqlite import (
 )
 from laneway.store.sqlite.beside import Beside
 from laneway.store.sqlite.connection import is_same_file, scalar, sqlite_errors
+from laneway.store.sqlite.tokens import Tokens
 from laneway.store.sqlite.transaction import Transaction
 from laneway.store.steering import Change, Extent, Pause, PauseKind, Selector, Waiting
 from laneway.task import Attempt, Claimed, NewTask, Settlement, State, Task
@@ -54,7 +55,7 @@ T = TypeVar("T")
 POLL_S = 0.01
 
 
-class SQLiteStore(Beside):
+class SQLiteStore(Beside, Tokens):
     """Implements ``laneway.store.interface.Store``."""
 
     # runs
