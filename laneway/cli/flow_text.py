@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from laneway.cli.common import printable
 from laneway.task import State, WaitReason
@@ -95,32 +95,6 @@ def _listed(names: Sequence[str]) -> str:
     for name in names:
         counts[printable(name)] = counts.get(printable(name), 0) + 1
     return ", ".join(name if n == 1 else f"{name} × {n:,}" for name, n in counts.items())
-
-
-def flow_json(flow: Branch, past: History, now: float, *, hide: bool) -> dict[str, Any]:
-    """What ``explain`` says of a flow."""
-    import orjson
-
-    def begun(step: int) -> list[str]:
-        return [child.node.name for child in flow.children if child.node.step == step]
-
-    return {
-        "steps": [
-            {
-                "number": one.number,
-                "at": one.at,
-                "heard": list(one.heard),
-                "events": one.events,
-                "began": begun(one.number),
-            }
-            for one in past.steps
-        ],
-        "events": [
-            {"name": one.name, "at": one.at, "data": None if hide else orjson.loads(one.content)} for one in past.events
-        ],
-        "orphans": [child.node.name for child in flow.children if child.node.orphaned],
-        "tree": flow.as_json(now),
-    }
 
 
 def flow_text(flow: Branch, past: History, now: float, *, hide: bool) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,13 +21,9 @@ from laneway.cli.common import (
 from laneway.task import is_flow
 
 if TYPE_CHECKING:
-    from laneway.app.changes import Changed
-    from laneway.app.flows.trees import Branch
+    from laneway.app.explaining import Explanation
     from laneway.app.laneway import Laneway
-    from laneway.app.standing import Standing
-    from laneway.store.detours import Detour
     from laneway.store.feedback import Feedback
-    from laneway.store.flows import History
     from laneway.task import Attempt, Task
 
 TaskArgument = Annotated[str, typer.Argument(help="A task's id or key.", metavar="TASK")]
@@ -48,128 +44,47 @@ def explain(
 ) -> None:
     """Why a task went where it went, and what its calls came to; of a flow its steps, and what it began."""
     lw = application(config, store, verbose)
-    found, attempts, detours, waits, words, asked, changed, flow = run_async(_find(lw, task, run))
-    content = "pruned" if found.pruned else "hidden" if lw.config.hide_content else "kept"
+    found = run_async(_find(lw, task, run))
     if as_json:
-        went = [{"at": d.at, "from": d.origin, "to": d.model, "reason": d.reason} for d in detours]
-        budgets = [one.as_json() for one in waits]
-        said = [{"field": w.about.value, "value": w.value, "model": w.model, "at": w.at, "note": w.note} for w in words]
-        more: dict[str, Any] = {
-            "diverted": went,
-            "budgets": budgets,
-            "content": content,
-            "feedback": said,
-            "classifier": asked,
-        }
-        more["changes"] = [one.as_json() for one in changed]
-        if flow is not None:
-            from laneway.cli.flow_text import flow_json
+        print_json(found.as_json(lw.clock.now()))
+        return
+    sys.stdout.write(_task_text(found))
+    if found.flow is not None:
+        from laneway.cli.flow_text import flow_text
 
-            more["flow"] = flow_json(*flow, lw.clock.now(), hide=content == "hidden")
-        print_json({**_task_json(found, attempts), **more})
-    else:
-        sys.stdout.write(_task_text(found, attempts, detours, waits, asked, changed, content))
-        if flow is not None:
-            from laneway.cli.flow_text import flow_text
-
-            sys.stdout.write(flow_text(*flow, lw.clock.now(), hide=content == "hidden"))
-        sys.stdout.write(_feedback_text(words))
+        sys.stdout.write(flow_text(*found.flow, lw.clock.now(), hide=found.content == "hidden"))
+    sys.stdout.write(_feedback_text(found.words))
 
 
-async def _find(
-    lw: Laneway, ref: str, run_id: int | None
-) -> tuple[
-    Task,
-    list[Attempt],
-    list[Detour],
-    list[Standing],
-    list[Feedback],
-    list[dict[str, Any]],
-    list[Changed],
-    tuple[Branch, History] | None,
-]:
-    """The task, its calls, its way to other models, the budgets that hold it back today, what was said of it, what the
-    classifier was asked about it, and of a flow what it began and heard."""
-    from laneway.app.changes import changes
-    from laneway.app.standing import holding, standings
-    from laneway.cli.show_questions import questions_about
+async def _find(lw: Laneway, ref: str, run_id: int | None) -> Explanation:
+    from laneway.app.explaining import explanation
 
     try:
-        task = await lw.store.find_task(ref, run_id)
-        budgets = await standings(lw.config, lw.store, lw.clock.now()) if not task.state.ended else []
-        detours = await lw.store.detours(task.run_id, task.id)
-        waits = list(holding(lw.config, task, budgets))
-        attempts, words = await lw.store.attempts(task.id), await lw.store.feedback([task.id])
-        changed = changes(lw.config, task, attempts, await lw.store.judged(task.id), lw.clock.now())
-        flow = None
-        if is_flow(task.model):
-            from laneway.app.flows.trees import grown
-
-            flow = grown(await lw.store.trees([task.id]))[0], (await lw.store.chronicles([task.id]))[task.id]
-        return task, attempts, detours, waits, words, await questions_about(lw.store, task), changed, flow
+        return await explanation(lw, await lw.store.find_task(ref, run_id))
     finally:
         await lw.close()
 
 
-def _task_json(task: Task, attempts: list[Attempt]) -> dict[str, Any]:
-    return {
-        "id": task.id,
-        "key": task.key,
-        "run_id": task.run_id,
-        "type": task.type,
-        "state": task.state.value,
-        "wait_reason": task.wait_reason.value if task.wait_reason else None,
-        "wake_at": task.wake_at,
-        "deadline": task.deadline,
-        "twin": task.twin_id,
-        "model": "" if is_flow(task.model) else task.model,
-        "route": {**task.route.as_json(), **({"model": ""} if is_flow(task.route.model) else {})},
-        "error": dict(task.error) if task.error else None,
-        "attempts": [
-            {
-                "number": number,
-                "model": a.model,
-                "account": a.account,
-                "outcome": a.outcome.value if a.outcome else "running",
-                "started_at": a.started_at,
-                "latency_s": a.latency,
-                "input_tokens": a.usage.input_tokens if a.usage else None,
-                "output_tokens": a.usage.output_tokens if a.usage else None,
-                "cost_usd": a.cost,
-                "error": dict(a.error) if a.error else None,
-            }
-            for number, a in enumerate(attempts, 1)
-        ],
-    }
-
-
-def _task_text(
-    task: Task,
-    attempts: list[Attempt],
-    detours: list[Detour],
-    waits: list[Standing],
-    asked: list[dict[str, Any]],
-    changed: list[Changed],
-    content: str,
-) -> str:
+def _task_text(found: Explanation) -> str:
     from laneway.cli.show_questions import question_line
     from laneway.task import State
     from laneway.triage.pipeline import explain as explain_route
 
+    task, attempts, content = found.task, found.attempts, found.content
     lines = [
         f"task {task.id}" + (f"  {printable(task.key)}" if task.key else ""),
         f"  type: {task.type}   state: {task.state.value}{_waits(task)}",
     ]
     held = "its next call is held" if task.state is State.RUNNING else "held"
-    lines += [f"  {held} by the budget of {one.budget}: {one}" for one in waits]
+    lines += [f"  {held} by the budget of {one.budget}: {one}" for one in found.waits]
     if task.twin_id is not None and task.state.ended:
         lines.append(f"  its result is that of task {task.twin_id}, which had the same key (dedupe_for)")
     lines += ["triage", *(f"  {printable(line)}" for line in explain_route(task.route))]
-    lines += [f"  {question_line(task, one)}" for one in asked]
-    for went in detours:
+    lines += [f"  {question_line(task, one)}" for one in found.asked]
+    for went in found.detours:
         when = time.strftime("%H:%M:%S", time.localtime(went.at))
         lines.append(f"  went to {went.model} at {when}: {went.origin} was {printable(went.reason)}")
-    for change in changed:
+    for change in found.changed:
         when = time.strftime("%H:%M:%S", time.localtime(change.at))
         lines.append(f"  {change.field} rose to {change.to} at {when}: {printable(change.reason)}")
     of_flow = is_flow(task.model)  # its tries are its steps

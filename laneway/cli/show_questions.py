@@ -8,28 +8,7 @@ from typing import TYPE_CHECKING, Any
 from laneway.cli.common import printable
 
 if TYPE_CHECKING:
-    from laneway.store.interface import Store
     from laneway.task import Task
-
-
-async def questions_about(store: Store, task: Task) -> list[dict[str, Any]]:
-    """When, with what answer, and what it cost: a question's cost is shared evenly by the tasks that it is about."""
-    told = []
-    for one in await store.questions(task.id):
-        costs = [attempt.cost for attempt in await store.attempts(one.asked_in)]
-        known = [cost for cost in costs if cost is not None]
-        share = sum(known) / one.tasks if len(known) == len(costs) else None
-        told.append(
-            {
-                "at": one.at,
-                "answered_at": one.answered_at,
-                "said": None if one.said is None else dict(one.said),
-                "task": one.asked_in,
-                "together_with": one.tasks - 1,
-                "cost_usd": share,
-            }
-        )
-    return told
 
 
 def question_line(task: Task, asked: dict[str, Any]) -> str:

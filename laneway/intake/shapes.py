@@ -143,7 +143,7 @@ class PlainRows:
             "key": result.key,
             "type": result.type,
             "status": result.state.value,
-            "output": _output(result, self._answers),
+            "output": output_of(result, self._answers),
             "error": dict(result.error) if result.error else None,
             "model": result.model,
             "cost_usd": None if result.cost is None else round(result.cost, 8),
@@ -185,14 +185,14 @@ def _fields(result: Result, answers: Answers) -> dict[str, Any]:
     return {
         **record,
         "status": result.state.value,
-        "output": _output(result, answers),
+        "output": output_of(result, answers),
         "error": error and f"{error.get('class')}: {error.get('message')}",
         "model": result.model,
         "cost_usd": None if result.cost is None else round(result.cost, 8),
     }
 
 
-def _output(result: Result, answers: Answers) -> Any:
+def output_of(result: Result, answers: Answers) -> Any:
     """The answer's text; parsed where it was asked for as JSON, or is a Python task's value."""
     if result.state is not State.SUCCEEDED or result.output is None:
         return None

@@ -22,6 +22,7 @@ from laneway.server.files.api import files_router
 from laneway.server.files.uploads import Uploads
 from laneway.server.live import Streams
 from laneway.server.models_api import models_router
+from laneway.server.native.api import PREFIX, native_api
 from laneway.server.openai_api import openai_router
 from laneway.task import Urgency
 from laneway.version import VERSION
@@ -69,6 +70,7 @@ def application(lw: Laneway, manners: Manners) -> FastAPI:
     async def health() -> dict[str, Any]:
         return {"status": "ok", "version": VERSION, "waiting": calls.waiting}
 
+    app.mount(PREFIX, native_api(lw, manners.largest))
     return app
 
 

@@ -20,10 +20,13 @@ class Dialect(StrEnum):
 
     OPENAI = "openai"
     ANTHROPIC = "anthropic"
+    NATIVE = "native"
 
 
 def dialect_of(path: str, headers: Mapping[str, str]) -> Dialect:
     """``headers``: with names in lower case. Paths that both providers have are told apart by Anthropic's header."""
+    if path.startswith("/api/"):
+        return Dialect.NATIVE
     if path == "/v1/messages" or path.startswith("/v1/messages/") or "anthropic-version" in headers:
         return Dialect.ANTHROPIC
     return Dialect.OPENAI
@@ -40,6 +43,16 @@ _ANTHROPIC_KINDS: Mapping[int, str] = {
     429: "rate_limit_error",
     503: "overloaded_error",
     504: "timeout_error",
+}
+_NATIVE_KINDS: Mapping[int, str] = {
+    401: "auth",
+    403: "auth",
+    404: "not_found",
+    409: "conflict",
+    413: "limit",
+    429: "limit",
+    503: "store",
+    504: "timeout",
 }
 SOON_S = 5.0  # after which the same request may be tried again, where nothing more is known
 
@@ -61,6 +74,9 @@ class Refusal(Exception):
         if dialect is Dialect.ANTHROPIC:
             kind = _ANTHROPIC_KINDS.get(self.status, "api_error" if self.status >= 500 else "invalid_request_error")
             return {"type": "error", "error": {"type": kind, "message": self.message}}
+        if dialect is Dialect.NATIVE:
+            kind = _NATIVE_KINDS.get(self.status, "internal" if self.status >= 500 else "usage")
+            return {"error": {"kind": kind, "message": self.message, "hint": ""}}
         return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
 
     @property

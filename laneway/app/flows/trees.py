@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from laneway.task import State
 
 if TYPE_CHECKING:
@@ -93,6 +95,31 @@ class Begun:
     child: Branch
     after: Sequence[Branch]
     told: Sequence[Event]
+
+
+def flow_json(flow: Branch, past: History, now: float, *, hide: bool) -> dict[str, Any]:
+    """What ``explain`` says of a flow."""
+
+    def begun(step: int) -> list[str]:
+        return [child.node.name for child in flow.children if child.node.step == step]
+
+    return {
+        "steps": [
+            {
+                "number": one.number,
+                "at": one.at,
+                "heard": list(one.heard),
+                "events": one.events,
+                "began": begun(one.number),
+            }
+            for one in past.steps
+        ],
+        "events": [
+            {"name": one.name, "at": one.at, "data": None if hide else orjson.loads(one.content)} for one in past.events
+        ],
+        "orphans": [child.node.name for child in flow.children if child.node.orphaned],
+        "tree": flow.as_json(now),
+    }
 
 
 def dependencies(flow: Branch, past: History) -> list[Begun]:

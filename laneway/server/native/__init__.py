@@ -1,0 +1,1 @@
+"""Laneway's own API, under ``/api/v1``."""

@@ -1,0 +1,42 @@
+"""The native API as an application of its own: its errors, its OpenAPI, its routes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI
+
+from laneway.server.audit import Audit
+from laneway.server.native.changing import Changing
+from laneway.server.native.errors import ErrorAnswer, explain_errors
+from laneway.server.native.runs import runs_router
+from laneway.server.native.seeing import Seeing
+from laneway.server.native.steering import steering_router
+from laneway.server.native.tasks import tasks_router
+from laneway.version import VERSION
+
+if TYPE_CHECKING:
+    from laneway.app.laneway import Laneway
+
+PREFIX = "/api/v1"
+
+
+def native_api(lw: Laneway, largest: int) -> FastAPI:
+    """To be mounted at ``PREFIX``. ``largest``: bytes of a request."""
+    app = FastAPI(
+        title="Laneway",
+        version=VERSION,
+        servers=[{"url": PREFIX}],
+        root_path_in_servers=False,
+        docs_url=None,
+        redoc_url=None,
+        responses={"4XX": {"model": ErrorAnswer}, "5XX": {"model": ErrorAnswer}},
+    )
+    app.state.largest = largest
+    explain_errors(app)
+    seeing, audit = Seeing(lw), Audit(lw)
+    changing = Changing(lw, seeing)
+    app.include_router(steering_router(lw, seeing, changing, audit))  # before /tasks/{ref}
+    app.include_router(tasks_router(lw, seeing, changing, audit))
+    app.include_router(runs_router(lw, seeing))
+    return app

@@ -1,0 +1,70 @@
+"""Runs and their results."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Query, Request, Response
+
+from laneway.providers.answers.validate import Answers
+from laneway.server.caller import Asking
+from laneway.server.native.bounds import Cursor, Limit, NumberPath
+from laneway.server.native.requests import NDJSON, JsonRoute
+from laneway.server.native.seeing import Seeing, team_of
+from laneway.server.native.shapes import Page, ResultLine, RunAnswer
+from laneway.server.native.telling import page_of, result_line, run_line
+from laneway.store.steering import PauseKind
+
+if TYPE_CHECKING:
+    from laneway.app.laneway import Laneway
+    from laneway.store.interface import Run
+
+MOST_RUNS = 10_000  # that are looked through for a list
+AS_LINES: dict[int | str, dict[str, Any]] = {
+    200: {"content": {NDJSON: {"schema": {"type": "string", "description": "A ResultLine a line."}}}}
+}
+
+
+def runs_router(lw: Laneway, seeing: Seeing) -> APIRouter:
+    router = APIRouter(route_class=JsonRoute, tags=["runs"])
+
+    async def told(runs: list[Run]) -> dict[int, dict[str, Any]]:
+        paused = {one.name for one in await lw.store.pauses() if one.kind is PauseKind.RUN and one.since is not None}
+        return {run.id: run_line(run, await lw.store.tally(run.id), str(run.id) in paused) for run in runs}
+
+    @router.get("/runs", response_model=Page[RunAnswer])
+    async def list_runs(caller: Asking, cursor: Cursor = None, limit: Limit = 50) -> Any:
+        """The newest first, with the states of their tasks."""
+        runs = [run for run in await lw.store.runs(MOST_RUNS) if caller.may_see(team_of(run))]
+        runs = [run for run in runs if cursor is None or run.id < cursor]
+        page = runs[:limit]
+        lines = await told(page)
+        return page_of(page, lambda run: lines[run.id], lambda run: run.id, page[-1].id if len(runs) > limit else None)
+
+    @router.get("/runs/{run_id}", response_model=RunAnswer)
+    async def get_run(run_id: NumberPath, caller: Asking) -> Any:
+        run = await seeing.run(caller, run_id)
+        return (await told([run]))[run.id]
+
+    @router.get("/runs/{run_id}/results", response_model=Page[ResultLine], responses=AS_LINES)
+    async def results(
+        run_id: NumberPath,
+        caller: Asking,
+        request: Request,
+        cursor: Annotated[int, Query(ge=0, le=2**53)] = 0,
+        limit: Limit = 100,
+    ) -> Any:
+        """Ended tasks in the order of ending, from behind the cursor on; `next` is where to go on, also later when
+        more have ended. With `Accept: application/x-ndjson` a line each, and the cursor in `X-Laneway-Next`."""
+        run = await seeing.run(caller, run_id)
+        found, answers = await lw.store.results_after(run, cursor, limit), Answers()
+        page = page_of(
+            found, lambda one: result_line(one, answers), lambda one: one.seq, found[-1].seq if found else None
+        )
+        if NDJSON in request.headers.get("accept", ""):
+            lines = b"".join(orjson.dumps(one, option=orjson.OPT_APPEND_NEWLINE) for one in page["data"])
+            return Response(lines, media_type=NDJSON, headers={"X-Laneway-Next": str(page["next"] or cursor)})
+        return page
+
+    return router

@@ -1,0 +1,90 @@
+"""Steering: pausing, and verbs for many tasks at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fastapi import APIRouter
+
+from laneway.app.steering import Verb, carry_out, check_place
+from laneway.errors import UsageError
+from laneway.server.audit import Audit
+from laneway.server.caller import Caller, Operating, Steering
+from laneway.server.native.bounds import NamePath, NumberPath
+from laneway.server.native.changing import Changing
+from laneway.server.native.forms import SelectForm
+from laneway.server.native.listing import selector_of
+from laneway.server.native.requests import JsonRoute
+from laneway.server.native.seeing import Seeing
+from laneway.server.native.shapes import Held, Selected
+from laneway.store.steering import PauseKind, Selector
+
+if TYPE_CHECKING:
+    from laneway.app.laneway import Laneway
+
+
+def steering_router(lw: Laneway, seeing: Seeing, changing: Changing, audit: Audit) -> APIRouter:
+    router = APIRouter(route_class=JsonRoute, tags=["steering"])
+
+    async def hold(caller: Caller, kind: PauseKind, name: str, *, paused: bool) -> dict[str, Any]:
+        await check_place(lw, kind, name)
+        do = lw.store.pause if paused else lw.store.resume
+        changed = await do(kind, name, lw.clock.now())
+        lw.poke()
+        await audit.record(caller, f"{kind}.{'pause' if paused else 'resume'}", name)
+        return {"kind": kind.value, "name": name, "paused": paused, "changed": changed}
+
+    @router.post("/lanes/{name}/pause", response_model=Held)
+    async def pause_lane(name: NamePath, caller: Steering) -> Any:
+        """Nothing new starts there until it is resumed; calls in flight are finished."""
+        return await hold(caller, PauseKind.LANE, name, paused=True)
+
+    @router.post("/lanes/{name}/resume", response_model=Held)
+    async def resume_lane(name: NamePath, caller: Steering) -> Any:
+        return await hold(caller, PauseKind.LANE, name, paused=False)
+
+    @router.post("/accounts/{name}/pause", response_model=Held)
+    async def pause_account(name: NamePath, caller: Steering) -> Any:
+        return await hold(caller, PauseKind.ACCOUNT, name, paused=True)
+
+    @router.post("/accounts/{name}/resume", response_model=Held)
+    async def resume_account(name: NamePath, caller: Steering) -> Any:
+        """Also after a failure that paused it."""
+        return await hold(caller, PauseKind.ACCOUNT, name, paused=False)
+
+    @router.post("/runs/{run_id}/pause", response_model=Held)
+    async def pause_run(run_id: NumberPath, caller: Operating) -> Any:
+        await seeing.run(caller, run_id)
+        return await hold(caller, PauseKind.RUN, str(run_id), paused=True)
+
+    @router.post("/runs/{run_id}/resume", response_model=Held)
+    async def resume_run(run_id: NumberPath, caller: Operating) -> Any:
+        await seeing.run(caller, run_id)
+        return await hold(caller, PauseKind.RUN, str(run_id), paused=False)
+
+    @router.post("/tasks/select", response_model=Selected)
+    async def select(form: SelectForm, caller: Operating) -> Any:
+        """Cancel, retry or change all tasks that a filter finds; with `dry_run` only count them."""
+        verb = Verb(form.verb)
+        selector = selector_of(lw, form.filter)
+        if selector == Selector():
+            raise UsageError("which tasks?", hint="give a filter: run, state, class, lane …")
+        states = tuple(state for state in selector.states or verb.states if state in verb.states)
+        if not states:
+            raise UsageError(f"there is nothing to {verb} about tasks in these states")
+        selector = await changing.own(caller, selector._replace(states=states))
+        extent = await lw.store.extent(selector)
+        changed = 0
+        if form.change is not None:
+            change = await changing.change(caller, form.change, selector)
+        else:
+            change = None
+        if not form.dry_run:
+            changed = await carry_out(lw, verb, selector, change)
+            lw.poke()
+            detail = form.model_dump(mode="json", exclude_none=True, exclude_defaults=True, by_alias=True)
+            await audit.record(caller, f"tasks.{verb}", f"{changed:,} tasks", detail)
+        counts = {state.value: n for state, n in extent.states.items()}
+        return {"matched": extent.tasks, "states": counts, "changed": changed, "dry_run": form.dry_run}
+
+    return router
