@@ -37,6 +37,7 @@ COMMANDS: Mapping[str, Sequence[str]] = {
     "steer": ["pause", "resume", "cancel", "retry", "set"],
     "worker": ["worker"],
     "serve": ["serve"],
+    "token": ["token"],
     "prune": ["prune"],
     "store": ["store"],
     "trust": ["trust"],

@@ -46,8 +46,8 @@ def serve(
     """
     settings = application(config, store, verbose)
     try:
+        from laneway.server.access import access
         from laneway.server.app import Manners
-        from laneway.server.guard import access
         from laneway.server.serving import ServeOptions
         from laneway.server.serving import serve as serve_until_stopped
     except ImportError as error:
@@ -64,7 +64,6 @@ def serve(
         raise UsageError(str(error), hint="see `laneway serve --help`") from None
     token = os.environ.get(token_env, "").strip() or None
     manners = Manners(level, timeout, max_body * MEGABYTE, worker)
-    options = ServeOptions(host, port, access(host, token, allow_host or []), manners, drain)
 
     def ready(url: str) -> None:
         if as_json:
@@ -73,4 +72,12 @@ def serve(
             sys.stdout.write(f"laneway serves {url} (Ctrl-C ends it)\n")
             sys.stdout.flush()
 
-    run_async(serve_until_stopped(lw, options, ready))
+    async def serve_it() -> None:
+        try:
+            reachable = access(host, token, allow_host or [], tokens=bool(await lw.store.tokens()))
+        except BaseException:
+            await lw.close()
+            raise
+        await serve_until_stopped(lw, ServeOptions(host, port, reachable, manners, drain), ready)
+
+    run_async(serve_it())

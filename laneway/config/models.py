@@ -255,6 +255,15 @@ class FlowsConfig(Section):
     in_memory: Annotated[int, BeforeValidator(_no_switch), Field(ge=0)] = 2000  # that wait, by worker; others replay
 
 
+class ServerConfig(Section):
+    """Bounds on what the service takes and shows; see `laneway serve`."""
+
+    max_queue: Count = 1_000_000  # tasks that have not ended; beyond it requests are refused until some have
+    requests_per_minute: Rate | None = None  # of one token at one server
+    session: TimeLimit = 43_200.0  # for which a browser stays logged in
+    hide_content: bool = False  # show no prompts and answers on pages and in lists; who asked still gets the answer
+
+
 class Config(Section):
     """All settings. ``folder`` is where relative paths in it start; ``origin`` says which file or variable each value
     came from (``"accounts.main.concurrency"`` → ``"laneway.toml"``), without those that have their default."""
@@ -273,6 +282,7 @@ class Config(Section):
     defaults: DefaultsConfig = Field(default_factory=DefaultsConfig)
     triage: TriageConfig = Field(default_factory=TriageConfig)
     flows: FlowsConfig = Field(default_factory=FlowsConfig)
+    server: ServerConfig = Field(default_factory=ServerConfig)
     folder: Path = Field(default=Path(), exclude=True)
     sources: tuple[Path, ...] = Field(default=(), exclude=True)
     origin: Mapping[str, str] = Field(default_factory=dict, exclude=True)

@@ -21,9 +21,11 @@ from laneway.server.envelopes import Dialect, Refusal, dialect_of
 from laneway.server.files.api import files_router
 from laneway.server.files.uploads import Uploads
 from laneway.server.live import Streams
+from laneway.server.login import login_router
 from laneway.server.models_api import models_router
 from laneway.server.native.api import PREFIX, native_api
 from laneway.server.openai_api import openai_router
+from laneway.server.tokens.keyring import Keyring
 from laneway.task import Urgency
 from laneway.version import VERSION
 
@@ -43,7 +45,8 @@ class Manners:
     works: bool = True  # a worker runs in this process
 
 
-def application(lw: Laneway, manners: Manners) -> FastAPI:
+def application(lw: Laneway, manners: Manners, keyring: Keyring | None = None) -> FastAPI:
+    """``keyring``: the guard's, which stands before it; none: anybody may ask."""
     calls = Calls(lw, manners.urgency, manners.patience)
     streams, uploads = Streams(calls), Uploads(lw)
     openai_batches, anthropic_batches = Batches(lw, Dialect.OPENAI), Batches(lw, Dialect.ANTHROPIC)
@@ -65,6 +68,7 @@ def application(lw: Laneway, manners: Manners) -> FastAPI:
     app.include_router(files_router(uploads, Outputs(openai_batches)))
     app.include_router(batches_router(openai_batches, uploads))
     app.include_router(message_batches_router(anthropic_batches, manners.largest))
+    app.include_router(login_router(lw, keyring or Keyring(lw)))
 
     @app.get("/health")
     async def health() -> dict[str, Any]:

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Annotated
 
 from fastapi import Depends, Request
 
 from laneway.server.envelopes import Refusal
+from laneway.store.tokens import Role as Role
 from laneway.task import Urgency
 
 KNOWN_AS = "laneway.caller"  # where the guard puts them into a request's scope
-
-
-class Role(StrEnum):
-    SUBMIT = "submit"
-    OPERATE = "operate"  # submits, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +33,11 @@ class Caller:
     @property
     def sees_all(self) -> bool:
         return self.team is None and self.operates
+
+    @property
+    def bound(self) -> bool:
+        """Whether not every route is theirs. The classifier is not asked about their tasks: it might lead them away."""
+        return self.lanes is not None or self.highest is not None
 
     def may_see(self, team: str | None) -> bool:
         """What belongs to a team. Operators who are in none see everything."""

@@ -17,6 +17,7 @@ from laneway.intake.batch.request import Bad
 from laneway.intake.options import ReadOptions
 from laneway.server.caller import Caller
 from laneway.server.envelopes import Refusal, of_error, of_task
+from laneway.server.tokens.allowing import allowed
 from laneway.server.wishes import wishes_of
 from laneway.task import State, Task, Urgency, Wire
 
@@ -118,13 +119,14 @@ class Calls:
         metadata = body["metadata"] if isinstance(body.get("metadata"), dict) else {}
         _take_out_metadata(wire, body, metadata)
         wishes = wishes_of(request.headers, metadata)
-        urgency = wishes.level(lw.config, self._urgency)
+        urgency = wishes.level(lw.config, self._urgency, caller)
         key = wishes.key or uuid.uuid4().hex
         draft = self._reader(wishes.lane, urgency).draft(1, key, wire, body)
         draft = dataclasses.replace(draft, fields=metadata, tags=wishes.tags)
         now = lw.clock.now()
         routed = self._routing.route(draft, now)
-        task = dataclasses.replace(routed.task, key=wishes.key if listener is None else key, team=caller.team)
+        task = allowed(caller, routed.task, lw.config, now)
+        task = dataclasses.replace(task, key=wishes.key if listener is None else key, team=caller.team)
         run = await self._open_run(caller)
         if listener is not None:
             lw.listeners.setdefault((run.id, key), listener)  # the first who asks with a key follows the call

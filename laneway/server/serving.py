@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+from laneway.server.access import Access
 from laneway.server.app import Manners, application
-from laneway.server.guard import Access, Guard
+from laneway.server.guard import Guard
 from laneway.server.listening import listen, origin
+from laneway.server.tokens.keyring import Keyring
 
 if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
@@ -52,10 +54,13 @@ async def serve(lw: Laneway, options: ServeOptions, ready: Callable[[str], None]
     ``ready`` is told the base URL. Raises UsageError when the address cannot be used."""
     lw.catalog.check(lw.catalog.models())
     listener = listen(options.host, options.port, "choose another --port (0: any free one) or --host")
-    app = application(lw, options.manners)
+    access = options.access
+    keyring = Keyring(lw, access.token, opened=access.opened)
+    app = application(lw, options.manners, keyring)
+    per_minute = lw.config.server.requests_per_minute
     server = _Server(
         uvicorn.Config(
-            Guard(app, options.access, options.manners.largest),
+            Guard(app, access, options.manners.largest, keyring, lw.clock.now, per_minute),
             log_config=None,
             access_log=False,
             server_header=False,

@@ -9,6 +9,8 @@ from typing import Any
 from laneway.config.models import Config
 from laneway.errors import InputError
 from laneway.intake.records import LONGEST_KEY, tags_of
+from laneway.server.caller import Caller
+from laneway.server.tokens.allowing import check_urgency
 from laneway.task import Urgency
 
 
@@ -19,12 +21,16 @@ class Wishes:
     urgency: str | None = None
     tags: tuple[str, ...] = ()
 
-    def level(self, config: Config, otherwise: Urgency) -> Urgency:
-        """Raises InputError for a word that is no urgency."""
+    def level(self, config: Config, otherwise: Urgency, caller: Caller) -> Urgency:
+        """Raises InputError for a word that is no urgency, Refusal for one above the caller's highest."""
+        if not self.urgency:
+            return otherwise
         try:
-            return config.urgency_of(self.urgency) if self.urgency else otherwise
+            wish = config.urgency_of(self.urgency)
         except ValueError as error:
             raise InputError(str(error)) from None
+        check_urgency(caller, wish)
+        return wish
 
 
 def wishes_of(headers: Mapping[str, str], metadata: Mapping[str, Any]) -> Wishes:

@@ -350,6 +350,10 @@ class Store(Asking, Diverting, Filing, Flowing, Judging, Vouching, Protocol):
         """All saved objects whose name begins so: what follows the prefix → the object and when it was saved."""
         ...
 
+    async def drop_states(self, prefix: str, before: float) -> int:
+        """Forget those that were saved before a time. Returns how many."""
+        ...
+
     # reading ------------------------------------------------------------------------------------------------------
     async def tally(self, run_id: int | None = None, *, aside: bool = False) -> list[CellTally]:
         """``aside``: with what flows began, and triage's questions."""

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
 from laneway.store.teams import ALL, OfTeam
 from laneway.task import Urgency
 
 
+class Role(StrEnum):
+    SUBMIT = "submit"
+    OPERATE = "operate"  # submits, too
+
+
 class Token(NamedTuple):
-    """``digest``: SHA-256 of what its owner was given, which is kept nowhere. ``role``: a word of the service's.
-    ``lanes`` None: all. ``highest``: the most urgent that may be asked for. ``daily_budget``: USD."""
+    """``digest``: SHA-256 of what its owner was given, which is kept nowhere. ``lanes`` None: all. ``highest``: the
+    most urgent that may be asked for. ``daily_budget``: USD."""
 
     name: str
     digest: bytes
-    role: str
+    role: Role
     team: str | None = None
     lanes: frozenset[str] | None = None
     highest: Urgency | None = None

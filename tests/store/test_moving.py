@@ -17,11 +17,11 @@ from laneway.store.postgres.connection import connect, connect_first
 from laneway.store.postgres.transaction import SEQ_BITS
 from laneway.store.sqlite import SQLiteStore
 from laneway.store.steering import Change, PauseKind
-from laneway.store.tokens import Deed, Token
+from laneway.store.tokens import Deed, Role, Token
 from laneway.task import Outcome, State
 from tests.store.helpers import LEASE, NOW, claim, counts, finish, new, open_run, run_with, sound, tamper
 
-TOKEN = Token("t", b"\x00" * 32, "submit", lanes=frozenset({"night"}), created_at=NOW)
+TOKEN = Token("t", b"\x00" * 32, Role.SUBMIT, lanes=frozenset({"night"}), created_at=NOW)
 
 
 async def lived_in(path: Path) -> SQLiteStore:

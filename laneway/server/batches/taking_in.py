@@ -16,6 +16,7 @@ from laneway.intake.draft import BadLine, Draft
 from laneway.intake.faults import Faults
 from laneway.intake.options import ReadOptions
 from laneway.server.caller import Caller
+from laneway.server.tokens.allowing import allowed
 from laneway.server.wishes import Wishes
 from laneway.task import NewTask, Urgency, Wire
 
@@ -34,8 +35,9 @@ class Intake:
         self._lw = lw
         self._wire = wire
         self._tags = wishes.tags
-        self._team = caller.team
-        self._lines = BatchLines(lw.config, ReadOptions(lane=wishes.lane, urgency=wishes.level(lw.config, urgency)))
+        self._caller = caller
+        level = wishes.level(lw.config, urgency, caller)
+        self._lines = BatchLines(lw.config, ReadOptions(lane=wishes.lane, urgency=level))
         self._routing = Routing(lw, lw.catalog)
         self._faults = Faults(name, hide_content=lw.config.hide_content)
         self._keys: set[str] = set()
@@ -65,8 +67,8 @@ class Intake:
     async def _submit(self, run: Run, chunk: list[tuple[int, bytes | BadLine]]) -> None:
         routed = self._routed(self._sound(chunk))
         if routed and not self._faults.count:
-            asked = [Asked(self._own(one), one.patient) for one in routed]
             store, now = self._lw.store, self._lw.clock.now()
+            asked = [Asked(self._own(one, now), None if self._caller.bound else one.patient) for one in routed]
             if self._routing.inquiries is not None:
                 await self._routing.inquiries.submit(store, run, asked, now, held=True)
             else:
@@ -97,6 +99,7 @@ class Intake:
                 self._faults.add(draft.bad(error.message))
         return routed
 
-    def _own(self, routed: Routed) -> NewTask:
-        task = routed.task
-        return dataclasses.replace(task, team=self._team, tags=tuple(dict.fromkeys((*task.tags, *self._tags))))
+    def _own(self, routed: Routed, now: float) -> NewTask:
+        """Raises Refusal for a lane that is not the caller's to use."""
+        task = allowed(self._caller, routed.task, self._lw.config, now)
+        return dataclasses.replace(task, team=self._caller.team, tags=tuple(dict.fromkeys((*task.tags, *self._tags))))

@@ -227,6 +227,9 @@ class PostgresStore(Beside, Tokens):
     async def states(self, prefix: str) -> dict[str, tuple[Mapping[str, Any], float]]:
         return await self._read(lambda db: reading.states(db, prefix))
 
+    async def drop_states(self, prefix: str, before: float) -> int:
+        return await self._upkeep.write(lambda tx: workers.drop_states(tx, prefix, before))
+
     # reading
     async def tally(self, run_id: int | None = None, *, aside: bool = False) -> list[CellTally]:
         return await self._read(lambda db: reading.tally(db, run_id, aside=aside))

@@ -8,7 +8,7 @@ from laneway.store.postgres.base import Base
 from laneway.store.postgres.connection import Db, json, rows, text
 from laneway.store.postgres.transaction import Transaction
 from laneway.store.teams import ALL, Everyone, OfTeam
-from laneway.store.tokens import Deed, Token
+from laneway.store.tokens import Deed, Role, Token
 from laneway.task import Urgency
 
 ADD = """
@@ -72,4 +72,4 @@ def deeds(db: Db, before: int | None, limit: int, team: OfTeam) -> list[Deed]:
 def _token(row: tuple[Any, ...]) -> Token:
     name, digest, role, team, lanes, urgency, *rest = row
     allowed = None if lanes is None else frozenset(lanes)
-    return Token(name, bytes(digest), role, team, allowed, None if urgency is None else Urgency(urgency), *rest)
+    return Token(name, bytes(digest), Role(role), team, allowed, None if urgency is None else Urgency(urgency), *rest)

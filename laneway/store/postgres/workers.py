@@ -180,6 +180,11 @@ def save_state(tx: Transaction, name: str, content: object, now: float) -> None:
     )
 
 
+def drop_states(tx: Transaction, prefix: str, before: float) -> int:
+    sql = "DELETE FROM laneway.state WHERE name >= %s AND name < %s AND saved_at < %s"
+    return run(tx.db, sql, (prefix, prefix + "\U0010ffff", before)).rowcount
+
+
 def any_worker(db: Db, now: float) -> bool:
     """Whether somebody's lease holds."""
     return scalar(db, "SELECT 1 FROM laneway.worker WHERE lease_until >= %s LIMIT 1", (now,)) is not None

@@ -281,6 +281,9 @@ class SQLiteStore(Beside, Tokens):
     async def states(self, prefix: str) -> dict[str, tuple[Mapping[str, Any], float]]:
         return self._read(lambda db: reading.states(db, prefix, prefix + "\U0010ffff"))
 
+    async def drop_states(self, prefix: str, before: float) -> int:
+        return await self._writer.write(lambda tx: workers.drop_states(tx, prefix, before))
+
     # reading
     async def tally(self, run_id: int | None = None, *, aside: bool = False) -> list[CellTally]:
         return self._read(lambda db: reading.tally(db, run_id, aside=aside))

@@ -10,7 +10,7 @@ import orjson
 from laneway.store.sqlite.base import Base
 from laneway.store.sqlite.transaction import Transaction
 from laneway.store.teams import ALL, Everyone, OfTeam
-from laneway.store.tokens import Deed, Token
+from laneway.store.tokens import Deed, Role, Token
 from laneway.task import Urgency
 
 ADD = """
@@ -76,4 +76,4 @@ def deeds(db: apsw.Connection, before: int | None, limit: int, team: OfTeam) -> 
 def _token(row: tuple[Any, ...]) -> Token:
     name, digest, role, team, lanes, urgency, *rest = row
     allowed = None if lanes is None else frozenset(orjson.loads(lanes))
-    return Token(name, bytes(digest), role, team, allowed, None if urgency is None else Urgency(urgency), *rest)
+    return Token(name, bytes(digest), Role(role), team, allowed, None if urgency is None else Urgency(urgency), *rest)

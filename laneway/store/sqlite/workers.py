@@ -136,3 +136,9 @@ def save_state(tx: Transaction, name: str, content: object, now: float) -> None:
         "INSERT OR REPLACE INTO state (name, saved_at, content) VALUES (?, ?, ?)",
         (name, now, orjson.dumps(content).decode()),
     )
+
+
+def drop_states(tx: Transaction, prefix: str, before: float) -> int:
+    sql = "DELETE FROM state WHERE name BETWEEN ? AND ? AND saved_at < ?"
+    tx.db.execute(sql, (prefix, prefix + "\U0010ffff", before))
+    return tx.db.changes()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from laneway.store.interface import Store
-from laneway.store.tokens import Deed, Token
+from laneway.store.tokens import Deed, Role, Token
 from laneway.task import Urgency
 from tests.store.conftest import OpenStore
 from tests.store.helpers import NOW
 
-LEGAL = Token("legal", b"\x00" * 32, "submit", "red", frozenset({"a", "b, c"}), Urgency.URGENT, 5.0, NOW)
-PLAIN = Token("plain", b"\x01" * 32, "operate", created_at=NOW)
+LEGAL = Token("legal", b"\x00" * 32, Role.SUBMIT, "red", frozenset({"a", "b, c"}), Urgency.URGENT, 5.0, NOW)
+PLAIN = Token("plain", b"\x01" * 32, Role.OPERATE, created_at=NOW)
 
 
 class TestTokens:

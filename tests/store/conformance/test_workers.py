@@ -223,3 +223,11 @@ class TestShares:
         await store.save_state("account:main", {"level": 1}, NOW)
         await store.save_state("account:main", {"level": 2}, NOW + 1)
         assert await store.load_state("account:main") == ({"level": 2}, NOW + 1)
+
+    async def test_old_ones_are_forgotten(self, store: Store) -> None:
+        for at, name in enumerate(("s:a", "s:b", "t:a")):
+            await store.save_state(name, {}, NOW + at)
+        assert await store.drop_states("s:", NOW + 1) == 1
+        assert list(await store.states("s:")) == ["b"]
+        assert await store.drop_states("s:b", NOW + 9) == 1
+        assert await store.load_state("t:a") is not None

@@ -1,0 +1,1 @@
+"""Tokens: how they are made and found again, what their owners may, and browsers that logged in with one."""
