@@ -13,6 +13,7 @@ import sys
 import time
 import traceback
 from collections.abc import Collection, Mapping
+from contextvars import ContextVar
 from typing import Any
 from urllib.parse import quote
 
@@ -20,7 +21,9 @@ HIDDEN = "[hidden]"
 SHORTEST_SECRET = 6  # characters; shorter keys ("none") are words that would be hidden everywhere
 LONGEST_VALUE = 8_000  # characters of one message, field or trace
 _LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
-_LOGGERS = ("laneway", "asyncio", "aiohttp")  # the others print exceptions of our calls
+_LOGGERS = ("laneway", "asyncio", "aiohttp", "opentelemetry")  # the others print exceptions of our calls
+ABOUT: ContextVar[Mapping[str, Any]] = ContextVar("laneway.about")  # of the work in hand: task, run, account, trace ids
+NOTHING: Mapping[str, Any] = {}
 
 _NAMED = r"(?:api[-_]?key|x-goog-api-key|authorization|(?:auth|access|refresh|bearer)[-_]?token|secret|password|passwd)"
 _SHAPES = (
@@ -226,7 +229,8 @@ class _JsonLines(_Lines):
             "logger": record.name,
             "message": event["message"],
         }
-        for name, value in event["fields"].items():
+        about = {**self.redactor.clean_value(ABOUT.get(NOTHING)), **event["fields"]}
+        for name, value in about.items():
             data[f"field_{name}" if name in (*data, "error", "trace") else name] = value
         data |= {name: event[name] for name in ("error", "trace") if event[name]}
         return orjson.dumps(data).decode()

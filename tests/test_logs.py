@@ -6,6 +6,7 @@ import json
 import logging
 import re
 from collections.abc import Iterator
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from laneway import Laneway
 from laneway.config.models import Config
-from laneway.logs import HIDDEN, Quoted, Redactor, configure, crash_text, hide_content
+from laneway.logs import ABOUT, HIDDEN, Quoted, Redactor, configure, crash_text, hide_content
 
 CANARY = 'c4nary/"quoted"+secret'
 log = logging.getLogger("laneway.somewhere")
@@ -283,3 +284,17 @@ def test_an_app_of_its_own_tells_the_logs_its_keys(capsys: pytest.CaptureFixture
     log.warning("it is %s", CANARY)
     (line,) = err(capsys)
     assert line.endswith("it is [hidden]")
+
+
+def test_lines_say_what_the_work_in_hand_is(capsys: pytest.CaptureFixture[str]) -> None:
+    configure(1, json=True, secrets=[CANARY])
+
+    def work() -> None:
+        ABOUT.set({"task": 17, "account": f"main {CANARY}"})
+        log.info("called", extra={"fields": {"task": 18}})
+
+    copy_context().run(work)
+    log.info("outside")
+    inside, outside = (json.loads(line) for line in err(capsys))
+    assert (inside["task"], inside["account"]) == (18, f"main {HIDDEN}"), "a line's own fields go first"
+    assert "task" not in outside

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Coroutine
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
@@ -24,6 +25,12 @@ if TYPE_CHECKING:
     from laneway.logs import Redactor
 
 T = TypeVar("T")
+
+
+class LogFormat(StrEnum):
+    TEXT = "text"
+    JSON = "json"
+
 
 ConfigOption = Annotated[
     list[Path] | None,
@@ -42,22 +49,36 @@ VerboseOption = Annotated[
     int, typer.Option("-v", "--verbose", count=True, help="Tell more on stderr; -vv: everything.")
 ]
 
+LogFormatOption = Annotated[
+    LogFormat,
+    typer.Option(
+        "--log-format",
+        envvar="LANEWAY_LOG_FORMAT",
+        help="Log lines for people, or one JSON object a line.",
+        show_default=True,
+    ),
+]
 
-def application(config: list[Path] | None, store: str | None, verbose: int) -> Laneway:
+
+def application(
+    config: list[Path] | None, store: str | None, verbose: int, log_format: LogFormat = LogFormat.TEXT
+) -> Laneway:
     """The application of this command, with logging set up."""
     from laneway.app.laneway import Laneway
 
-    loaded, redactor = settings(config, verbose)
+    loaded, redactor = settings(config, verbose, log_format)
     return Laneway(loaded, store=store, secrets=redactor.add)
 
 
-def settings(config: list[Path] | None, verbose: int) -> tuple[Config, Redactor]:
+def settings(
+    config: list[Path] | None, verbose: int, log_format: LogFormat = LogFormat.TEXT
+) -> tuple[Config, Redactor]:
     """The config of this command, with logging set up: enough for one that only looks at the store."""
     from laneway.config.load import load
     from laneway.logs import configure, hide_content
     from laneway.providers.secrets import known_secrets
 
-    redactor = configure(verbose, secrets=known_secrets(os.environ))
+    redactor = configure(verbose, json=log_format is LogFormat.JSON, secrets=known_secrets(os.environ))
     loaded = load([path.absolute() for path in config or ()], env=os.environ, cwd=Path.cwd())
     redactor.add(known_secrets(os.environ, loaded))
     if loaded.hide_content:

@@ -10,6 +10,7 @@ import time
 from asyncio.subprocess import Process
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -19,22 +20,26 @@ from laneway.cli.working import LEFT, Public, Wanted, exit_code
 from laneway.errors import StoreError
 from laneway.server.health import Health, together
 
+if TYPE_CHECKING:
+    from laneway.app.laneway import Laneway
+
 
 class Fleet(Processes):
-    """This process opens nothing, and speaks for all of them.
+    """This process opens nothing but what its metrics are read from, and speaks for all of them.
 
     Each child's standard input is a socket of ours: orders go one way, how it stands comes the other. It ends with us,
     however we end, and they drain at that.
     """
 
-    def __init__(self, arguments: Sequence[str], wanted: Wanted) -> None:
+    def __init__(self, arguments: Sequence[str], wanted: Wanted, lw: Laneway) -> None:
         super().__init__(arguments, wanted.processes)
+        self._lw = lw
         self._orders = Orders()
         self._lines: dict[int, asyncio.StreamWriter] = {}  # by process id, as all that follow
         self._listening: dict[int, asyncio.Task[None]] = {}
         self._healths: dict[int, tuple[Health, float]] = {}  # … and when it was said
         self._all_joined = asyncio.Event()
-        self._public = Public(wanted, self._look)
+        self._public = Public(wanted, self._look, lw)
         self._left = False
 
     async def run(self) -> int:
@@ -45,6 +50,7 @@ class Fleet(Processes):
             await self._keep_all_going()
             for task in tasks:
                 task.cancel()
+        await self._lw.close()
         return self._code or exit_code(by_ctrl_c=self._orders.by_ctrl_c, left=self._left)
 
     async def _speak(self) -> None:

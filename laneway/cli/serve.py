@@ -8,7 +8,17 @@ from typing import Annotated
 
 import typer
 
-from laneway.cli.common import ConfigOption, JsonOption, StoreOption, VerboseOption, application, print_json, run_async
+from laneway.cli.common import (
+    ConfigOption,
+    JsonOption,
+    LogFormat,
+    LogFormatOption,
+    StoreOption,
+    VerboseOption,
+    application,
+    print_json,
+    run_async,
+)
 from laneway.cli.worker import load_app
 from laneway.errors import ConfigError, UsageError
 
@@ -34,17 +44,19 @@ def serve(
     drain: Annotated[float, typer.Option(min=1, help="Seconds that open requests have at the end.")] = 30,
     worker: Annotated[bool, typer.Option(help="Work on the store's tasks in this process, too.")] = True,
     max_body: Annotated[int, typer.Option(min=1, help="Largest request, in MB.")] = 64,
+    access_log: Annotated[bool, typer.Option(help="Log every request.")] = False,
     config: ConfigOption = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
     verbose: VerboseOption = 0,
+    log_format: LogFormatOption = LogFormat.TEXT,
 ) -> None:
     """Serve the APIs of OpenAI and Anthropic, so that their clients need only another base URL.
 
     Every request is a durable task, triaged where its model is "auto", within the limits of its account. A worker
     runs in this process. Ctrl-C and SIGTERM answer what is open and finish what is in flight.
     """
-    settings = application(config, store, verbose)
+    settings = application(config, store, verbose, log_format)
     try:
         from laneway.server.access import access
         from laneway.server.app import Manners
@@ -78,6 +90,6 @@ def serve(
         except BaseException:
             await lw.close()
             raise
-        await serve_until_stopped(lw, ServeOptions(host, port, reachable, manners, drain), ready)
+        await serve_until_stopped(lw, ServeOptions(host, port, reachable, manners, drain, access_log), ready)
 
     run_async(serve_it())

@@ -15,6 +15,8 @@ import typer
 from laneway.cli.common import (
     ConfigOption,
     JsonOption,
+    LogFormat,
+    LogFormatOption,
     StoreOption,
     VerboseOption,
     application,
@@ -50,6 +52,7 @@ def worker(
     store: StoreOption = None,
     as_json: JsonOption = False,
     verbose: VerboseOption = 0,
+    log_format: LogFormatOption = LogFormat.TEXT,
     is_child: Annotated[bool, typer.Option("--child", hidden=True)] = False,
     run_id: Annotated[int | None, typer.Option("--run", hidden=True)] = None,
     in_flight: Annotated[int, typer.Option(hidden=True)] = 1,
@@ -61,20 +64,21 @@ def worker(
     breaks off at once. Exit code 0 after SIGTERM, 130 after Ctrl-C, 3 where something was broken off.
     """
     if run_id is not None:
-        lw = application(config, store, verbose)
+        lw = application(config, store, verbose, log_format)
         if app is not None:
             from laneway.cli.calling import app_of
 
             lw = app_of(lw, app, store)
         run_async(_help(lw, run_id, in_flight, concurrency))
         return
-    settings = application(config, store, max(verbose, 1))
+    settings = application(config, store, max(verbose, 1), log_format)
     wanted = _wanted(settings, app, lanes, processes, grace, health, store, as_json=as_json)
     if processes > 1:
         from laneway.cli.fleet import Fleet
 
-        options = child_options(app, config, store, verbose, [("--lanes", lanes), ("--grace", grace)])
-        raise typer.Exit(run_async(Fleet(options, wanted).run()))
+        own = [("--lanes", lanes), ("--grace", grace), ("--log-format", log_format.value)]
+        options = child_options(app, config, store, verbose, own)
+        raise typer.Exit(run_async(Fleet(options, wanted, settings).run()))
     from laneway.cli.working import work
 
     lw = settings if wanted.app is None else load_app(wanted.app, settings.config.folder)

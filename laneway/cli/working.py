@@ -8,7 +8,7 @@ import dataclasses
 import logging
 import os
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,9 +51,11 @@ class Public:
     """What the world is told of a worker, of one process or several: a line when it is ready and one when it drains,
     the health endpoint, systemd."""
 
-    def __init__(self, wanted: Wanted, look: Callable[[], Health | None]) -> None:
+    def __init__(self, wanted: Wanted, look: Callable[[], Health | None], lw: Laneway) -> None:
+        """``lw``: whose store the metrics are read from."""
         self._wanted = wanted
         self._look = look
+        self._lw = lw
         self._url: str | None = None
         self._manager = ServiceManager(os.environ)
         self._watching: asyncio.Task[None] | None = None
@@ -62,12 +64,19 @@ class Public:
     async def answering(self) -> AsyncIterator[Public]:
         async with contextlib.AsyncExitStack() as stack:
             if self._wanted.health is not None:
-                self._url = await stack.enter_async_context(health_endpoint(self._wanted.health, self._look))
+                self._url = await stack.enter_async_context(self._endpoint(self._wanted.health))
             try:
                 yield self
             finally:
                 if self._watching is not None:
                     self._watching.cancel()
+
+    def _endpoint(self, place: tuple[str, int]) -> AbstractAsyncContextManager[str]:
+        try:
+            from laneway.server.exposition import for_worker
+        except ImportError:
+            return health_endpoint(place, self._look)
+        return health_endpoint(place, self._look, for_worker(self._lw, self._look))
 
     def ready(self, name: str) -> None:
         wanted = self._wanted
@@ -125,7 +134,7 @@ async def work(lw: Laneway, wanted: Wanted, *, is_child: bool) -> int:
         return Health(orders.drain.is_set(), *working.vital(), working.in_flight)
 
     try:
-        async with child_of(orders, look) if is_child else Public(wanted, look).answering() as told:
+        async with child_of(orders, look) if is_child else Public(wanted, look, lw).answering() as told:
             async with lw.worker(lanes=wanted.lanes, grace=wanted.grace) as working:
                 told.ready(working.name)
                 await _until_told(orders, working)

@@ -29,6 +29,7 @@ from laneway.dispatch.settler import PATIENCE_S, Settled, Settler
 from laneway.dispatch.waking import Waking
 from laneway.dispatch.watch import Watch, binding
 from laneway.errors import StoreError
+from laneway.logs import ABOUT
 from laneway.providers.model import Reply
 from laneway.store.budgets import NO_LIMITS, Limits
 from laneway.store.ear import listen
@@ -398,6 +399,9 @@ class Dispatcher:
 
     async def _perform(self, flight: Flight) -> None:
         task, admission = flight.task, flight.admission
+        ABOUT.set(
+            {"task": task.id, "run": task.run_id, "account": task.account}
+        )  # each flight has a context of its own
         try:
             reply = await self._executors[task.spec.wire](task, admission)
             seen = self.outcomes.to_be_kept(reply)

@@ -18,14 +18,18 @@ from laneway.server.batches.openai_api import batches_router
 from laneway.server.batches.outputs import Outputs
 from laneway.server.calls import Calls, ClientGone
 from laneway.server.envelopes import Dialect, Refusal, dialect_of
+from laneway.server.exposition import Exposition
 from laneway.server.files.api import files_router
 from laneway.server.files.uploads import Uploads
 from laneway.server.live import Streams
 from laneway.server.login import login_router
+from laneway.server.metrics import metrics_router
 from laneway.server.models_api import models_router
 from laneway.server.native.api import PREFIX, native_api
 from laneway.server.openai_api import openai_router
+from laneway.server.probes import Duty
 from laneway.server.tokens.keyring import Keyring
+from laneway.server.watching import HttpMetrics
 from laneway.task import Urgency
 from laneway.version import VERSION
 
@@ -51,16 +55,21 @@ def application(lw: Laneway, manners: Manners, keyring: Keyring | None = None) -
     streams, uploads = Streams(calls), Uploads(lw)
     openai_batches, anthropic_batches = Batches(lw, Dialect.OPENAI), Batches(lw, Dialect.ANTHROPIC)
 
+    duty = Duty(lw)
+
     @asynccontextmanager
     async def working(_: FastAPI) -> AsyncIterator[None]:
         for kept in (uploads, openai_batches, anthropic_batches):
             await kept.sweep()
         async with AsyncExitStack() as stack:
             if manners.works:
-                await stack.enter_async_context(lw.worker())
+                duty.working = await stack.enter_async_context(lw.worker())
+            duty.started = True
             yield
 
     app = FastAPI(title="Laneway", version=VERSION, lifespan=working, docs_url=None, redoc_url=None, openapi_url=None)
+    metrics = Exposition(lw, duty.health)
+    app.state.duty, app.state.http = duty, HttpMetrics(metrics.registry)
     _explain_errors(app)
     app.include_router(openai_router(calls, streams, manners.largest))
     app.include_router(anthropic_router(calls, streams, manners.largest))
@@ -69,6 +78,8 @@ def application(lw: Laneway, manners: Manners, keyring: Keyring | None = None) -
     app.include_router(batches_router(openai_batches, uploads))
     app.include_router(message_batches_router(anthropic_batches, manners.largest))
     app.include_router(login_router(lw, keyring or Keyring(lw)))
+
+    app.include_router(metrics_router(metrics))
 
     @app.get("/health")
     async def health() -> dict[str, Any]:

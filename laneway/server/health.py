@@ -1,12 +1,12 @@
 """A worker's health for whoever watches over it: Kubernetes, a load balancer, a person with curl.
 
 ``GET /healthz``: does it live? ``GET /readyz``: does it work? Both say the same JSON, with 200 or 503. They tell no
-content, so other addresses than loopback need no token.
+content, so other addresses than loopback need no token. ``GET /metrics``, for Prometheus, does where there is one.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -15,6 +15,7 @@ from laneway.dispatch.heart import STUCK_AFTER_S
 from laneway.errors import UsageError
 from laneway.server.listening import listen, origin
 
+Metrics = Callable[[str, str], Awaitable[tuple[int, str, bytes]]]  # Authorization, address → status, type, text
 HINT = "write --health 8081 or --health 0.0.0.0:8081 (port 0: any free one)"
 
 
@@ -69,7 +70,9 @@ def address(option: str) -> tuple[str, int]:
 
 
 @asynccontextmanager
-async def health_endpoint(place: tuple[str, int], look: Callable[[], Health | None]) -> AsyncIterator[str]:
+async def health_endpoint(
+    place: tuple[str, int], look: Callable[[], Health | None], metrics: Metrics | None = None
+) -> AsyncIterator[str]:
     """Answer for the length of the block; its URL. Raises UsageError when the address cannot be used."""
     from aiohttp import web
 
@@ -81,6 +84,12 @@ async def health_endpoint(place: tuple[str, int], look: Callable[[], Health | No
         health = look()
         return answer(health, fine=health is not None and health.works)
 
+    async def scraped(request: web.Request) -> web.Response:
+        if metrics is None:
+            return web.Response(status=404, text="metrics need: pip install 'laneway[serve]'\n")
+        status, kind, text = await metrics(request.headers.get("Authorization", ""), request.remote or "")
+        return web.Response(status=status, body=text, headers={"Content-Type": kind, "Cache-Control": "no-store"})
+
     def answer(health: Health | None, *, fine: bool) -> web.Response:
         said = STARTING if health is None else health.as_json()
         return web.json_response(said, status=200 if fine else 503, headers={"Cache-Control": "no-store"})
@@ -88,6 +97,7 @@ async def health_endpoint(place: tuple[str, int], look: Callable[[], Health | No
     app = web.Application()
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/readyz", readyz)
+    app.router.add_get("/metrics", scraped)
     listener = listen(*place, HINT)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     try:

@@ -16,7 +16,9 @@ from laneway.server.access import Access
 from laneway.server.app import Manners, application
 from laneway.server.guard import Guard
 from laneway.server.listening import listen, origin
+from laneway.server.probes import Probes
 from laneway.server.tokens.keyring import Keyring
+from laneway.server.watching import Watch
 
 if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
@@ -29,6 +31,7 @@ class ServeOptions:
     access: Access
     manners: Manners
     drain: float  # seconds that open requests have at the end
+    access_log: bool = False
 
 
 class _Server(uvicorn.Server):
@@ -58,9 +61,10 @@ async def serve(lw: Laneway, options: ServeOptions, ready: Callable[[str], None]
     keyring = Keyring(lw, access.token, opened=access.opened)
     app = application(lw, options.manners, keyring)
     per_minute = lw.config.server.requests_per_minute
+    guard = Guard(app, access, options.manners.largest, keyring, lw.clock.now, per_minute)
     server = _Server(
         uvicorn.Config(
-            Guard(app, access, options.manners.largest, keyring, lw.clock.now, per_minute),
+            Probes(Watch(guard, app.state.http, access_log=options.access_log), app.state.duty),
             log_config=None,
             access_log=False,
             server_header=False,
