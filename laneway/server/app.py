@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
 from laneway.server.anthropic_api import anthropic_router
+from laneway.server.backpressure import Gate
 from laneway.server.batches.anthropic_api import message_batches_router
 from laneway.server.batches.book import Batches
 from laneway.server.batches.openai_api import batches_router
@@ -51,9 +52,10 @@ class Manners:
 
 def application(lw: Laneway, manners: Manners, keyring: Keyring | None = None) -> FastAPI:
     """``keyring``: the guard's, which stands before it; none: anybody may ask."""
-    calls = Calls(lw, manners.urgency, manners.patience)
+    gate = Gate(lw)
+    calls = Calls(lw, manners.urgency, manners.patience, gate)
     streams, uploads = Streams(calls), Uploads(lw)
-    openai_batches, anthropic_batches = Batches(lw, Dialect.OPENAI), Batches(lw, Dialect.ANTHROPIC)
+    openai_batches, anthropic_batches = Batches(lw, Dialect.OPENAI, gate), Batches(lw, Dialect.ANTHROPIC, gate)
 
     duty = Duty(lw)
 
@@ -85,7 +87,7 @@ def application(lw: Laneway, manners: Manners, keyring: Keyring | None = None) -
     async def health() -> dict[str, Any]:
         return {"status": "ok", "version": VERSION, "waiting": calls.waiting}
 
-    app.mount(PREFIX, native_api(lw, manners.largest))
+    app.mount(PREFIX, native_api(lw, gate, manners.largest))
     return app
 
 

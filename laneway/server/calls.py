@@ -15,6 +15,7 @@ from laneway.errors import InputError, LanewayError, NoWorker
 from laneway.intake.batch.lines import BatchLines
 from laneway.intake.batch.request import Bad
 from laneway.intake.options import ReadOptions
+from laneway.server.backpressure import Gate
 from laneway.server.caller import Caller
 from laneway.server.envelopes import Refusal, of_error, of_task
 from laneway.server.tokens.allowing import allowed
@@ -45,8 +46,9 @@ class ClientGone(Exception):
 class Calls:
     """``urgency``: of calls that name none, since somebody waits for them. ``patience``: seconds."""
 
-    def __init__(self, lw: Laneway, urgency: Urgency, patience: float) -> None:
+    def __init__(self, lw: Laneway, urgency: Urgency, patience: float, gate: Gate) -> None:
         self._lw = lw
+        self._gate = gate
         self._urgency = urgency
         self._patience = patience
         self._routing = Routing(lw, lw.catalog)
@@ -128,9 +130,14 @@ class Calls:
         task = allowed(caller, routed.task, lw.config, now)
         task = dataclasses.replace(task, key=wishes.key if listener is None else key, team=caller.team)
         run = await self._open_run(caller)
-        if listener is not None:
-            lw.listeners.setdefault((run.id, key), listener)  # the first who asks with a key follows the call
-        done = await lw.store.submit(run, [task], now)
+
+        async def known() -> bool:
+            return bool(await lw.store.named(run, [key]))
+
+        async with self._gate.place(caller, known=None if wishes.key is None else known):
+            if listener is not None:
+                lw.listeners.setdefault((run.id, key), listener)  # the first who asks with a key follows the call
+            done = await lw.store.submit(run, [task], now)
         if done.conflicts:
             raise Refusal(409, f"the Idempotency-Key {key!r} was used for another request", code="idempotency_conflict")
         lw.poke()

@@ -110,6 +110,13 @@ class CellTally(NamedTuple):
     counts: Mapping[State, int]
 
 
+class Backlog(NamedTuple):
+    """All tasks of the store, by maintained counters."""
+
+    open: int  # that have not ended
+    ended: int
+
+
 class Result(NamedTuple):
     """An ended task as the results writer needs it."""
 
@@ -358,6 +365,8 @@ class Store(Asking, Diverting, Filing, Flowing, Judging, Vouching, Protocol):
     async def tally(self, run_id: int | None = None, *, aside: bool = False) -> list[CellTally]:
         """``aside``: with what flows began, and triage's questions."""
         ...
+
+    async def backlog(self) -> Backlog: ...
 
     async def find_task(self, ref: str, run_id: int | None = None) -> Task:
         """By id, or by key (the latest one). Raises NotFoundError."""

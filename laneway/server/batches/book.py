@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from laneway.errors import LanewayError
 from laneway.intake.kind import Kind
 from laneway.intake.shapes import BatchRows
+from laneway.server.backpressure import Gate
 from laneway.server.batches.taking_in import Intake
 from laneway.server.caller import Caller
 from laneway.server.envelopes import Dialect, Refusal, of_error
@@ -62,8 +63,9 @@ class Batch:
 
 
 class Batches:
-    def __init__(self, lw: Laneway, dialect: Dialect) -> None:
+    def __init__(self, lw: Laneway, dialect: Dialect, gate: Gate) -> None:
         self._lw = lw
+        self._gate = gate
         self._dialect = dialect
         self._keyed = asyncio.Lock()
 
@@ -113,7 +115,7 @@ class Batches:
         }
         run = await store.open_run(batch_id, info=info, max_cost=None, now=self._lw.clock.now())
         try:
-            await Intake(self._lw, wire, wishes, caller, name, Urgency.RELAXED).take(run, lines)
+            await Intake(self._lw, self._gate, wire, wishes, caller, name, Urgency.RELAXED).take(run, lines)
             await store.seal_run(run, self._lw.clock.now())
         except LanewayError as error:
             await store.abandon_run(run)

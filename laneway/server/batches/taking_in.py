@@ -15,6 +15,7 @@ from laneway.intake.batch.lines import BatchLines
 from laneway.intake.draft import BadLine, Draft
 from laneway.intake.faults import Faults
 from laneway.intake.options import ReadOptions
+from laneway.server.backpressure import Gate
 from laneway.server.caller import Caller
 from laneway.server.tokens.allowing import allowed
 from laneway.server.wishes import Wishes
@@ -31,8 +32,11 @@ MOST_REQUESTS = 100_000  # in one batch
 class Intake:
     """``urgency``: of batches that name none."""
 
-    def __init__(self, lw: Laneway, wire: Wire, wishes: Wishes, caller: Caller, name: str, urgency: Urgency) -> None:
+    def __init__(
+        self, lw: Laneway, gate: Gate, wire: Wire, wishes: Wishes, caller: Caller, name: str, urgency: Urgency
+    ) -> None:
         self._lw = lw
+        self._gate = gate
         self._wire = wire
         self._tags = wishes.tags
         self._caller = caller
@@ -69,10 +73,11 @@ class Intake:
         if routed and not self._faults.count:
             store, now = self._lw.store, self._lw.clock.now()
             asked = [Asked(self._own(one, now), None if self._caller.bound else one.patient) for one in routed]
-            if self._routing.inquiries is not None:
-                await self._routing.inquiries.submit(store, run, asked, now, held=True)
-            else:
-                await store.submit(run, [one.task for one in asked], now, held=True)
+            async with self._gate.place(self._caller, len(asked)):
+                if self._routing.inquiries is not None:
+                    await self._routing.inquiries.submit(store, run, asked, now, held=True)
+                else:
+                    await store.submit(run, [one.task for one in asked], now, held=True)
         await asyncio.sleep(0)
 
     def _sound(self, chunk: list[tuple[int, bytes | BadLine]]) -> list[Draft]:

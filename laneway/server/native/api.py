@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 
 from laneway.server.audit import Audit
+from laneway.server.backpressure import Gate
 from laneway.server.native.changing import Changing
 from laneway.server.native.errors import ErrorAnswer, explain_errors
 from laneway.server.native.runs import runs_router
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 PREFIX = "/api/v1"
 
 
-def native_api(lw: Laneway, largest: int) -> FastAPI:
+def native_api(lw: Laneway, gate: Gate, largest: int) -> FastAPI:
     """To be mounted at ``PREFIX``. ``largest``: bytes of a request."""
     app = FastAPI(
         title="Laneway",
@@ -37,6 +38,6 @@ def native_api(lw: Laneway, largest: int) -> FastAPI:
     seeing, audit = Seeing(lw), Audit(lw)
     changing = Changing(lw, seeing)
     app.include_router(steering_router(lw, seeing, changing, audit))  # before /tasks/{ref}
-    app.include_router(tasks_router(lw, seeing, changing, audit))
+    app.include_router(tasks_router(lw, gate, seeing, changing, audit))
     app.include_router(runs_router(lw, seeing))
     return app

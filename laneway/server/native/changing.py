@@ -8,6 +8,7 @@ from laneway.app.steering import check_model
 from laneway.server.caller import Caller
 from laneway.server.native.bounds import when
 from laneway.server.native.forms import ChangeForm
+from laneway.server.tokens.allowing import check_lane, check_urgency
 from laneway.store.steering import Change, Selector
 from laneway.task import Urgency
 
@@ -30,7 +31,7 @@ class Changing:
         return selector
 
     async def change(self, caller: Caller, form: ChangeForm, selector: Selector) -> Change:
-        """Raises LanewayError for what cannot be set of these."""
+        """Raises LanewayError for what cannot be set of these, Refusal for what is not the caller's to use."""
         lw = self._lw
         change = Change(
             urgency=None if form.urgency is None else lw.triage.urgency_of(form.urgency),
@@ -39,6 +40,10 @@ class Changing:
             deadline=when(form.deadline),
             target_waits={one: lw.config.target_wait(one) for one in Urgency},
         )
+        if change.urgency is not None:
+            check_urgency(caller, change.urgency)
+        if change.lane is not None:
+            check_lane(caller, change.lane)
         if change.model is not None:
             lw.catalog.model(change.model)
             extent = await lw.store.extent(selector)

@@ -17,10 +17,12 @@ from laneway.errors import ConflictError, InputError, LanewayError
 from laneway.intake.batch.lines import BatchLines
 from laneway.intake.batch.request import Bad
 from laneway.intake.options import ReadOptions
+from laneway.server.backpressure import Gate
 from laneway.server.caller import Caller
 from laneway.server.native.bounds import when
 from laneway.server.native.errors import ItemFaults
 from laneway.server.native.forms import NewTaskForm
+from laneway.server.tokens.allowing import allowed, check_urgency
 from laneway.task import Wire
 
 if TYPE_CHECKING:
@@ -34,8 +36,9 @@ CONFLICT = "this key was used for another request"
 
 
 class NativeIntake:
-    def __init__(self, lw: Laneway, seeing: Seeing) -> None:
+    def __init__(self, lw: Laneway, gate: Gate, seeing: Seeing) -> None:
         self._lw = lw
+        self._gate = gate
         self._seeing = seeing
         self._routing = Routing(lw, lw.catalog)
 
@@ -43,7 +46,7 @@ class NativeIntake:
         """One task; durable when this returns. Raises LanewayError."""
         prepared = self._prepare(caller, form)
         run = await self._seeing.own_run(caller)
-        done = await self._submit(run, [prepared])
+        done = await self._submit(caller, run, [prepared])
         if done.conflicts:
             raise ConflictError(f"the key {form.key!r} was used for another request", hint="use another key")
         return done
@@ -64,7 +67,7 @@ class NativeIntake:
         run = await self._seeing.own_run(caller)
         if conflicts := await self._conflicts(run, [one.task for one in prepared]):
             raise ItemFaults(dict.fromkeys(conflicts, CONFLICT), conflict=True)
-        done = await self._submit(run, prepared)
+        done = await self._submit(caller, run, prepared)
         if done.conflicts:  # somebody used these keys since we looked; the other tasks are in
             raise ItemFaults(dict.fromkeys(done.conflicts, CONFLICT), conflict=True)
         return done
@@ -82,14 +85,22 @@ class NativeIntake:
         keys = list({task.key for task in tasks if task.key is not None})
         return list((await self._lw.store.named(run, keys)).items()) if keys else []
 
-    async def _submit(self, run: Run, prepared: Sequence[Prepared]) -> Submitted:
-        done = await self._lw.preparing.submit(self._lw.store, run, prepared, self._lw.clock.now())
+    async def _submit(self, caller: Caller, run: Run, prepared: Sequence[Prepared]) -> Submitted:
+        """Raises Refusal where there is no room for what is not in already."""
+
+        async def known() -> bool:
+            tasks = [one.task for one in prepared]
+            found = {key for key, _ in await self._known(run, tasks)}
+            return all(task.key in found for task in tasks)
+
+        async with self._gate.place(caller, len(prepared), known):
+            done = await self._lw.preparing.submit(self._lw.store, run, prepared, self._lw.clock.now())
         self._lw.poke()
         return done
 
     def _prepare(self, caller: Caller, form: NewTaskForm) -> Prepared:
         if form.type is None:
-            return self._own(caller, self._of_body(caller, form))
+            return self._own(caller, form, self._of_body(caller, form))
         options = Options(
             form.key,
             form.urgency,
@@ -101,11 +112,14 @@ class NativeIntake:
             caller.team,
             when(form.at),
         )
-        return self._own(caller, self._lw.preparing.prepare(form.type, (), form.fields or {}, options))
+        return self._own(caller, form, self._lw.preparing.prepare(form.type, (), form.fields or {}, options))
 
-    def _own(self, caller: Caller, prepared: Prepared) -> Prepared:
-        """What the caller may ask for."""
-        return prepared
+    def _own(self, caller: Caller, form: NewTaskForm, prepared: Prepared) -> Prepared:
+        """As the caller may have it. Raises Refusal for a lane or an urgency that is not theirs."""
+        if form.urgency is not None:
+            check_urgency(caller, self._lw.triage.urgency_of(form.urgency))
+        task = allowed(caller, prepared.task, self._lw.config, self._lw.clock.now())
+        return prepared._replace(task=task, patient=None if caller.bound else prepared.patient)
 
     def _of_body(self, caller: Caller, form: NewTaskForm) -> Prepared:
         lw = self._lw

@@ -17,6 +17,7 @@ from laneway.app.flows.trees import grown
 from laneway.app.steering import Verb, carry_out
 from laneway.errors import InputError, UsageError, WaitTimeout
 from laneway.server.audit import Audit
+from laneway.server.backpressure import Gate
 from laneway.server.bodies import pieces
 from laneway.server.caller import Asking
 from laneway.server.calls import ClientGone, disconnected
@@ -58,9 +59,9 @@ BULK = {
 }
 
 
-def tasks_router(lw: Laneway, seeing: Seeing, changing: Changing, audit: Audit) -> APIRouter:
+def tasks_router(lw: Laneway, gate: Gate, seeing: Seeing, changing: Changing, audit: Audit) -> APIRouter:
     router = APIRouter(route_class=JsonRoute, tags=["tasks"])
-    intake = NativeIntake(lw, seeing)
+    intake = NativeIntake(lw, gate, seeing)
 
     async def whole(task: Task) -> dict[str, Any]:
         return whole_task(lw, task, await lw.store.attempts(task.id))

@@ -7,7 +7,7 @@ from typing import Any
 
 from laneway.errors import NotFoundError
 from laneway.store.figures import FailureGroup, GroupFigures, RunFigures
-from laneway.store.interface import CellTally, Doing, Part, Result, Run, WorkerInfo
+from laneway.store.interface import Backlog, CellTally, Doing, Part, Result, Run, WorkerInfo
 from laneway.store.postgres.connection import Db, by_index, first, rows, scalar
 from laneway.store.postgres.documents import Documents
 from laneway.store.postgres.transaction import HORIZON, STATES
@@ -32,6 +32,11 @@ TALLY = f"""
         SELECT {", ".join(f"coalesce(sum({state}), 0)::bigint AS {state}" for state in STATES)}
         FROM laneway.cell_count WHERE cell_id = c.id
     ) n WHERE (NOT c.shelf OR c.aside AND %(aside)s) AND (%(run)s::bigint IS NULL OR c.run_id = %(run)s) ORDER BY c.id
+"""
+_BACKLOG = """
+    SELECT coalesce(sum(triaging + ready + running + waiting), 0)::bigint,
+           coalesce(sum(succeeded + failed + cancelled), 0)::bigint
+    FROM laneway.cell_count
 """
 _ATTEMPTS = f"SELECT {ATTEMPT} FROM laneway.attempt WHERE task_id = %s ORDER BY fence, call"
 _ENDED = f"""
@@ -183,6 +188,12 @@ def tally(db: Db, run_id: int | None, *, aside: bool = False) -> list[CellTally]
         CellTally(*(*row[:4], Urgency(row[4]), dict(zip(State, row[5:], strict=True))))
         for row in rows(db, TALLY, {"run": run_id, "aside": aside})
     ]
+
+
+def backlog(db: Db) -> Backlog:
+    row = first(db, _BACKLOG)
+    assert row is not None
+    return Backlog(*row)
 
 
 def states(db: Db, prefix: str) -> dict[str, tuple[Mapping[str, Any], float]]:

@@ -12,6 +12,7 @@ from laneway.store.figures import PastCall, RunFigures
 from laneway.store.grants import Capacity, Demand, Grant
 from laneway.store.heads import Heads
 from laneway.store.interface import (
+    Backlog,
     CellTally,
     Doing,
     Head,
@@ -233,6 +234,9 @@ class PostgresStore(Beside, Tokens):
     # reading
     async def tally(self, run_id: int | None = None, *, aside: bool = False) -> list[CellTally]:
         return await self._read(lambda db: reading.tally(db, run_id, aside=aside))
+
+    async def backlog(self) -> Backlog:
+        return await self._read(reading.backlog)
 
     async def find_task(self, ref: str, run_id: int | None = None) -> Task:
         return await self._read(lambda db: reading.find_task(db, self._documents, ref, run_id))

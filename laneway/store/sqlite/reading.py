@@ -11,7 +11,7 @@ import orjson
 
 from laneway.errors import NotFoundError
 from laneway.store.figures import FailureGroup, GroupFigures, RunFigures
-from laneway.store.interface import CellTally, Doing, Part, Result, Run, WorkerInfo
+from laneway.store.interface import Backlog, CellTally, Doing, Part, Result, Run, WorkerInfo
 from laneway.store.rows import ATTEMPT, RESULT, TASK, attempt_of, grouped, result_of, task_of, with_costs
 from laneway.store.sqlite import spending
 from laneway.store.sqlite.connection import scalar
@@ -31,6 +31,10 @@ _FAILED = " AND t.state IN ('failed', 'cancelled')"
 _TALLY = """
     SELECT id, run_id, model, lane, urgency, triaging, ready, running, waiting, succeeded, failed, cancelled
     FROM cell WHERE (shelf = 0 OR aside AND ?2) AND (?1 IS NULL OR run_id = ?1)
+"""
+_BACKLOG = """
+    SELECT coalesce(sum(triaging + ready + running + waiting), 0), coalesce(sum(succeeded + failed + cancelled), 0)
+    FROM cell
 """
 _ATTEMPTS = f"SELECT {ATTEMPT} FROM attempt WHERE task_id = ? ORDER BY fence, call"
 _UNPRICED = "a.cost IS NULL AND a.input_tokens IS NOT NULL AND a.model <> ''"
@@ -152,6 +156,11 @@ def tally(db: apsw.Connection, run_id: int | None, *, aside: bool = False) -> li
         CellTally(*(*row[:4], Urgency(row[4]), dict(zip(_COUNTED, row[5:], strict=True))))
         for row in db.execute(_TALLY, (run_id, aside))
     ]
+
+
+def backlog(db: apsw.Connection) -> Backlog:
+    ((open_, ended),) = db.execute(_BACKLOG)
+    return Backlog(open_, ended)
 
 
 def states(db: apsw.Connection, first: str, last: str) -> dict[str, tuple[Mapping[str, Any], float]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from laneway.errors import NotFoundError
-from laneway.store.interface import Store
+from laneway.store.interface import Backlog, Store
 from laneway.task import Outcome, State, Usage
 from tests.store.conftest import OpenStore
 from tests.store.helpers import (
@@ -31,6 +31,15 @@ class TestReading:
         assert [r.key for r in await store.results_after(run, results[0].seq, 10)] == ["a"]
         assert [task_id for _, task_id in await store.ended_after(0, 10)] == [b.id, a.id]
         assert await store.last_result() == results[-1].seq
+
+    async def test_what_is_open_and_what_has_ended_is_counted(self, store: Store) -> None:
+        assert await store.backlog() == Backlog(0, 0)
+        await store.join("w", LEASE, NOW)
+        await run_with(store, [new(name) for name in "abcd"])
+        claimed = await claim(store, n=3)
+        await finish(store, claimed[:1])
+        await finish(store, claimed[1:2], State.FAILED)
+        assert await store.backlog() == Backlog(2, 2)
 
     async def test_a_retried_failure_is_seen_again_after_the_cursor(self, store: Store) -> None:
         run = await run_with(store, [new("a")])
