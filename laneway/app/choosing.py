@@ -69,7 +69,8 @@ def parse_where(lw: Laneway, conditions: Iterable[str]) -> Selector:
             found.setdefault(FIELDS[name], []).extend(_value(lw, name, one) for one in value.split("|"))
         else:
             raise UsageError(f"tasks cannot be chosen by {name!r}", hint=SYNTAX)
-    return Selector(run_id=run_id, **{name: tuple(values) for name, values in found.items()})
+    chosen: dict[str, Any] = {name: tuple(values) for name, values in found.items()}
+    return Selector(run_id=run_id, **chosen)
 
 
 def _pairs(conditions: Iterable[str]) -> Iterator[tuple[str, str]]:

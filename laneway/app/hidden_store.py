@@ -6,14 +6,17 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from laneway.hiding import HIDDEN, error_without_words
+from laneway.store.teams import ALL
 
 if TYPE_CHECKING:
     from laneway.store.feedback import Feedback
     from laneway.store.figures import RunFigures
     from laneway.store.interface import Result, Run, Store
+    from laneway.store.teams import OfTeam
+    from laneway.store.views import FailureCount, TaskFilter, TaskLine, TaskPage
     from laneway.task import Attempt, Task
 
-    T = TypeVar("T", Attempt, Result, Task)
+    T = TypeVar("T", Attempt, Result, Task, TaskLine)
 
 
 def hidden_store(store: Store) -> Store:
@@ -57,6 +60,17 @@ class _HiddenStore:
             error = error_without_words({"code": group.code, "message": group.message})
             hidden.append(group._replace(code=error["code"], message=error["message"]))
         return figures._replace(failures=tuple(hidden))
+
+    async def failure_groups(self, *, run_id: int | None = None, team: OfTeam = ALL) -> list[FailureCount]:
+        hidden = []
+        for group in await self._store.failure_groups(run_id=run_id, team=team):
+            error = error_without_words({"code": group.code, "message": group.message})
+            hidden.append(group._replace(code=error["code"], message=error["message"]))
+        return hidden
+
+    async def list_tasks(self, filter: TaskFilter, cursor: int | None, limit: int) -> TaskPage:
+        page = await self._store.list_tasks(filter, cursor, limit)
+        return page._replace(tasks=[_hidden(line) for line in page.tasks])
 
     async def load_state(self, name: str) -> tuple[Mapping[str, Any], float] | None:
         found = await self._store.load_state(name)

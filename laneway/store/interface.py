@@ -22,7 +22,9 @@ from laneway.store.flows import Flowing
 from laneway.store.grants import Capacity, Demand, Grant
 from laneway.store.keeping import Pruned
 from laneway.store.steering import Change, Extent, Pause, PauseKind, Selector, Waiting
+from laneway.store.tallies import Tallying
 from laneway.store.tokens import Vouching
+from laneway.store.views import Viewing
 from laneway.task import Attempt, Claimed, NewTask, Settlement, State, Task, Urgency, Wire
 
 POISON_AFTER = 3  # workers that may die holding one task before it is given up
@@ -165,7 +167,7 @@ class Part(NamedTuple):
     slots: int  # of its concurrency
 
 
-class Store(Asking, Diverting, Filing, Flowing, Judging, Vouching, Protocol):
+class Store(Asking, Diverting, Filing, Flowing, Judging, Tallying, Viewing, Vouching, Protocol):
     # runs ---------------------------------------------------------------------------------------------------------
     async def open_run(
         self,

@@ -49,6 +49,9 @@ TABLES: Mapping[str, str] = {
     "event": "event",
     "upload": "upload",
     "upload_piece": "upload_piece",
+    "tally": "tally",
+    "tally_time": "tally_time",
+    "failure": "failure",
     "token": "token",
     "audit": "audit",
 }
@@ -61,6 +64,7 @@ NEXT_IDS = (  # what the next of each is called
     ("laneway.run_id_seq", "run"),
     ("laneway.cell_id_seq", "cell"),
     ("laneway.document_id_seq", "document"),
+    ("laneway.failure_id_seq", "failure"),
     ("laneway.token_id_seq", "token"),
     ("laneway.audit_id_seq", "audit"),
 )

@@ -11,7 +11,8 @@ import orjson
 
 from laneway.store.figures import GroupFigures, PastCall
 from laneway.store.interface import Result
-from laneway.task import Attempt, Outcome, Route, Spec, State, Task, Urgency, Usage, WaitReason, needs_account
+from laneway.store.views import TaskLine
+from laneway.task import Attempt, Outcome, Route, Spec, State, Task, Urgency, Usage, WaitReason, is_flow, needs_account
 
 
 def parsed(value: Any) -> Any:
@@ -60,6 +61,40 @@ def task_of(row: Sequence[Any], spec: Spec, route: Route) -> Task:
         error=parsed(error) if error else None,
         twin_id=twin,
         checked=spec.output_schema is not None or bool(spec.checks),
+    )
+
+
+# tasks in lists -------------------------------------------------------------------------------------------------------
+TASK_LINE = (
+    "t.id, t.run_id, t.key, t.state, t.wait_reason, t.wake_at, c.model, c.lane, c.urgency, p.tags, p.team,"
+    " t.attempts, p.submitted_at, t.due_at, p.deadline, r.settled_at, r.cost, r.error"
+)
+
+
+def line_of(row: Sequence[Any], cost: float | None = None) -> TaskLine:
+    """``row``: type, and the columns of ``TASK_LINE``. ``cost``: where it is not the result's."""
+    type_, id_, run_id, key, state, reason, wake_at, model, lane, urgency, tags, team, attempts = row[:13]
+    submitted_at, due_at, deadline, settled_at, known_cost, error = row[13:]
+    return TaskLine(
+        id=id_,
+        run_id=run_id,
+        key=key,
+        type=type_,
+        state=State(state),
+        wait_reason=WaitReason(reason) if reason else None,
+        wake_at=wake_at,
+        model="" if is_flow(model) else model,
+        lane=lane,
+        urgency=Urgency(urgency),
+        tags=tuple(parsed(tags)) if tags else (),
+        team=team,
+        attempts=attempts,
+        submitted_at=submitted_at,
+        due_at=due_at,
+        deadline=deadline,
+        settled_at=settled_at,
+        cost=known_cost if cost is None else cost,
+        error=parsed(error) if error else None,
     )
 
 

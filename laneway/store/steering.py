@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from laneway.store.teams import ALL, OfTeam
 from laneway.task import BY_HAND, Route, State, Urgency, WaitReason, Wire
 
 
@@ -42,6 +43,7 @@ class Selector(NamedTuple):
     urgencies: tuple[Urgency, ...] = ()
     tags: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()  # with * and ? as in file names
+    team: OfTeam = ALL  # whose run it is in
 
 
 class Extent(NamedTuple):

@@ -114,7 +114,7 @@ _CALLED = f"""
     GROUP BY a.task_id, a.model, t.state
 """
 # What functions and flows cost is what they called, and all that they began.
-_COST_BELOW = f"""
+COST_BELOW = f"""
     WITH RECURSIVE below (root, id) AS (
         SELECT one, one FROM unnest(%s::bigint[]) AS one
         UNION ALL SELECT b.root, c.child_id FROM laneway.child c JOIN below b ON c.flow_id = b.id
@@ -170,7 +170,7 @@ def results_after(
         found = rows(db, sql, {"cursor": cursor, "run": run.id, "limit": limit})
     documents.read(db, [row[-1] for row in found])
     results = [result_of(row, documents.spec(row[-1])) for row in found]
-    return with_costs(results, lambda ids: rows(db, _COST_BELOW, (ids,)))
+    return with_costs(results, lambda ids: rows(db, COST_BELOW, (ids,)))
 
 
 def ended_after(db: Db, cursor: int, limit: int) -> list[tuple[int, int]]:

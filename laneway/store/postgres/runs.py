@@ -15,9 +15,10 @@ from laneway.store.postgres.flows import close
 from laneway.store.postgres.places import Places, cell_id
 from laneway.store.postgres.pruning import pruned, unpruned
 from laneway.store.postgres.transaction import HORIZON, Transaction
+from laneway.store.views import NO_KIND
 from laneway.task import Route, State
 
-_RUN = """
+RUN = """
     SELECT r.id, r.identity, r.generation, r.sealed, r.created_at, r.cursor, r."offset", r.max_cost, c.spent,
            c.spent - r.budget_base, r.info
     FROM laneway.run r
@@ -42,10 +43,10 @@ _OPEN = """
 # Let tasks leave their run: what waits is cancelled, what runs is asked to.
 _DROP = """
     WITH old AS (
-        SELECT id, cell_id, state FROM laneway.task WHERE {} AND cell_id <> %(shelf)s ORDER BY id FOR UPDATE
+        SELECT id, cell_id, state FROM laneway.task WHERE {which} AND cell_id <> %(shelf)s ORDER BY id FOR UPDATE
     ), dropped AS (
         UPDATE laneway.task t SET
-            cell_id = %(shelf)s, cancel_requested = old.state = 'running',
+            cell_id = %(shelf)s, cancel_requested = old.state = 'running', failure_id = {no_kind},
             state = CASE WHEN old.state IN ('triaging', 'ready', 'waiting') THEN 'cancelled' ELSE old.state END
         FROM old WHERE t.id = old.id RETURNING t.id, old.cell_id, old.state AS was, t.state
     ) SELECT cell_id, was, state, count(*), array_agg(id) FILTER (WHERE EXISTS (
@@ -53,10 +54,13 @@ _DROP = """
     )) FROM dropped GROUP BY 1, 2, 3
 """
 _LEFT = _DROP.format(
-    "run_id = %(run)s AND key IS NOT NULL AND generation < %(generation)s"
-    " AND cell_id NOT IN (SELECT id FROM laneway.cell WHERE run_id = %(run)s AND aside)"
+    no_kind=NO_KIND,
+    which="run_id = %(run)s AND key IS NOT NULL AND generation < %(generation)s"
+    " AND cell_id NOT IN (SELECT id FROM laneway.cell WHERE run_id = %(run)s AND aside)",
 )
-_UNDONE = _DROP.format("run_id = %(run)s AND state IN ('triaging', 'ready', 'running', 'waiting')")
+_UNDONE = _DROP.format(
+    no_kind=NO_KIND, which="run_id = %(run)s AND state IN ('triaging', 'ready', 'running', 'waiting')"
+)
 _OF_SUBMISSION = "run_id = %(run)s AND key IS NOT NULL AND generation = %(generation)s"
 _ON_THE_SHELF = f"""
     SELECT DISTINCT p.route_id, d.content
@@ -65,7 +69,7 @@ _ON_THE_SHELF = f"""
 """
 _TAKE_BACK = f"""
     WITH back AS (
-        UPDATE laneway.task t SET cell_id = %(home)s, cancel_requested = false FROM laneway.payload p
+        UPDATE laneway.task t SET cell_id = %(home)s, cancel_requested = false, failure_id = NULL FROM laneway.payload p
         WHERE p.task_id = t.id AND p.route_id = %(route)s AND t.cell_id = %(shelf)s
               AND t.{_OF_SUBMISSION.replace("AND ", "AND t.")} RETURNING t.state
     ) SELECT state, count(*) FROM back GROUP BY 1
@@ -90,19 +94,19 @@ SEAL_CHUNK = 2_000  # tasks in one commit: whoever else writes, an urgent claim 
 
 # runs -----------------------------------------------------------------------------------------------------------------
 def find_run(db: Db, identity: str) -> Run | None:
-    row = first(db, f"{_RUN} WHERE r.identity = %s", (identity,))
+    row = first(db, f"{RUN} WHERE r.identity = %s", (identity,))
     return None if row is None else Run(*row)
 
 
 def get_run(db: Db, run_id: int) -> Run:
-    row = first(db, f"{_RUN} WHERE r.id = %s", (run_id,))
+    row = first(db, f"{RUN} WHERE r.id = %s", (run_id,))
     if row is None:
         raise NotFoundError(f"there is no run {run_id}", hint="`laneway status` lists the runs of this store")
     return Run(*row)
 
 
 def list_runs(db: Db, limit: int) -> list[Run]:
-    return [Run(*row) for row in rows(db, f"{_RUN} ORDER BY r.id DESC LIMIT %s", (limit,))]
+    return [Run(*row) for row in rows(db, f"{RUN} ORDER BY r.id DESC LIMIT %s", (limit,))]
 
 
 def open_run(

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from laneway.store.flows import Flow, Suspended
-from laneway.store.postgres import ending, flows, sharing
+from laneway.store.postgres import ending, failing, flows, sharing
 from laneway.store.postgres.connection import array, rows, run, text
 from laneway.store.postgres.ledger import Line, close, error_json, late_lines
 from laneway.store.postgres.runs import to_model
@@ -75,7 +75,10 @@ def settle(tx: Transaction, worker: str, settlements: Sequence[Settlement], now:
     _tell(tx, [(s.task_id, s.parent, s.state) for s, is_done in zip(settlements, done, strict=True) if is_done])
     if rest := [s for s, is_done in zip(settlements, done, strict=True) if not is_done]:
         accepted = iter(_settle(tx, worker, rest, now))
-        return [is_done or next(accepted) for is_done in done]
+        done = [is_done or next(accepted) for is_done in done]
+    failing.name(
+        tx, [(s.task_id, s.failure) for s, ok in zip(settlements, done, strict=True) if ok and s.state is State.FAILED]
+    )
     return done
 
 

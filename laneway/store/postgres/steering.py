@@ -10,6 +10,7 @@ import orjson
 
 from laneway.store.interface import News
 from laneway.store.postgres.connection import Db, rows, run, scalar
+from laneway.store.postgres.failing import any_unnamed, kinds
 from laneway.store.postgres.places import Places
 from laneway.store.postgres.transaction import Transaction
 from laneway.store.steering import (
@@ -24,6 +25,7 @@ from laneway.store.steering import (
     is_glob,
     moved,
 )
+from laneway.store.teams import Everyone
 from laneway.task import Route, State, WaitReason
 
 PAUSE = """
@@ -39,10 +41,12 @@ FORGIVE = """
     WHERE name = %s AND content ->> 'paused' IS NOT NULL
 """
 CHOSEN = """
-    FROM laneway.task t JOIN laneway.cell c ON c.id = t.cell_id JOIN laneway.payload p ON p.task_id = t.id
-    JOIN laneway.document d ON d.id = p.spec_id LEFT JOIN laneway.result r ON r.seq = t.result_seq
+    FROM laneway.task t JOIN laneway.cell c ON c.id = t.cell_id LEFT JOIN laneway.payload p ON p.task_id = t.id
+    LEFT JOIN laneway.document d ON d.id = p.spec_id LEFT JOIN laneway.result r ON r.seq = t.result_seq
     WHERE NOT c.shelf
 """
+OF_KINDS = " AND t.state = 'failed' AND t.failure_id = ANY(%s::bigint[])"
+OF_NO_KIND = " AND t.state = 'failed' AND t.failure_id IS NULL"
 ADJUSTED = """
     SELECT t.id, t.run_id, t.cell_id, t.state, c.model, c.lane, c.urgency, p.route_id, p.submitted_at, p.deadline,
            t.due_at, t.attempts
@@ -92,14 +96,31 @@ def pauses(db: Db) -> list[Pause]:
 
 # choosing -------------------------------------------------------------------------------------------------------------
 def select(db: Db, selector: Selector) -> list[int]:
-    where, bindings = conditions(selector)
-    return [id_ for (id_,) in rows(db, f"SELECT t.id {CHOSEN}{where} ORDER BY t.id", bindings)]
+    found = (rows(db, f"SELECT t.id {where}", bindings) for where, bindings in sources(db, selector))
+    return sorted(id_ for part in found for (id_,) in part)
 
 
 def extent(db: Db, selector: Selector) -> Extent:
-    where, bindings = conditions(selector)
-    sql = f"SELECT t.state, d.wire, count(*), max(t.input_tokens + t.output_tokens) {CHOSEN}{where} GROUP BY 1, 2"
-    return extent_of(rows(db, sql, bindings))
+    sql = "SELECT t.state, d.wire, count(*), max(t.input_tokens + t.output_tokens) {} GROUP BY 1, 2"
+    found = (rows(db, sql.format(where), bindings) for where, bindings in sources(db, selector))
+    return extent_of(row for part in found for row in part)
+
+
+def sources(db: Db, s: Selector) -> list[tuple[str, list[Any]]]:
+    """The selector as SQL from FROM on, with its bindings: in up to three parts, none of which has a task of another.
+    Failed tasks are found by the kinds of their failures."""
+    if State.FAILED not in s.states or s.ids is not None:
+        where, bindings = conditions(s)
+        return [(CHOSEN + where, bindings)]
+    found: list[tuple[str, list[Any]]] = []
+    if others := tuple(state for state in s.states if state is not State.FAILED):
+        found += sources(db, s._replace(states=others))
+    rest, bindings = conditions(s._replace(states=(), classes=(), codes=()))
+    found.append((CHOSEN + OF_KINDS + rest, [kinds(db, s), *bindings]))
+    if any_unnamed(db):
+        rest, bindings = conditions(s._replace(states=()))
+        found.append((CHOSEN + OF_NO_KIND + rest, bindings))
+    return found
 
 
 def conditions(s: Selector) -> tuple[str, list[Any]]:
@@ -127,6 +148,9 @@ def conditions(s: Selector) -> tuple[str, list[Any]]:
     one_of("c.lane", s.lanes)
     one_of("c.urgency", [int(urgency) for urgency in s.urgencies])
     one_of("d.type", s.types)
+    if not isinstance(s.team, Everyone):
+        where.append("c.run_id IN (SELECT id FROM laneway.run WHERE info ->> 'team' IS NOT DISTINCT FROM %s::text)")
+        bindings.append(s.team)
     if s.tags:
         among("p.tags ?| %s::text[]", s.tags)
     if s.keys:

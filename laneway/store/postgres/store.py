@@ -46,14 +46,16 @@ from laneway.store.postgres import (
 from laneway.store.postgres.beside import Beside
 from laneway.store.postgres.connection import scalar, server_time
 from laneway.store.postgres.heads import HeadSource
+from laneway.store.postgres.tallies import Tallies
 from laneway.store.postgres.tokens import Tokens
+from laneway.store.postgres.views import Views
 from laneway.store.steering import Change, Extent, Pause, PauseKind, Selector, Waiting
 from laneway.task import Attempt, Claimed, NewTask, Settlement, State, Task
 
 POLL_S = 0.5  # notices come at once; this is for those that were lost
 
 
-class PostgresStore(Beside, Tokens):
+class PostgresStore(Beside, Tallies, Tokens, Views):
     """Implements ``laneway.store.interface.Store``."""
 
     # runs

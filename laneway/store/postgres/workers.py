@@ -9,7 +9,7 @@ from typing import Any
 
 from laneway.store.grants import Capacity, Demand, Grant, Others, divide
 from laneway.store.interface import POISON_AFTER, Reaped
-from laneway.store.postgres import flows
+from laneway.store.postgres import failing, flows
 from laneway.store.postgres.connection import Db, first, json, rows, run, scalar
 from laneway.store.postgres.results import fail
 from laneway.store.postgres.runs import to_model
@@ -124,8 +124,9 @@ def bury(tx: Transaction, worker: str, now: float, *, death: bool = True) -> tup
         run(tx.db, GIVE_BACK, [list(column) for column in zip(*given, strict=True)])
     for (id_, run_id, cell, _, _, next_model, _, _), (_, state, losses) in zip(held, given, strict=True):
         if state == State.FAILED:
-            message = f"{losses} workers died while they ran it"
-            fail(tx, id_, Failure(FailureClass.POISON, "worker_died", message), now)
+            poisoned_by = Failure(FailureClass.POISON, "worker_died", f"{losses} workers died while they ran it")
+            fail(tx, id_, poisoned_by, now)
+            failing.name(tx, [(id_, poisoned_by)])
             poisoned += 1
         elif state == State.CANCELLED:
             fail(tx, id_, Failure(FailureClass.REQUEST, "cancelled", "cancelled while it ran"), now)

@@ -57,7 +57,7 @@ _OUTCOMES = f"""
            total(input_tokens), total(output_tokens)
 """
 # What functions and flows cost is what they called, and all that they began.
-_COST_BELOW = f"""
+COST_BELOW = f"""
     WITH RECURSIVE below (root, id) AS (
         SELECT value, value FROM json_each(?)
         UNION ALL SELECT b.root, c.child_id FROM child c JOIN below b ON c.flow_id = b.id
@@ -144,7 +144,7 @@ def results_after(
 ) -> list[Result]:
     sql = f"{_RESULTS}{_FAILED if failed else ''} ORDER BY r.seq LIMIT ?3"
     found = [result_of(row, documents.spec(row[-1])) for row in db.execute(sql, (cursor, run.id, limit))]
-    return with_costs(found, lambda ids: db.execute(_COST_BELOW, (orjson.dumps(ids).decode(),)))
+    return with_costs(found, lambda ids: db.execute(COST_BELOW, (orjson.dumps(ids).decode(),)))
 
 
 def ended_after(db: apsw.Connection, cursor: int, limit: int) -> list[tuple[int, int]]:

@@ -18,9 +18,10 @@ from laneway.store.sqlite.flows import close
 from laneway.store.sqlite.pruning import is_pruned, pruned
 from laneway.store.sqlite.transaction import Transaction
 from laneway.store.steering import keeping_hands
+from laneway.store.views import NO_KIND
 from laneway.task import BY_HAND, NEW_FLOW, NewTask, Route, State, is_flow
 
-_RUN = """
+RUN = """
     SELECT id, identity, generation, sealed, created_at, cursor, offset, max_cost, spent, spent - budget_base, info
     FROM run
 """
@@ -67,24 +68,24 @@ _REPLACED = "SELECT id FROM run WHERE identity = ?1 || ' (replaced ' || id || ')
 SEAL_CHUNK = 2_000  # tasks in one commit: whoever else writes, an urgent claim even, waits no longer than for one
 
 
-def _run(row: Sequence[Any]) -> Run:
+def run_of(row: Sequence[Any]) -> Run:
     return Run(*(*row[:3], bool(row[3]), *row[4:10], orjson.loads(row[10])))
 
 
 def find_run(db: apsw.Connection, identity: str) -> Run | None:
-    for row in db.execute(f"{_RUN} WHERE identity = ?", (identity,)):
-        return _run(row)
+    for row in db.execute(f"{RUN} WHERE identity = ?", (identity,)):
+        return run_of(row)
     return None
 
 
 def get_run(db: apsw.Connection, run_id: int) -> Run:
-    for row in db.execute(f"{_RUN} WHERE id = ?", (run_id,)):
-        return _run(row)
+    for row in db.execute(f"{RUN} WHERE id = ?", (run_id,)):
+        return run_of(row)
     raise NotFoundError(f"there is no run {run_id}", hint="`laneway status` lists the runs of this store")
 
 
 def list_runs(db: apsw.Connection, limit: int) -> list[Run]:
-    return [_run(row) for row in db.execute(f"{_RUN} ORDER BY id DESC LIMIT ?", (limit,))]
+    return [run_of(row) for row in db.execute(f"{RUN} ORDER BY id DESC LIMIT ?", (limit,))]
 
 
 def open_run(
@@ -348,7 +349,7 @@ def seal(tx: Transaction, run: Run, now: float) -> Sealed:
         route_id = scalar(db, "SELECT route_id FROM payload WHERE task_id = ?", (id_,))
         content = scalar(db, "SELECT content FROM document WHERE id = ?", (route_id,))
         home = Places(db, run.id).cell(Route.from_json(orjson.loads(content)))
-        db.execute("UPDATE task SET cell_id = ?, cancel_requested = 0 WHERE id = ?", (home, id_))
+        db.execute("UPDATE task SET cell_id = ?, cancel_requested = 0, failure_id = NULL WHERE id = ?", (home, id_))
         tx.count(cell, State(state), -1)
         tx.count(home, State(state), 1)
         rewrite += state == State.SUCCEEDED
@@ -374,8 +375,8 @@ def _drop(tx: Transaction, shelf: int, where: str, bindings: tuple[Any, ...], no
         old = State(state)
         new = old if old.ended or old is State.RUNNING else State.CANCELLED
         tx.db.execute(
-            "UPDATE task SET cell_id = ?, state = ?, cancel_requested = ? WHERE id = ?",
-            (shelf, new.value, int(old is State.RUNNING), id_),
+            "UPDATE task SET cell_id = ?, state = ?, cancel_requested = ?, failure_id = ? WHERE id = ?",
+            (shelf, new.value, int(old is State.RUNNING), NO_KIND, id_),
         )
         tx.count(cell, old, -1)
         tx.count(shelf, new, 1)

@@ -10,7 +10,7 @@ import apsw
 import orjson
 
 from laneway.store.flows import Flow
-from laneway.store.sqlite import flows, sharing
+from laneway.store.sqlite import failing, flows, sharing
 from laneway.store.sqlite.connection import scalar
 from laneway.store.sqlite.results import RESULT, error_text
 from laneway.store.sqlite.runs import to_model
@@ -99,6 +99,7 @@ def settle(tx: Transaction, worker: str, settlements: Sequence[Settlement], now:
         if row is not None:
             _go_on(tx, s, row)
     tx.db.executemany(RESULT, [_result(tx.db, seq, s, now) for seq, s in ended])
+    failing.name(tx, [(s.task_id, s.failure) for _, s in ended if s.state is State.FAILED])
     sharing.rouse(tx, [s.task_id for s, row in accepted if row is not None])
     _tell(tx, [(s, row) for s, row in accepted if row is not None], now)
     return [row is not None for _, row in accepted]

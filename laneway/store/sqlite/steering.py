@@ -9,6 +9,7 @@ import apsw
 import orjson
 
 from laneway.store.sqlite.connection import scalar
+from laneway.store.sqlite.failing import any_unnamed, kinds
 from laneway.store.sqlite.runs import Places
 from laneway.store.sqlite.transaction import Transaction
 from laneway.store.steering import (
@@ -23,6 +24,7 @@ from laneway.store.steering import (
     is_glob,
     moved,
 )
+from laneway.store.teams import Everyone
 from laneway.task import Route, State, WaitReason
 
 PAUSE = """
@@ -38,10 +40,12 @@ FORGIVE = """
     WHERE name = ? AND content ->> '$.paused' IS NOT NULL
 """
 CHOSEN = """
-    FROM task t JOIN cell c ON c.id = t.cell_id JOIN payload p ON p.task_id = t.id
+    FROM task t JOIN cell c ON c.id = t.cell_id LEFT JOIN payload p ON p.task_id = t.id
     LEFT JOIN result r ON r.seq = t.result_seq
     WHERE c.shelf = 0
 """
+OF_KINDS = " AND t.state = 'failed' AND t.failure_id IN (SELECT value FROM json_each(?))"
+OF_NO_KIND = " AND t.state = 'failed' AND t.failure_id IS NULL"
 ADJUSTED = """
     SELECT t.id, t.run_id, t.cell_id, t.state, c.model, c.lane, c.urgency, p.route_id, p.submitted_at, p.deadline,
            t.due_at, t.attempts
@@ -84,17 +88,34 @@ def pauses(db: apsw.Connection) -> list[Pause]:
 
 # choosing -------------------------------------------------------------------------------------------------------------
 def select(db: apsw.Connection, selector: Selector) -> list[int]:
-    where, bindings = conditions(selector)
-    return sorted(id_ for (id_,) in db.execute(f"SELECT t.id {CHOSEN}{where}", bindings))
+    found = (db.execute(f"SELECT t.id {where}", bindings) for where, bindings in sources(db, selector))
+    return sorted(id_ for rows in found for (id_,) in rows)
 
 
 def extent(db: apsw.Connection, selector: Selector) -> Extent:
-    where, bindings = conditions(selector)
     sql = (
         "SELECT t.state, (SELECT CAST(content AS TEXT) ->> '$.wire' FROM document WHERE id = p.spec_id), count(*),"
-        f" max(t.input_tokens + t.output_tokens) {CHOSEN}{where} GROUP BY 1, p.spec_id"
+        " max(t.input_tokens + t.output_tokens) {} GROUP BY 1, p.spec_id"
     )
-    return extent_of(db.execute(sql, bindings))
+    found = (db.execute(sql.format(where), bindings) for where, bindings in sources(db, selector))
+    return extent_of(row for rows in found for row in rows)
+
+
+def sources(db: apsw.Connection, s: Selector) -> list[tuple[str, list[Any]]]:
+    """The selector as SQL from FROM on, with its bindings: in up to three parts, none of which has a task of another.
+    Failed tasks are found by the kinds of their failures."""
+    if State.FAILED not in s.states or s.ids is not None:
+        where, bindings = conditions(s)
+        return [(CHOSEN + where, bindings)]
+    found: list[tuple[str, list[Any]]] = []
+    if others := tuple(state for state in s.states if state is not State.FAILED):
+        found += sources(db, s._replace(states=others))
+    rest, bindings = conditions(s._replace(states=(), classes=(), codes=()))
+    found.append((CHOSEN + OF_KINDS + rest, [kinds(db, s), *bindings]))
+    if any_unnamed(db):
+        rest, bindings = conditions(s._replace(states=()))
+        found.append((CHOSEN + OF_NO_KIND + rest, bindings))
+    return found
 
 
 def conditions(s: Selector) -> tuple[str, list[Any]]:
@@ -121,6 +142,9 @@ def conditions(s: Selector) -> tuple[str, list[Any]]:
     one_of("c.model", s.models)
     one_of("c.lane", s.lanes)
     one_of("c.urgency", [int(urgency) for urgency in s.urgencies])
+    if not isinstance(s.team, Everyone):
+        where.append("c.run_id IN (SELECT id FROM run WHERE info ->> '$.team' IS ?)")
+        bindings.append(s.team)
     if s.types:
         among(_OF_TYPES, s.types)
     if s.tags:

@@ -47,8 +47,10 @@ from laneway.store.sqlite import (
 )
 from laneway.store.sqlite.beside import Beside
 from laneway.store.sqlite.connection import is_same_file, scalar, sqlite_errors
+from laneway.store.sqlite.tallies import Tallies
 from laneway.store.sqlite.tokens import Tokens
 from laneway.store.sqlite.transaction import Transaction
+from laneway.store.sqlite.views import Views
 from laneway.store.steering import Change, Extent, Pause, PauseKind, Selector, Waiting
 from laneway.task import Attempt, Claimed, NewTask, Settlement, State, Task
 
@@ -56,7 +58,7 @@ T = TypeVar("T")
 POLL_S = 0.01
 
 
-class SQLiteStore(Beside, Tokens):
+class SQLiteStore(Beside, Tallies, Tokens, Views):
     """Implements ``laneway.store.interface.Store``."""
 
     # runs

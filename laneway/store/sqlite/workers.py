@@ -11,7 +11,7 @@ import orjson
 
 from laneway.store.grants import Capacity, Demand, Grant, Others, divide
 from laneway.store.interface import POISON_AFTER, Reaped
-from laneway.store.sqlite import flows
+from laneway.store.sqlite import failing, flows
 from laneway.store.sqlite.connection import scalar
 from laneway.store.sqlite.results import fail
 from laneway.store.sqlite.runs import to_model
@@ -94,8 +94,9 @@ def bury(tx: Transaction, worker: str, now: float, *, death: bool = True, gone: 
         tx.db.execute("UPDATE task SET state = ?, worker_id = NULL, losses = ? WHERE id = ?", (new.value, losses, id_))
         tx.move(cell, State.RUNNING, new)
         if poison:
-            message = f"{losses} workers died while they ran it"
-            fail(tx, id_, Failure(FailureClass.POISON, "worker_died", message), now)
+            poisoned_by = Failure(FailureClass.POISON, "worker_died", f"{losses} workers died while they ran it")
+            fail(tx, id_, poisoned_by, now)
+            failing.name(tx, [(id_, poisoned_by)])
             poisoned += 1
             ended.append(id_)
         elif cancelled:

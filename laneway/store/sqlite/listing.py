@@ -1,0 +1,99 @@
+"""Lists of tasks, a page at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import apsw
+import orjson
+
+from laneway.store.paging import MERGED, SORTED, Ids, found_below, of_failures, plain_keys
+from laneway.store.rows import TASK_LINE, line_of
+from laneway.store.sqlite import failing
+from laneway.store.sqlite.connection import scalar
+from laneway.store.sqlite.reading import COST_BELOW, Documents
+from laneway.store.sqlite.steering import CHOSEN, conditions
+from laneway.store.views import TaskFilter, TaskLine, TaskPage
+from laneway.task import State, needs_account
+
+LINES = f"""
+    SELECT p.spec_id, {TASK_LINE} FROM task t JOIN cell c ON c.id = t.cell_id JOIN payload p ON p.task_id = t.id
+    LEFT JOIN result r ON r.seq = t.result_seq WHERE t.id IN (SELECT value FROM json_each(?)) ORDER BY t.id DESC
+"""
+_BELOW = "AND id < coalesce(?1, 9223372036854775807) ORDER BY id DESC LIMIT ?2"
+ANY = f"SELECT id FROM task WHERE true {_BELOW}"
+OF_KEYS = f"SELECT id FROM task WHERE key IN (SELECT value FROM json_each(?3)) {_BELOW}"
+OF_IDS = f"SELECT id FROM (SELECT value AS id FROM json_each(?3)) WHERE true {_BELOW}"
+OF_RUN = f"SELECT id FROM task WHERE run_id = ?3 AND key IS NOT NULL {_BELOW}"
+OF_KIND = f"SELECT id FROM task WHERE state = 'failed' AND failure_id = ?3 {_BELOW}"
+OF_KINDS = f"SELECT id FROM task WHERE state = 'failed' AND failure_id IN (SELECT value FROM json_each(?3)) {_BELOW}"
+OF_NO_KIND = f"SELECT id FROM task WHERE state = 'failed' AND failure_id IS NULL {_BELOW}"
+OF_STATE = {
+    State.READY: f"""
+        SELECT id FROM task WHERE state = 'ready' AND cell_id IN (SELECT id FROM cell WHERE ready > 0) {_BELOW}
+    """,
+    State.WAITING: f"SELECT id FROM task WHERE state = 'waiting' {_BELOW}",
+    State.RUNNING: f"SELECT id FROM task WHERE state = 'running' {_BELOW}",
+}
+ALL_IN = "SELECT total({}) FROM cell"
+IN_RUN = f"SELECT {' + '.join(f'total({state.value})' for state in State)} FROM cell WHERE run_id = ? AND NOT aside"
+KEYED = "SELECT count(*) FROM task WHERE run_id = ? AND key IS NOT NULL"
+
+
+def list_tasks(db: apsw.Connection, documents: Documents, s: TaskFilter, cursor: int | None, limit: int) -> TaskPage:
+    where, bindings = conditions(s._replace(ids=None))
+    sql = f"SELECT t.id {CHOSEN} AND t.id IN (SELECT value FROM json_each(?)) {where}"
+
+    def look(ids: Sequence[int]) -> Iterable[int]:
+        return (id_ for (id_,) in db.execute(sql, (_json(ids), *bindings)))
+
+    ids, following = found_below(_ids(db, s), look, cursor, limit)
+    return TaskPage(_lines(db, documents, ids), following)
+
+
+def _lines(db: apsw.Connection, documents: Documents, ids: Sequence[int]) -> list[TaskLine]:
+    found: list[Any] = db.execute(LINES, (_json(ids),)).fetchall()
+    of_code = [row[1] for row in found if not needs_account(row[8])]
+    costs: dict[int, Any] = {row[0]: row[1] for row in db.execute(COST_BELOW, (_json(of_code),))} if of_code else {}
+    return [line_of((documents.spec(row[0]).type, *row[1:]), costs.get(row[1])) for row in found]
+
+
+def _ids(db: apsw.Connection, s: TaskFilter) -> Ids:
+    """Where the tasks are found that may be meant: by the index that leaves the fewest to look at."""
+    if s.ids is not None:
+        return _by(db, OF_IDS, _json(s.ids))
+    if plain_keys(s):
+        return _by(db, OF_KEYS, orjson.dumps(s.keys).decode())
+    if of_failures(s):
+        return _failed(db, s)
+    if len(s.states) == 1 and s.states[0] in OF_STATE:
+        (state,) = s.states
+        if scalar(db, ALL_IN.format(state.value)) <= SORTED:
+            return _by(db, OF_STATE[state])
+    if s.run_id is not None and _all_keyed(db, s.run_id):
+        return _by(db, OF_RUN, s.run_id)
+    return _by(db, ANY)
+
+
+def _by(db: apsw.Connection, sql: str, *bindings: Any) -> Ids:
+    return lambda below, n: [id_ for (id_,) in db.execute(sql, (below, n, *bindings))]
+
+
+def _failed(db: apsw.Connection, s: TaskFilter) -> Ids:
+    kinds = failing.kinds(db, s)
+    numbers = orjson.loads(kinds)
+    parts = [_by(db, OF_KIND, number) for number in numbers] if len(numbers) <= MERGED else [_by(db, OF_KINDS, kinds)]
+    if failing.any_unnamed(db):
+        parts.append(_by(db, OF_NO_KIND))
+    return lambda below, n: sorted((id_ for part in parts for id_ in part(below, n)), reverse=True)[:n]
+
+
+def _all_keyed(db: apsw.Connection, run_id: int) -> bool:
+    """Whether the index of keys has all tasks of the run, and not too many to be put in order."""
+    tasks = scalar(db, IN_RUN, (run_id,)) or 0
+    return tasks <= SORTED and scalar(db, KEYED, (run_id,)) >= tasks
+
+
+def _json(ids: Sequence[int]) -> str:
+    return orjson.dumps(list(ids)).decode()
