@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from laneway.server.batches.book import Batches
 from laneway.server.batches.openai_api import batches_router
 from laneway.server.batches.outputs import Outputs
 from laneway.server.calls import Calls, ClientGone
+from laneway.server.dashboard.router import dashboard_router
 from laneway.server.envelopes import Dialect, Refusal, dialect_of
 from laneway.server.exposition import Exposition
 from laneway.server.files.api import files_router
@@ -50,8 +52,11 @@ class Manners:
     works: bool = True  # a worker runs in this process
 
 
-def application(lw: Laneway, manners: Manners, keyring: Keyring | None = None) -> FastAPI:
-    """``keyring``: the guard's, which stands before it; none: anybody may ask."""
+def application(
+    lw: Laneway, manners: Manners, keyring: Keyring | None = None, ending: asyncio.Event | None = None
+) -> FastAPI:
+    """``keyring``: the guard's, which stands before it; none: anybody may ask. ``ending``: set when the server is told
+    to end, so that who only listens is let go."""
     gate = Gate(lw)
     calls = Calls(lw, manners.urgency, manners.patience, gate)
     streams, uploads = Streams(calls), Uploads(lw)
@@ -80,6 +85,7 @@ def application(lw: Laneway, manners: Manners, keyring: Keyring | None = None) -
     app.include_router(batches_router(openai_batches, uploads))
     app.include_router(message_batches_router(anthropic_batches, manners.largest))
     app.include_router(login_router(lw, keyring or Keyring(lw)))
+    app.include_router(dashboard_router(lw, ending or asyncio.Event()))
 
     app.include_router(metrics_router(metrics))
 

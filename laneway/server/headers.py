@@ -12,7 +12,7 @@ PAGE = (
 DATA = "default-src 'none'; frame-ancestors 'none'; sandbox"  # should a browser ever take it for a page
 ALWAYS = (
     (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
+    (b"referrer-policy", b"same-origin"),  # without any, browsers say "null" for the origin of our own forms
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"x-frame-options", b"DENY"),

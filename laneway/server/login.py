@@ -29,14 +29,14 @@ def login_router(lw: Laneway, keyring: Keyring) -> APIRouter:
     @router.get("/login")
     async def form(next: str = "/") -> Response:
         if await keyring.open():
-            return RedirectResponse(_inside(next), 303)
-        return HTMLResponse(login_page(_inside(next)))
+            return RedirectResponse(own_page(next), 303)
+        return HTMLResponse(login_page(own_page(next)))
 
     @router.post("/login")
     async def login(request: Request) -> Response:
         content = b"".join([piece async for piece in pieces(request, LARGEST)])
         fields = {name: values[-1] for name, values in parse_qs(content.decode("utf-8", "replace")).items()}
-        place = _inside(fields.get("next", "/"))
+        place = own_page(fields.get("next", "/"))
         if await keyring.open():
             return RedirectResponse(place, 303)
         try:
@@ -69,7 +69,7 @@ def login_router(lw: Laneway, keyring: Keyring) -> APIRouter:
     return router
 
 
-def _inside(place: str) -> str:
+def own_page(place: str) -> str:
     """A page of this server; whoever sends somebody here may not send them on to another."""
     sound = place.startswith("/") and not place.startswith(("//", "/\\")) and place.isprintable() and "\\" not in place
     return place if sound else "/"

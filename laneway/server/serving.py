@@ -8,6 +8,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from types import FrameType
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -38,11 +39,16 @@ class _Server(uvicorn.Server):
     """With the signals handled by the loop, so that the end is ours, and a word when it is ready."""
 
     ready: Callable[[], None]
+    ending: asyncio.Event
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             self.ready()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self.ending.set()
+        super().handle_exit(sig, frame)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -59,7 +65,8 @@ async def serve(lw: Laneway, options: ServeOptions, ready: Callable[[str], None]
     listener = listen(options.host, options.port, "choose another --port (0: any free one) or --host")
     access = options.access
     keyring = Keyring(lw, access.token, opened=access.opened)
-    app = application(lw, options.manners, keyring)
+    ending = asyncio.Event()
+    app = application(lw, options.manners, keyring, ending)
     per_minute = lw.config.server.requests_per_minute
     guard = Guard(app, access, options.manners.largest, keyring, lw.clock.now, per_minute)
     server = _Server(
@@ -73,7 +80,7 @@ async def serve(lw: Laneway, options: ServeOptions, ready: Callable[[str], None]
         )
     )
     url = f"{origin(listener, options.host)}/v1"
-    server.ready = lambda: ready(url)
+    server.ready, server.ending = lambda: ready(url), ending
     try:
         await server.serve(sockets=[listener])
     finally:

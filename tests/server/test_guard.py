@@ -45,7 +45,7 @@ async def test_every_answer_is_locked_down(door: Door) -> None:
         assert answer.headers["x-content-type-options"] == "nosniff", path
         assert answer.headers["x-frame-options"] == "DENY"
         assert answer.headers["cross-origin-opener-policy"] == "same-origin"
-        assert answer.headers["referrer-policy"] == "no-referrer"
+        assert answer.headers["referrer-policy"] == "same-origin"
         assert answer.headers["cache-control"] == "no-store"
         assert answer.headers.get_list("content-security-policy") == [
             "default-src 'none'; frame-ancestors 'none'; sandbox"
