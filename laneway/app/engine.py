@@ -35,6 +35,7 @@ from laneway.providers.model import Reply
 from laneway.providers.secrets import known_secrets
 from laneway.store.interface import Store
 from laneway.task import CLASSIFY, Claimed, Settlement, Urgency, Wire
+from laneway.telemetry.wanted import tracing
 
 if TYPE_CHECKING:
     from laneway.app.flows.steps import Steps
@@ -77,6 +78,8 @@ async def engine(
         if limits := limits_of(lw.config):
             await asyncio.to_thread(catalog.load_prices)  # what nobody knows the price of could not be reserved
         await lw.store.release_held(limits, lw.clock.now())  # the line may have been raised, or taken out
+        content = lw.config.telemetry.content and not lw.config.hide_content
+        traces = tracing(lw.env, content=content, clean=lw.redactor.clean)
         patience = Patience(client, desks.latencies, desks.tempos)
         judge = AnswerJudge(lw.config)
         model_calls = ModelCalls(patience, desks, check, partial(_record, lw.store), prices, judge, lw.listener)
@@ -117,8 +120,11 @@ async def engine(
             return Steps(lw)
 
         auto = Auto(lambda: lw.triage, desks.model)
-        lw.python.inner = InnerCalls(lw.store, name, lw.clock, patience, desks, dispatcher, rng, prices, auto)
+        inner = patience if traces is None else traces.patience(patience)
+        lw.python.inner = InnerCalls(lw.store, name, lw.clock, inner, desks, dispatcher, rng, prices, auto)
         executors[Wire.PYTHON] = python_calls = PythonCalls(lw.python, lw.redactor.clean, flow_steps)
+        if traces is not None:
+            executors |= {wire: traces.around(execute, desks.model) for wire, execute in executors.items()}
         async with Worker(lw.store, name, lw.clock, desks, dispatcher, keep=lw.config.keep) as worker:
             try:
                 yield Engine(worker, desks, dispatcher, prices)
@@ -127,6 +133,8 @@ async def engine(
                 python_calls.close()
                 if flow_steps.cache_info().currsize:
                     flow_steps().close()
+                if traces is not None:
+                    await traces.close()
 
 
 async def _chat(

@@ -264,6 +264,12 @@ class ServerConfig(Section):
     hide_content: bool = False  # show no prompts and answers on pages and in lists; who asked still gets the answer
 
 
+class TelemetryConfig(Section):
+    """Traces; where they go is said by OpenTelemetry's own variables (``OTEL_…``)."""
+
+    content: bool = False  # prompts and answers too; never with hide_content
+
+
 class Config(Section):
     """All settings. ``folder`` is where relative paths in it start; ``origin`` says which file or variable each value
     came from (``"accounts.main.concurrency"`` → ``"laneway.toml"``), without those that have their default."""
@@ -283,6 +289,7 @@ class Config(Section):
     triage: TriageConfig = Field(default_factory=TriageConfig)
     flows: FlowsConfig = Field(default_factory=FlowsConfig)
     server: ServerConfig = Field(default_factory=ServerConfig)
+    telemetry: TelemetryConfig = Field(default_factory=TelemetryConfig)
     folder: Path = Field(default=Path(), exclude=True)
     sources: tuple[Path, ...] = Field(default=(), exclude=True)
     origin: Mapping[str, str] = Field(default_factory=dict, exclude=True)

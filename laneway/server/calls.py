@@ -21,6 +21,7 @@ from laneway.server.envelopes import Refusal, of_error, of_task
 from laneway.server.tokens.allowing import allowed
 from laneway.server.wishes import wishes_of
 from laneway.task import State, Task, Urgency, Wire
+from laneway.telemetry.wanted import carried
 
 if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
@@ -124,7 +125,7 @@ class Calls:
         urgency = wishes.level(lw.config, self._urgency, caller)
         key = wishes.key or uuid.uuid4().hex
         draft = self._reader(wishes.lane, urgency).draft(1, key, wire, body)
-        draft = dataclasses.replace(draft, fields=metadata, tags=wishes.tags)
+        draft = dataclasses.replace(draft, fields=metadata, tags=(*wishes.tags, *carried(request.headers, lw.env)))
         now = lw.clock.now()
         routed = self._routing.route(draft, now)
         task = allowed(caller, routed.task, lw.config, now)
