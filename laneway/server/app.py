@@ -18,7 +18,7 @@ from laneway.server.batches.anthropic_api import message_batches_router
 from laneway.server.batches.book import Batches
 from laneway.server.batches.openai_api import batches_router
 from laneway.server.batches.outputs import Outputs
-from laneway.server.calls import Calls, ClientGone
+from laneway.server.calls import CLIENT_GONE, Calls, ClientGone
 from laneway.server.dashboard.router import dashboard_router
 from laneway.server.envelopes import Dialect, Refusal, dialect_of
 from laneway.server.exposition import Exposition
@@ -39,8 +39,6 @@ from laneway.version import VERSION
 if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
 
-CLIENT_GONE = 499  # nginx's word for it; nobody reads it
-
 
 @dataclass(frozen=True, slots=True)
 class Manners:
@@ -58,6 +56,7 @@ def application(
     """``keyring``: the guard's, which stands before it; none: anybody may ask. ``ending``: set when the server is told
     to end, so that who only listens is let go."""
     gate = Gate(lw)
+    ending = ending or asyncio.Event()
     calls = Calls(lw, manners.urgency, manners.patience, gate)
     streams, uploads = Streams(calls), Uploads(lw)
     openai_batches, anthropic_batches = Batches(lw, Dialect.OPENAI, gate), Batches(lw, Dialect.ANTHROPIC, gate)
@@ -85,7 +84,7 @@ def application(
     app.include_router(batches_router(openai_batches, uploads))
     app.include_router(message_batches_router(anthropic_batches, manners.largest))
     app.include_router(login_router(lw, keyring or Keyring(lw)))
-    app.include_router(dashboard_router(lw, ending or asyncio.Event()))
+    app.include_router(dashboard_router(lw, ending))
 
     app.include_router(metrics_router(metrics))
 
@@ -93,7 +92,7 @@ def application(
     async def health() -> dict[str, Any]:
         return {"status": "ok", "version": VERSION, "waiting": calls.waiting}
 
-    app.mount(PREFIX, native_api(lw, gate, manners.largest))
+    app.mount(PREFIX, native_api(lw, gate, manners.largest, ending))
     return app
 
 

@@ -40,6 +40,9 @@ class Accepted:
     keyed: bool
 
 
+CLIENT_GONE = 499  # nginx's word for it; nobody reads it
+
+
 class ClientGone(Exception):
     """Nobody is there to be answered."""
 

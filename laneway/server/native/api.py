@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
@@ -10,6 +11,8 @@ from laneway.server.audit import Audit
 from laneway.server.backpressure import Gate
 from laneway.server.native.changing import Changing
 from laneway.server.native.errors import ErrorAnswer, explain_errors
+from laneway.server.native.events import events_router
+from laneway.server.native.hub import Hub
 from laneway.server.native.runs import runs_router
 from laneway.server.native.seeing import Seeing
 from laneway.server.native.steering import steering_router
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
 PREFIX = "/api/v1"
 
 
-def native_api(lw: Laneway, gate: Gate, largest: int) -> FastAPI:
+def native_api(lw: Laneway, gate: Gate, largest: int, ending: asyncio.Event) -> FastAPI:
     """To be mounted at ``PREFIX``. ``largest``: bytes of a request."""
     app = FastAPI(
         title="Laneway",
@@ -37,6 +40,7 @@ def native_api(lw: Laneway, gate: Gate, largest: int) -> FastAPI:
     explain_errors(app)
     seeing, audit = Seeing(lw), Audit(lw)
     changing = Changing(lw, seeing)
+    app.include_router(events_router(lw, seeing, Hub(lw, seeing, ending)))
     app.include_router(steering_router(lw, seeing, changing, audit))  # before /tasks/{ref}
     app.include_router(tasks_router(lw, gate, seeing, changing, audit))
     app.include_router(runs_router(lw, seeing))

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from laneway.errors import LanewayError
+from laneway.server.calls import CLIENT_GONE, ClientGone
 from laneway.server.envelopes import Dialect, Refusal
 
 Kind = Literal[
@@ -77,6 +78,14 @@ def explain_errors(app: FastAPI) -> None:
     @app.exception_handler(Refusal)
     async def refused(_: Request, refusal: Refusal) -> Response:
         return JSONResponse(refusal.body(Dialect.NATIVE), refusal.status, refusal.headers)
+
+    @app.exception_handler(ClientGone)
+    async def gone(_: Request, __: ClientGone) -> Response:
+        return Response(status_code=CLIENT_GONE)
+
+    @app.exception_handler(Exception)
+    async def broken(_: Request, __: Exception) -> Response:
+        return JSONResponse(envelope("internal", "an internal error; the server's log has it"), 500)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> Response:

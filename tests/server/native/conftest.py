@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -23,5 +24,10 @@ async def lw(tmp_path: Path) -> AsyncIterator[Laneway]:
 
 
 @pytest.fixture
-def api(lw: Laneway) -> Asker:
-    return Asker(application(lw, Manners(Urgency.STANDARD, 5.0, 1_000_000, works=False)))
+def ending() -> asyncio.Event:
+    return asyncio.Event()
+
+
+@pytest.fixture
+def api(lw: Laneway, ending: asyncio.Event) -> Asker:
+    return Asker(application(lw, Manners(Urgency.STANDARD, 5.0, 1_000_000, works=False), ending=ending))

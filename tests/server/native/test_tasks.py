@@ -8,6 +8,7 @@ import pytest
 
 from laneway import Laneway
 from laneway.server.caller import Caller, Role
+from laneway.task import Urgency
 from tests.server.native.asking import Asker, Refused
 
 LEGAL = Caller("ann", "legal", Role.OPERATE)
@@ -169,3 +170,16 @@ async def test_the_description_holds_this_api_and_nothing_else(api: Asker) -> No
     assert said["servers"] == [{"url": "/api/v1"}]
     assert "/tasks/{ref}/wait" in said["paths"]
     assert not [path for path in said["paths"] if path.startswith("/v1")]
+
+
+async def test_a_tokens_lanes_and_urgency_hold_here_too(api: Asker) -> None:
+    bound = Caller("bob", "legal", Role.SUBMIT, frozenset({"legal"}), Urgency.STANDARD)
+    task = await api("POST", "/tasks", {"prompt": "a", "lane": "legal", "key": "k"}, who=bound)
+    for asked, said in (({"lane": "general"}, "general"), ({"lane": "legal", "urgency": "urgent"}, "urgent")):
+        with pytest.raises(Refused, match=said) as refused:
+            await api("POST", "/tasks", {"prompt": "a", **asked}, who=bound)
+        assert (refused.value.status, refused.value.kind) == (403, "auth")
+        with pytest.raises(Refused, match=said):
+            await api("PATCH", f"/tasks/{task['id']}", asked, who=bound)
+    with pytest.raises(Refused, match="general"):
+        await api("POST", "/tasks/bulk", {"tasks": [{"prompt": "a", "lane": "general"}]}, who=bound)
