@@ -15,7 +15,9 @@ from typing import Any
 
 import aiohttp
 
+from benchmarks import peers as environments
 from benchmarks.common import command, environment, workplace
+from benchmarks.peers.litellm_proxy import litellm_proxy
 from benchmarks.processes import cpu_s
 from laneway.simulator.process import SimulatorProcess
 
@@ -39,6 +41,7 @@ def options(parser: argparse.ArgumentParser) -> None:
         "--rate", type=float, default=RATE, help="calls a second of the open loop (default: %(default)s)"
     )
     parser.add_argument("--seconds", type=float, default=SECONDS, help="of each loop (default: %(default)s)")
+    environments.option(parser)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +50,65 @@ class Server:
     pid: int
 
 
-def run(repeat: int, rate: float = RATE, seconds: float = SECONDS) -> dict[str, Any]:
+def run(repeat: int, rate: float = RATE, seconds: float = SECONDS, peers: str = "once") -> dict[str, Any]:
     """The open loop sends calls evenly, whatever becomes of them; a call's time begins when it should have been sent.
     ``added``: beyond the latency that the simulator was told. ``bare``: the same client straight to the simulator, in
-    the same minute. The closed loop's 500 clients ask again as soon as they are answered."""
-    rows = [_measure(rate, seconds) for _ in range(repeat)]
-    middle = {name: round(statistics.median([row[name] for row in rows]), 2) for name in rows[0]}
+    the same minute. The closed loop's 500 clients ask again as soon as they are answered. ``litellm_ratio``: calls a
+    second of that loop, ours over those of LiteLLM's proxy (or, with several repeats, the medians')."""
+    rows, theirs = [], []
+    for number in range(repeat):
+        rows.append(_measure(rate, seconds))
+        if peers != "none" and (number == 0 or peers != "once"):
+            theirs.append(_litellm(rate, seconds))
+    middle = _medians(rows)
     return {
         **middle,
+        **_beside(middle["requests_per_s"], theirs),
         "rate": rate,
         "clients": CLIENTS,
         "added_p50_ms_all": [round(row["added_p50_ms"], 2) for row in rows],
         "added_p99_ms_all": [round(row["added_p99_ms"], 2) for row in rows],
         "measured": "client, simulator and server on one machine; times in ms, CPU of the server process",
+    }
+
+
+def _medians(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    return {name: round(statistics.median([row[name] for row in rows]), 2) for name in rows[0]}
+
+
+def _beside(requests_per_s: float, theirs: Sequence[Mapping[str, float] | str]) -> dict[str, Any]:
+    """LiteLLM's figures and the ratio of ours, or why there are none."""
+    skipped = [one for one in theirs if isinstance(one, str)]
+    measured = [one for one in theirs if not isinstance(one, str)]
+    if not measured:
+        return {"litellm_ratio": None, "litellm": {"skipped": skipped[0]} if skipped else None}
+    middle = _medians(measured)
+    version = environments.versions("litellm", requirements=environments.PROXY)
+    ratio = requests_per_s / middle["requests_per_s"] if middle["requests_per_s"] else None
+    return {"litellm_ratio": ratio and round(ratio, 2), "litellm": {**middle, "version": version["litellm"]}}
+
+
+def _litellm(rate: float, seconds: float) -> Mapping[str, float] | str:
+    """The same loops through LiteLLM's proxy; the open one at no more than half of what it carries."""
+    if (why := environments.missing(environments.PROXY)) is not None:
+        return why
+    with (
+        workplace() as folder,
+        SimulatorProcess(latency=LATENCY_S, output_tokens=10) as simulator,
+        litellm_proxy(folder, simulator.url) as proxy,
+    ):
+        asyncio.run(_open_loop(proxy.url, 20.0, WARM_UP_S))
+        before = cpu_s(proxy.pid)
+        carried = asyncio.run(_closed_loop(proxy.url, seconds))
+        used = cpu_s(proxy.pid) - before
+        open_rate = min(rate, 0.5 * carried)
+        took = asyncio.run(_open_loop(proxy.url, open_rate, seconds))
+    return {
+        "requests_per_s": carried,
+        "cpu_ms_per_call": 1000 * used / (carried * seconds),
+        "open_rate": open_rate,
+        "added_p50_ms": _added(took, 0.5),
+        "added_p99_ms": _added(took, 0.99),
     }
 
 

@@ -22,6 +22,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 REQUIREMENTS = HERE / "requirements.txt"
+PROXY = HERE / "proxy.txt"  # of an environment of its own
 PEERS: Mapping[str, str] = {
     "gather": "gather on the openai SDK, a semaphore of 100 as scripts have it, or of the true concurrency",
     "gather_tuned": "the same with the best semaphore, computed from the latencies that the simulator will draw",
@@ -38,24 +39,24 @@ def option(parser: argparse.ArgumentParser, more: str = "") -> None:
     parser.add_argument("--peers", choices=("once", "every", "each", "none"), default="once", help=told)
 
 
-def folder() -> Path:
+def folder(requirements: Path = REQUIREMENTS) -> Path:
     """Where the environment is: one for each set of requirements and Python."""
     root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "laneway-benchmarks"
-    digest = hashlib.sha256(REQUIREMENTS.read_bytes() + sys.version.encode()).hexdigest()[:12]
+    digest = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()[:12]
     return root / f"peers-{digest}"
 
 
-def python() -> Path:
-    return folder() / ("Scripts" if os.name == "nt" else "bin") / "python"
+def python(requirements: Path = REQUIREMENTS) -> Path:
+    return folder(requirements) / ("Scripts" if os.name == "nt" else "bin") / "python"
 
 
 @cache
-def missing() -> str | None:
+def missing(requirements: Path = REQUIREMENTS) -> str | None:
     """None when the environment is there or could be made, else why not."""
-    if (folder() / "complete").exists():
+    if (folder(requirements) / "complete").exists():
         return None
     try:
-        install()
+        install(requirements)
     except (OSError, subprocess.SubprocessError) as error:
         words = getattr(error, "stderr", None) or str(error)
         return f"their environment could not be made: {words.strip().splitlines()[-1]}"
@@ -66,28 +67,29 @@ def ready() -> bool:
     return missing() is None
 
 
-def install() -> Path:
+def install(requirements: Path = REQUIREMENTS) -> Path:
     """Make the environment. Raises OSError, SubprocessError."""
-    sys.stderr.write(f"making the peers' environment in {folder()}\n")
-    venv.EnvBuilder(clear=True, with_pip=True).create(folder())
+    place = folder(requirements)
+    sys.stderr.write(f"making the peers' environment in {place}\n")
+    venv.EnvBuilder(clear=True, with_pip=True).create(place)
     command: list[str | Path] = [
-        python(),
+        python(requirements),
         "-m",
         "pip",
         "install",
         "--quiet",
         "--disable-pip-version-check",
         "-r",
-        REQUIREMENTS,
+        requirements,
     ]
     subprocess.run(command, check=True, capture_output=True, text=True, timeout=INSTALL_S)
-    (folder() / "complete").touch()
-    return folder()
+    (place / "complete").touch()
+    return place
 
 
-def versions(*names: str) -> dict[str, str]:
+def versions(*names: str, requirements: Path = REQUIREMENTS) -> dict[str, str]:
     """As installed, of what is in the requirements: of these packages, or of all."""
-    lines = [line.split("#")[0].strip() for line in REQUIREMENTS.read_text().splitlines()]
+    lines = [line.split("#")[0].strip() for line in requirements.read_text().splitlines()]
     pinned = {name.split("[")[0]: version for name, version in (line.split("==", 1) for line in lines if line)}
     return {name: version for name, version in pinned.items() if not names or name in names}
 
