@@ -32,7 +32,9 @@ LARGEST_FORM = 200_100_000  # bytes, there: OpenAI's bound for a batch's input, 
 LARGEST_URL = 16_384  # bytes
 MOST_HEADERS = 100
 LARGEST_HEADERS = 65_536  # bytes, all of them
-OPEN_PATHS = frozenset({"/health", "/healthz", "/readyz", "/login", "/logout"})  # they tell nothing and cost nothing
+OPEN_PATHS = frozenset(
+    {"/health", "/healthz", "/readyz", "/login", "/logout", "/favicon.ico"}
+)  # they tell nothing and cost nothing
 OPEN_FILES = "/static/"
 DATA_PATHS = ("/v1/", "/api/", "/metrics", "/health")  # of programs, which want a status and not a page to log in on
 NOBODY = Caller("nobody", role=Role.SUBMIT, lanes=frozenset())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
+from laneway.store.teams import OfTeam
+
 
 class Upload(NamedTuple):
     """``size``: bytes."""
@@ -31,7 +33,7 @@ class Filing(Protocol):
 
     async def find_upload(self, upload_id: str) -> Upload | None: ...
 
-    async def uploads(self, team: str | None) -> list[Upload]:
+    async def uploads(self, team: OfTeam) -> list[Upload]:
         """The complete ones of a team, the newest first."""
         ...
 

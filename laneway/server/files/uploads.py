@@ -14,6 +14,7 @@ from laneway.server.envelopes import Refusal
 from laneway.server.files.forms import NO_FORM, fields
 from laneway.server.guard import LARGEST_FORM
 from laneway.store.filing import Upload
+from laneway.store.teams import ALL
 
 if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
@@ -66,7 +67,7 @@ class Uploads:
 
     async def all_of(self, caller: Caller) -> list[Upload]:
         """The newest first."""
-        return await self._lw.store.uploads(caller.team)
+        return await self._lw.store.uploads(ALL if caller.sees_all else caller.team)
 
     async def drop(self, upload_id: str, caller: Caller) -> None:
         """Raises Refusal."""

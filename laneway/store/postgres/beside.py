@@ -19,6 +19,7 @@ from laneway.store.postgres import (
     looking,
 )
 from laneway.store.postgres.base import Base
+from laneway.store.teams import OfTeam
 from laneway.task import NewTask
 
 
@@ -109,7 +110,7 @@ class Beside(Base):
     async def find_upload(self, upload_id: str) -> Upload | None:
         return await self._read(lambda db: filing.find(db, upload_id))
 
-    async def uploads(self, team: str | None) -> list[Upload]:
+    async def uploads(self, team: OfTeam) -> list[Upload]:
         return await self._read(lambda db: filing.of_team(db, team))
 
     async def piece(self, upload_id: str, number: int) -> bytes | None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from laneway.store.filing import Upload
 from laneway.store.postgres.connection import Db, rows, text
 from laneway.store.postgres.transaction import Transaction
+from laneway.store.teams import Everyone, OfTeam
 
 _UPLOADS = "SELECT id, name, purpose, size, created_at, team FROM laneway.upload WHERE size IS NOT NULL"
 FIND = f"{_UPLOADS} AND id = %s"
-OF_TEAM = f"{_UPLOADS} AND team IS NOT DISTINCT FROM %s ORDER BY created_at DESC, id DESC"
+OF_TEAM = f"{_UPLOADS} AND (%s OR team IS NOT DISTINCT FROM %s::text) ORDER BY created_at DESC, id DESC"
 FINISH = "UPDATE laneway.upload SET name = %s, purpose = %s, size = %s, created_at = %s, team = %s WHERE id = %s"
 ADD = "INSERT INTO laneway.upload_piece (upload_id, number, content) VALUES (%s, %s, %s)"
 PIECE = "SELECT content FROM laneway.upload_piece WHERE upload_id = %s AND number = %s"
@@ -32,8 +33,9 @@ def find(db: Db, upload_id: str) -> Upload | None:
     return next((Upload(*row) for row in rows(db, FIND, (text(upload_id),))), None)
 
 
-def of_team(db: Db, team: str | None) -> list[Upload]:
-    return [Upload(*row) for row in rows(db, OF_TEAM, (text(team),))]
+def of_team(db: Db, team: OfTeam) -> list[Upload]:
+    everyone, named = (True, None) if isinstance(team, Everyone) else (False, text(team))
+    return [Upload(*row) for row in rows(db, OF_TEAM, (everyone, named))]
 
 
 def piece(db: Db, upload_id: str, number: int) -> bytes | None:

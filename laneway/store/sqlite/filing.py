@@ -7,10 +7,11 @@ import apsw
 from laneway.store.filing import Upload
 from laneway.store.sqlite.connection import scalar
 from laneway.store.sqlite.transaction import Transaction
+from laneway.store.teams import Everyone, OfTeam
 
 _UPLOADS = "SELECT id, name, purpose, size, created_at, team FROM upload WHERE size IS NOT NULL"
 FIND = f"{_UPLOADS} AND id = ?"
-OF_TEAM = f"{_UPLOADS} AND team IS ? ORDER BY created_at DESC, id DESC"
+OF_TEAM = f"{_UPLOADS} AND (? OR team IS ?) ORDER BY created_at DESC, id DESC"
 FINISH = "UPDATE upload SET name = ?, purpose = ?, size = ?, created_at = ?, team = ? WHERE id = ?"
 ADD = "INSERT INTO upload_piece (upload_id, number, content) VALUES (?, ?, ?)"
 PIECE = "SELECT content FROM upload_piece WHERE upload_id = ? AND number = ?"
@@ -33,8 +34,9 @@ def find(db: apsw.Connection, upload_id: str) -> Upload | None:
     return next((Upload(*row) for row in db.execute(FIND, (upload_id,))), None)
 
 
-def of_team(db: apsw.Connection, team: str | None) -> list[Upload]:
-    return [Upload(*row) for row in db.execute(OF_TEAM, (team,))]
+def of_team(db: apsw.Connection, team: OfTeam) -> list[Upload]:
+    everyone, named = (True, None) if isinstance(team, Everyone) else (False, team)
+    return [Upload(*row) for row in db.execute(OF_TEAM, (everyone, named))]
 
 
 def piece(db: apsw.Connection, upload_id: str, number: int) -> bytes | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from laneway.store.filing import Upload
 from laneway.store.interface import Store
+from laneway.store.teams import ALL
 from tests.store.conftest import OpenStore
 from tests.store.helpers import NOW
 
@@ -28,6 +29,7 @@ class TestUploads:
         assert [one.id for one in await store.uploads(None)] == ["file-2", "file-0"]
         assert [one.id for one in await store.uploads("red")] == ["file-1"]
         assert await store.uploads("green") == []
+        assert [one.id for one in await store.uploads(ALL)] == ["file-3", "file-2", "file-1", "file-0"]
 
     async def test_what_is_dropped_or_never_came_whole_is_gone(self, store: Store) -> None:
         for name in ("file-a", "file-b", "file-c"):

@@ -1,0 +1,88 @@
+"""Every route of the service, and who may ask it. A route that is not in here fails ``test_routes.py``: say who may.
+
+open      anybody, without a token: it tells nothing and costs nothing
+asking    every token; what it shows and changes is the team's
+operate   operators, of a team too: what it changes is the team's
+steer     operators who are in no team: it changes, or tells, what all teams share
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+TABLE = """
+open     GET    /health
+open     GET    /login
+open     POST   /login
+open     POST   /logout
+open     GET    /favicon.ico
+open     GET    /static/{name}
+steer    GET    /metrics
+asking   POST   /v1/chat/completions
+asking   POST   /v1/responses
+asking   POST   /v1/embeddings
+asking   POST   /v1/messages
+asking   GET    /v1/models
+asking   GET    /v1/models/{name:path}
+asking   POST   /v1/files
+asking   GET    /v1/files
+asking   GET    /v1/files/{file_id}
+asking   GET    /v1/files/{file_id}/content
+asking   DELETE /v1/files/{file_id}
+asking   POST   /v1/batches
+asking   GET    /v1/batches
+asking   GET    /v1/batches/{batch_id}
+asking   POST   /v1/batches/{batch_id}/cancel
+asking   POST   /v1/messages/batches
+asking   GET    /v1/messages/batches
+asking   GET    /v1/messages/batches/{batch_id}
+asking   POST   /v1/messages/batches/{batch_id}/cancel
+asking   DELETE /v1/messages/batches/{batch_id}
+asking   GET    /v1/messages/batches/{batch_id}/results
+asking   GET    /api/v1/openapi.json
+asking   POST   /api/v1/tasks
+asking   POST   /api/v1/tasks/bulk
+asking   GET    /api/v1/tasks
+asking   GET    /api/v1/tasks/{ref}
+asking   GET    /api/v1/tasks/{ref}/wait
+asking   GET    /api/v1/tasks/{ref}/explain
+asking   GET    /api/v1/tasks/{ref}/tree
+asking   POST   /api/v1/tasks/{ref}/cancel
+asking   POST   /api/v1/tasks/{ref}/retry
+asking   PATCH  /api/v1/tasks/{ref}
+asking   POST   /api/v1/tasks/{ref}/feedback
+asking   POST   /api/v1/tasks/{ref}/event
+operate  POST   /api/v1/tasks/select
+asking   GET    /api/v1/events
+asking   GET    /api/v1/tasks/{ref}/events
+asking   GET    /api/v1/runs
+asking   GET    /api/v1/runs/{run_id}
+asking   GET    /api/v1/runs/{run_id}/results
+operate  POST   /api/v1/runs/{run_id}/pause
+operate  POST   /api/v1/runs/{run_id}/resume
+steer    POST   /api/v1/lanes/{name}/pause
+steer    POST   /api/v1/lanes/{name}/resume
+steer    POST   /api/v1/accounts/{name}/pause
+steer    POST   /api/v1/accounts/{name}/resume
+asking   GET    /
+asking   GET    /ui/overview/live
+asking   GET    /ui/changes
+asking   POST   /ui/theme
+"""
+
+
+class Listed(NamedTuple):
+    who: str
+    method: str
+    path: str
+
+
+ROUTES = [Listed(*line.split()) for line in TABLE.split("\n") if line]
+
+# What is sent where a form is asked for: enough to come past its checks.
+BODIES: dict[str, object] = {
+    "PATCH /api/v1/tasks/{ref}": {"urgency": "relaxed"},
+    "POST /api/v1/tasks/{ref}/feedback": {"word": "good"},
+    "POST /api/v1/tasks/{ref}/event": {"name": "go"},
+    "POST /api/v1/tasks/select": {"filter": {"state": "failed"}, "verb": "retry", "dry_run": True},
+}
