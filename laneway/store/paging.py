@@ -10,7 +10,6 @@ from laneway.task import State
 
 SORTED = 50_000  # tasks of an index that are put in order for a page
 FIRST_LOOK = 4  # times as many as are wanted; more each time it was not enough
-MERGED = 100  # kinds of failures that are read side by side
 Ids = Callable[[int | None, int], list[int]]  # (below, how many): the highest of them, in order
 Look = Callable[[Sequence[int]], Iterable[int]]  # those of them that are meant
 

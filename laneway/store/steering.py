@@ -51,7 +51,7 @@ class Extent(NamedTuple):
 
     states: Mapping[State, int] = {}
     wires: Mapping[Wire, int] = {}
-    longest: int = 0  # tokens of the longest request with its answer, estimated
+    longest: int = 0  # tokens of the longest request with its answer, estimated; of failed tasks it may be left out
 
     @property
     def tasks(self) -> int:

@@ -13,7 +13,11 @@ from laneway.store.teams import ALL, OfTeam
 
 MINUTE_S, HOUR_S = 60, 3600
 SPANS = (MINUTE_S, HOUR_S)
-KEPT_S: Mapping[int, float] = {MINUTE_S: 26 * 3600.0, HOUR_S: 400 * 86_400.0}  # by span
+KEPT_S: Mapping[tuple[str, int], float] = {  # by table and span; histograms have many rows, and are kept by hours only
+    ("tally", MINUTE_S): 26 * 3600.0,
+    ("tally", HOUR_S): 400 * 86_400.0,
+    ("tally_time", HOUR_S): 8 * 86_400.0,
+}
 LEAST_S = 0.001  # of a histogram's first bucket
 STEP = 1.2  # from a bucket to the next: a quantile is off by less than a tenth
 _BY_STEP = 1 / log(STEP)
@@ -81,7 +85,7 @@ def rows_of(tallies: Iterable[Tally]) -> list[tuple[Any, ...]]:
     """(span, at, team, kind, name, and the sums) of the minutes and hours that they are added to, in order."""
     return [
         (*place, *(sum(column) for column in zip(*(one[4:13] for one in found), strict=True)))
-        for place, found in _by_place(tallies)
+        for place, found in _by_place(tallies, SPANS)
     ]
 
 
@@ -89,16 +93,16 @@ def times_of(tallies: Iterable[Tally]) -> list[tuple[Any, ...]]:
     """(span, at, team, kind, name, what, bucket, n), likewise."""
     return [
         (*place, what, number, n)
-        for place, found in _by_place(tallies)
+        for place, found in _by_place(tallies, (HOUR_S,))
         for what, histograms in (("run", [one.run for one in found]), ("wait", [one.wait for one in found]))
         for number, n in sorted(added(histograms).items())
     ]
 
 
-def _by_place(tallies: Iterable[Tally]) -> list[tuple[tuple[Any, ...], list[Tally]]]:
+def _by_place(tallies: Iterable[Tally], spans: Sequence[int]) -> list[tuple[tuple[Any, ...], list[Tally]]]:
     found = defaultdict[tuple[Any, ...], list[Tally]](list)
     for one in tallies:
-        for span in SPANS:
+        for span in spans:
             found[span, one.at // span * span, one.team or "", one.kind.value, one.name].append(one)
     return sorted(found.items())
 
@@ -132,7 +136,9 @@ class Tallying(Protocol):
         span: int = MINUTE_S,
         team: OfTeam = ALL,
         whole: bool = False,
+        times: bool = True,
     ) -> list[Tally]:
         """Of the minutes or hours that begin from ``since`` on and before ``until``, by time and name. ``team`` ALL:
-        of all teams together. ``whole``: one tally for each name, of all that time."""
+        of all teams together. ``whole``: one tally for each name, of all that time. ``times`` False: without
+        histograms, which only hours have, for eight days."""
         ...

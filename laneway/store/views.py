@@ -104,3 +104,7 @@ class Viewing(Protocol):
     async def oldest_ready(self, *, team: OfTeam = ALL) -> Mapping[str, float]:
         """By lane: when the first in the queue of each cell was submitted, the earliest of them."""
         ...
+
+    async def describe_worker(self, worker: str, facts: Mapping[str, Any], now: float) -> None:
+        """Keep what a worker says of itself as the state ``worker:NAME``. What those said who are gone goes."""
+        ...

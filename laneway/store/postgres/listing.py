@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from laneway.store.paging import MERGED, SORTED, Ids, found_below, of_failures, plain_keys
+from laneway.store.paging import SORTED, Ids, found_below, of_failures, plain_keys
 from laneway.store.postgres import failing
 from laneway.store.postgres.connection import Db, by_index, rows, scalar
 from laneway.store.postgres.reading import COST_BELOW
@@ -40,6 +40,7 @@ IN_RUN = f"""
     SELECT {" + ".join(f"sum(n.{state.value})" for state in State)}
     FROM laneway.cell c JOIN laneway.cell_count n ON n.cell_id = c.id WHERE c.run_id = %s AND NOT c.aside
 """
+MERGED = 100  # kinds of failures of which each is read as far as a page may need
 KEYED = "SELECT count(*) FROM laneway.task WHERE run_id = %s AND key IS NOT NULL"
 TOP = 2**63 - 1
 

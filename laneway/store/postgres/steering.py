@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from laneway.store.interface import News
+from laneway.store.paging import by_kind_alone
 from laneway.store.postgres.connection import Db, rows, run, scalar
 from laneway.store.postgres.failing import any_unnamed, kinds
 from laneway.store.postgres.places import Places
@@ -45,8 +46,14 @@ CHOSEN = """
     LEFT JOIN laneway.document d ON d.id = p.spec_id LEFT JOIN laneway.result r ON r.seq = t.result_seq
     WHERE NOT c.shelf
 """
+BY_INDEX = " FROM laneway.task t WHERE true"
 OF_KINDS = " AND t.state = 'failed' AND t.failure_id = ANY(%s::bigint[])"
 OF_NO_KIND = " AND t.state = 'failed' AND t.failure_id IS NULL"
+EXTENT_OF_KINDS = f"""
+    WITH n AS (SELECT count(*) AS tasks, max(id) AS newest {BY_INDEX}{OF_KINDS} GROUP BY failure_id)
+    SELECT 'failed', d.wire, n.tasks, 0 FROM n JOIN laneway.payload p ON p.task_id = n.newest
+    JOIN laneway.document d ON d.id = p.spec_id
+"""
 ADJUSTED = """
     SELECT t.id, t.run_id, t.cell_id, t.state, c.model, c.lane, c.urgency, p.route_id, p.submitted_at, p.deadline,
            t.due_at, t.attempts
@@ -102,6 +109,8 @@ def select(db: Db, selector: Selector) -> list[int]:
 
 def extent(db: Db, selector: Selector) -> Extent:
     sql = "SELECT t.state, d.wire, count(*), max(t.input_tokens + t.output_tokens) {} GROUP BY 1, 2"
+    if by_kind_alone(selector) and not any_unnamed(db):
+        return extent_of(rows(db, EXTENT_OF_KINDS, (kinds(db, selector),)))
     found = (rows(db, sql.format(where), bindings) for where, bindings in sources(db, selector))
     return extent_of(row for part in found for row in part)
 
@@ -115,8 +124,11 @@ def sources(db: Db, s: Selector) -> list[tuple[str, list[Any]]]:
     found: list[tuple[str, list[Any]]] = []
     if others := tuple(state for state in s.states if state is not State.FAILED):
         found += sources(db, s._replace(states=others))
-    rest, bindings = conditions(s._replace(states=(), classes=(), codes=()))
-    found.append((CHOSEN + OF_KINDS + rest, [kinds(db, s), *bindings]))
+    if by_kind_alone(s):
+        found.append((BY_INDEX + OF_KINDS, [kinds(db, s)]))
+    else:
+        rest, bindings = conditions(s._replace(states=(), classes=(), codes=()))
+        found.append((CHOSEN + OF_KINDS + rest, [kinds(db, s), *bindings]))
     if any_unnamed(db):
         rest, bindings = conditions(s._replace(states=()))
         found.append((CHOSEN + OF_NO_KIND + rest, bindings))

@@ -8,7 +8,7 @@ from math import ceil
 from laneway.store.postgres.base import Base
 from laneway.store.postgres.connection import Db, rows, run, text
 from laneway.store.postgres.transaction import Transaction
-from laneway.store.tallies import KEPT_S, MINUTE_S, SPANS, Tally, TallyKind, rows_of, tallies_of, times_of
+from laneway.store.tallies import HOUR_S, KEPT_S, MINUTE_S, Tally, TallyKind, rows_of, tallies_of, times_of
 from laneway.store.teams import ALL, Everyone, OfTeam
 
 _SUMS = (
@@ -65,8 +65,11 @@ class Tallies(Base):
         span: int = MINUTE_S,
         team: OfTeam = ALL,
         whole: bool = False,
+        times: bool = True,
     ) -> list[Tally]:
-        return await self._read_long(lambda db: read(db, kind, (span, ceil(since), ceil(until)), team, whole))
+        return await self._read_long(
+            lambda db: read(db, kind, (span, ceil(since), ceil(until)), team, whole, times and span == HOUR_S)
+        )
 
 
 def add(tx: Transaction, tallies: Sequence[Tally], now: float) -> None:
@@ -75,12 +78,11 @@ def add(tx: Transaction, tallies: Sequence[Tally], now: float) -> None:
         if added:
             columns = [list(column) for column in zip(*added, strict=True)]
             run(tx.db, sql, [*columns[:2], *([text(word) for word in column] for column in columns[2:5]), *columns[5:]])
-    for span in SPANS:
-        for table in ("tally", "tally_time"):
-            run(tx.db, DROP.format(table), (span, int(now - KEPT_S[span])))
+    for (table, span), kept in KEPT_S.items():
+        run(tx.db, DROP.format(table), (span, int(now - kept)))
 
 
-def read(db: Db, kind: TallyKind, time: tuple[int, int, int], team: OfTeam, whole: bool) -> list[Tally]:
+def read(db: Db, kind: TallyKind, time: tuple[int, int, int], team: OfTeam, whole: bool, times: bool) -> list[Tally]:
     """``time``: span, since, until."""
     own = None if isinstance(team, Everyone) else team
     bindings = {
@@ -92,4 +94,4 @@ def read(db: Db, kind: TallyKind, time: tuple[int, int, int], team: OfTeam, whol
         "team": own or "",
         "whole": whole,
     }
-    return tallies_of(rows(db, TALLIES, bindings), rows(db, TIMES, bindings), kind, own)
+    return tallies_of(rows(db, TALLIES, bindings), rows(db, TIMES, bindings) if times else (), kind, own)

@@ -10,10 +10,12 @@ from laneway.store.interface import Run
 from laneway.store.paging import by_counters
 from laneway.store.postgres import failing
 from laneway.store.postgres.base import Base
-from laneway.store.postgres.connection import Db, rows
+from laneway.store.postgres.connection import Db, rows, run
 from laneway.store.postgres.listing import list_tasks
 from laneway.store.postgres.runs import RUN
 from laneway.store.postgres.steering import conditions, sources
+from laneway.store.postgres.transaction import Transaction
+from laneway.store.postgres.workers import save_state
 from laneway.store.teams import ALL, Everyone, OfTeam
 from laneway.store.views import MOST_KINDS, Depth, FailureCount, TaskFilter, TaskPage
 from laneway.task import State, Urgency
@@ -57,6 +59,11 @@ OLDEST = f"""
     WHERE (NOT c.shelf OR c.aside) AND {_OF_TEAM} GROUP BY 1
 """
 
+FORGET = """
+    DELETE FROM laneway.state s WHERE starts_with(s.name, 'worker:')
+    AND NOT EXISTS (SELECT 1 FROM laneway.worker w WHERE w.id = substr(s.name, 8))
+"""
+
 
 class Views(Base):
     """These verbs of the store."""
@@ -93,6 +100,14 @@ class Views(Base):
 
     async def oldest_ready(self, *, team: OfTeam = ALL) -> Mapping[str, float]:
         return await self._read_long(lambda db: dict(rows(db, OLDEST, _team(team))))
+
+    async def describe_worker(self, worker: str, facts: Mapping[str, Any], now: float) -> None:
+        await self._upkeep.write(lambda tx: describe_worker(tx, worker, facts, now))
+
+
+def describe_worker(tx: Transaction, worker: str, facts: Mapping[str, Any], now: float) -> None:
+    save_state(tx, f"worker:{worker}", facts, now)
+    run(tx.db, FORGET)
 
 
 def failure_groups(db: Db, run_id: int | None, team: OfTeam) -> list[FailureCount]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from heapq import merge
+from itertools import islice
 from typing import Any
 
 import apsw
 import orjson
 
-from laneway.store.paging import MERGED, SORTED, Ids, found_below, of_failures, plain_keys
+from laneway.store.paging import SORTED, Ids, found_below, of_failures, plain_keys
 from laneway.store.rows import TASK_LINE, line_of
 from laneway.store.sqlite import failing
 from laneway.store.sqlite.connection import scalar
@@ -21,23 +23,25 @@ LINES = f"""
     SELECT p.spec_id, {TASK_LINE} FROM task t JOIN cell c ON c.id = t.cell_id JOIN payload p ON p.task_id = t.id
     LEFT JOIN result r ON r.seq = t.result_seq WHERE t.id IN (SELECT value FROM json_each(?)) ORDER BY t.id DESC
 """
-_BELOW = "AND id < coalesce(?1, 9223372036854775807) ORDER BY id DESC LIMIT ?2"
+_BELOW = "AND id < coalesce(:below, 9223372036854775807) ORDER BY id DESC LIMIT :n"
+_SORTED = _BELOW.replace("id", "+id")  # what the index gives is put in order; else the whole table would be walked
 ANY = f"SELECT id FROM task WHERE true {_BELOW}"
-OF_KEYS = f"SELECT id FROM task WHERE key IN (SELECT value FROM json_each(?3)) {_BELOW}"
-OF_IDS = f"SELECT id FROM (SELECT value AS id FROM json_each(?3)) WHERE true {_BELOW}"
-OF_RUN = f"SELECT id FROM task WHERE run_id = ?3 AND key IS NOT NULL {_BELOW}"
-OF_KIND = f"SELECT id FROM task WHERE state = 'failed' AND failure_id = ?3 {_BELOW}"
-OF_KINDS = f"SELECT id FROM task WHERE state = 'failed' AND failure_id IN (SELECT value FROM json_each(?3)) {_BELOW}"
+OF_KEYS = f"SELECT id FROM task WHERE key IN (SELECT value FROM json_each(:of)) {_SORTED}"
+OF_IDS = f"SELECT id FROM (SELECT value AS id FROM json_each(:of)) WHERE true {_BELOW}"
+OF_RUN = f"SELECT id FROM task WHERE run_id = :of AND key IS NOT NULL {_SORTED}"
+OF_KIND = f"SELECT id FROM task WHERE state = 'failed' AND failure_id = :of {_BELOW}"
+OF_KINDS = f"SELECT id FROM task WHERE state = 'failed' AND failure_id IN (SELECT value FROM json_each(:of)) {_SORTED}"
 OF_NO_KIND = f"SELECT id FROM task WHERE state = 'failed' AND failure_id IS NULL {_BELOW}"
 OF_STATE = {
     State.READY: f"""
-        SELECT id FROM task WHERE state = 'ready' AND cell_id IN (SELECT id FROM cell WHERE ready > 0) {_BELOW}
+        SELECT id FROM task WHERE state = 'ready' AND cell_id IN (SELECT id FROM cell WHERE ready > 0) {_SORTED}
     """,
-    State.WAITING: f"SELECT id FROM task WHERE state = 'waiting' {_BELOW}",
-    State.RUNNING: f"SELECT id FROM task WHERE state = 'running' {_BELOW}",
+    State.WAITING: f"SELECT id FROM task WHERE state = 'waiting' {_SORTED}",
+    State.RUNNING: f"SELECT id FROM task WHERE state = 'running' {_SORTED}",
 }
 ALL_IN = "SELECT total({}) FROM cell"
 IN_RUN = f"SELECT {' + '.join(f'total({state.value})' for state in State)} FROM cell WHERE run_id = ? AND NOT aside"
+MERGED = 2000  # kinds of failures that are read side by side
 KEYED = "SELECT count(*) FROM task WHERE run_id = ? AND key IS NOT NULL"
 
 
@@ -76,17 +80,24 @@ def _ids(db: apsw.Connection, s: TaskFilter) -> Ids:
     return _by(db, ANY)
 
 
-def _by(db: apsw.Connection, sql: str, *bindings: Any) -> Ids:
-    return lambda below, n: [id_ for (id_,) in db.execute(sql, (below, n, *bindings))]
+def _by(db: apsw.Connection, sql: str, of: Any = None) -> Ids:
+    return lambda below, n: [id_ for (id_,) in db.execute(sql, {"below": below, "n": n, "of": of})]
 
 
 def _failed(db: apsw.Connection, s: TaskFilter) -> Ids:
     kinds = failing.kinds(db, s)
     numbers = orjson.loads(kinds)
-    parts = [_by(db, OF_KIND, number) for number in numbers] if len(numbers) <= MERGED else [_by(db, OF_KINDS, kinds)]
+    parts: list[tuple[str, Any]] = [(OF_KIND, number) for number in numbers]
+    if len(numbers) > MERGED:
+        parts = [(OF_KINDS, kinds)]
     if failing.any_unnamed(db):
-        parts.append(_by(db, OF_NO_KIND))
-    return lambda below, n: sorted((id_ for part in parts for id_ in part(below, n)), reverse=True)[:n]
+        parts.append((OF_NO_KIND, None))
+
+    def ids(below: int | None, n: int) -> list[int]:
+        found = [db.execute(sql, {"below": below, "n": n, "of": of}) for sql, of in parts]
+        return [id_ for (id_,) in islice(merge(*found, reverse=True), n)]
+
+    return ids
 
 
 def _all_keyed(db: apsw.Connection, run_id: int) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 import apsw
 import orjson
 
+from laneway.store.paging import by_kind_alone
 from laneway.store.sqlite.connection import scalar
 from laneway.store.sqlite.failing import any_unnamed, kinds
 from laneway.store.sqlite.runs import Places
@@ -44,8 +45,14 @@ CHOSEN = """
     LEFT JOIN result r ON r.seq = t.result_seq
     WHERE c.shelf = 0
 """
+BY_INDEX = " FROM task t WHERE true"
 OF_KINDS = " AND t.state = 'failed' AND t.failure_id IN (SELECT value FROM json_each(?))"
 OF_NO_KIND = " AND t.state = 'failed' AND t.failure_id IS NULL"
+EXTENT_OF_KINDS = f"""
+    WITH n AS (SELECT count(*) AS tasks, max(id) AS newest {BY_INDEX}{OF_KINDS} GROUP BY failure_id)
+    SELECT 'failed', CAST(d.content AS TEXT) ->> '$.wire', n.tasks, 0
+    FROM n JOIN payload p ON p.task_id = n.newest JOIN document d ON d.id = p.spec_id
+"""
 ADJUSTED = """
     SELECT t.id, t.run_id, t.cell_id, t.state, c.model, c.lane, c.urgency, p.route_id, p.submitted_at, p.deadline,
            t.due_at, t.attempts
@@ -97,6 +104,8 @@ def extent(db: apsw.Connection, selector: Selector) -> Extent:
         "SELECT t.state, (SELECT CAST(content AS TEXT) ->> '$.wire' FROM document WHERE id = p.spec_id), count(*),"
         " max(t.input_tokens + t.output_tokens) {} GROUP BY 1, p.spec_id"
     )
+    if by_kind_alone(selector) and not any_unnamed(db):
+        return extent_of(db.execute(EXTENT_OF_KINDS, (kinds(db, selector),)))
     found = (db.execute(sql.format(where), bindings) for where, bindings in sources(db, selector))
     return extent_of(row for rows in found for row in rows)
 
@@ -110,8 +119,11 @@ def sources(db: apsw.Connection, s: Selector) -> list[tuple[str, list[Any]]]:
     found: list[tuple[str, list[Any]]] = []
     if others := tuple(state for state in s.states if state is not State.FAILED):
         found += sources(db, s._replace(states=others))
-    rest, bindings = conditions(s._replace(states=(), classes=(), codes=()))
-    found.append((CHOSEN + OF_KINDS + rest, [kinds(db, s), *bindings]))
+    if by_kind_alone(s):
+        found.append((BY_INDEX + OF_KINDS, [kinds(db, s)]))
+    else:
+        rest, bindings = conditions(s._replace(states=(), classes=(), codes=()))
+        found.append((CHOSEN + OF_KINDS + rest, [kinds(db, s), *bindings]))
     if any_unnamed(db):
         rest, bindings = conditions(s._replace(states=()))
         found.append((CHOSEN + OF_NO_KIND + rest, bindings))

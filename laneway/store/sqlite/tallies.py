@@ -9,7 +9,7 @@ import apsw
 
 from laneway.store.sqlite.base import Base
 from laneway.store.sqlite.transaction import Transaction
-from laneway.store.tallies import KEPT_S, MINUTE_S, SPANS, Tally, TallyKind, rows_of, tallies_of, times_of
+from laneway.store.tallies import HOUR_S, KEPT_S, MINUTE_S, Tally, TallyKind, rows_of, tallies_of, times_of
 from laneway.store.teams import ALL, Everyone, OfTeam
 
 ADD = """
@@ -53,21 +53,25 @@ class Tallies(Base):
         span: int = MINUTE_S,
         team: OfTeam = ALL,
         whole: bool = False,
+        times: bool = True,
     ) -> list[Tally]:
-        return await self._read_long(lambda db: read(db, kind, (span, ceil(since), ceil(until)), team, whole))
+        return await self._read_long(
+            lambda db: read(db, kind, (span, ceil(since), ceil(until)), team, whole, times and span == HOUR_S)
+        )
 
 
 def add(tx: Transaction, tallies: Sequence[Tally], now: float) -> None:
     tx.db.executemany(ADD, rows_of(tallies))
     tx.db.executemany(ADD_TIMES, times_of(tallies))
-    for span in SPANS:
-        for table in ("tally", "tally_time"):
-            tx.db.execute(DROP.format(table), (span, int(now - KEPT_S[span])))
+    for (table, span), kept in KEPT_S.items():
+        tx.db.execute(DROP.format(table), (span, int(now - kept)))
 
 
-def read(db: apsw.Connection, kind: TallyKind, time: tuple[int, int, int], team: OfTeam, whole: bool) -> list[Tally]:
+def read(
+    db: apsw.Connection, kind: TallyKind, time: tuple[int, int, int], team: OfTeam, whole: bool, times: bool
+) -> list[Tally]:
     """``time``: span, since, until."""
     own = None if isinstance(team, Everyone) else team
     bindings = (*time, kind.value, isinstance(team, Everyone), own or "", whole)
-    rows, times = db.execute(TALLIES, bindings).fetchall(), db.execute(TIMES, bindings).fetchall()
-    return tallies_of(rows, times, kind, own)
+    histograms = db.execute(TIMES, bindings).fetchall() if times else ()
+    return tallies_of(db.execute(TALLIES, bindings), histograms, kind, own)

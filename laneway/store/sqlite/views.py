@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import apsw
 import orjson
@@ -15,6 +16,8 @@ from laneway.store.sqlite.base import Base
 from laneway.store.sqlite.listing import list_tasks
 from laneway.store.sqlite.runs import RUN, run_of
 from laneway.store.sqlite.steering import conditions, sources
+from laneway.store.sqlite.transaction import Transaction
+from laneway.store.sqlite.workers import save_state
 from laneway.store.teams import ALL, Everyone, OfTeam
 from laneway.store.views import MOST_KINDS, Depth, FailureCount, TaskFilter, TaskPage
 from laneway.task import State, Urgency
@@ -55,6 +58,8 @@ OLDEST = f"""
     SELECT lane, min(p.submitted_at) FROM first JOIN payload p ON p.task_id = first.id GROUP BY 1
 """
 
+FORGET = "DELETE FROM state WHERE name GLOB 'worker:*' AND substr(name, 8) NOT IN (SELECT id FROM worker)"
+
 
 class Views(Base):
     """These verbs of the store."""
@@ -92,6 +97,14 @@ class Views(Base):
 
     async def oldest_ready(self, *, team: OfTeam = ALL) -> Mapping[str, float]:
         return await self._read_long(lambda db: dict(iter(db.execute(OLDEST, _team(team)))))
+
+    async def describe_worker(self, worker: str, facts: Mapping[str, Any], now: float) -> None:
+        await self._writer.write(lambda tx: describe_worker(tx, worker, facts, now))
+
+
+def describe_worker(tx: Transaction, worker: str, facts: Mapping[str, Any], now: float) -> None:
+    save_state(tx, f"worker:{worker}", facts, now)
+    tx.db.execute(FORGET)
 
 
 def failure_groups(db: apsw.Connection, run_id: int | None, team: OfTeam) -> list[FailureCount]:

@@ -20,7 +20,7 @@ LATER = SMALL._replace(at=START + 60)
 
 
 async def read(store: Store, **more: object) -> list[Tally]:
-    options: dict[str, object] = {"span": MINUTE_S, **more}
+    options: dict[str, object] = {"span": HOUR_S, **more}
     return await store.tallies(TallyKind.MODEL, START, START + HOUR_S, **options)  # type: ignore[arg-type]
 
 
@@ -29,7 +29,9 @@ class TestTallies:
         one, other = await open_store(), await open_store()
         await one.add_tallies([SMALL], NOW)
         await other.add_tallies([SMALL._replace(at=START + 59, wait={4: 1, 9: 1})], NOW)
-        (found,) = await one.tallies(TallyKind.MODEL, START, START + 60)
+        (found,) = await read(one)
+        assert found._replace(wait={}, run={}) == (await read(one, span=MINUTE_S))[0], "minutes have no histograms"
+        assert await read(one, times=False) == [found._replace(wait={}, run={})]
         assert found == Tally(
             START, None, TallyKind.MODEL, "small", 6, 2, 0, 10, 2, 2, 600, 120, 1.0, {3: 2, 4: 2, 9: 1}, {20: 6}
         )
@@ -40,12 +42,12 @@ class TestTallies:
 
     async def test_minutes_and_hours_are_kept_beside_each_other(self, store: Store) -> None:
         await store.add_tallies([SMALL, LATER, LATER._replace(name="strong")], NOW)
-        assert [(one.at, one.name) for one in await read(store)] == [
+        assert [(one.at, one.name) for one in await read(store, span=MINUTE_S)] == [
             (START, "small"),
             (START + 60, "small"),
             (START + 60, "strong"),
         ]
-        hours = await read(store, span=HOUR_S)
+        hours = await read(store)
         assert [(one.at, one.name, one.calls) for one in hours] == [(START, "small", 10), (START, "strong", 5)]
 
     async def test_a_time_may_be_read_as_one(self, store: Store) -> None:
@@ -72,10 +74,12 @@ class TestTallies:
     async def test_old_minutes_go_and_their_hours_stay(self, store: Store) -> None:
         await store.add_tallies([SMALL], NOW)
         await store.add_tallies([SMALL._replace(at=START + 27 * HOUR_S)], NOW + 27 * HOUR_S)
-        assert await read(store) == []
-        assert len(await read(store, span=HOUR_S)) == 1
+        assert await read(store, span=MINUTE_S) == []
+        assert [one.run for one in await read(store)] == [{20: 3}]
+        await store.add_tallies([], NOW + 9 * 86_400)
+        assert [(one.succeeded, one.run) for one in await read(store)] == [(3, {})]
         await store.add_tallies([], NOW + 401 * 86_400)
-        assert await read(store, span=HOUR_S) == []
+        assert await read(store) == []
 
     async def test_many_may_add_at_once(self, open_store: OpenStore) -> None:
         stores = [await open_store() for _ in range(3)]

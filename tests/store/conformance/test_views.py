@@ -287,6 +287,15 @@ class TestCounters:
         await claim(store)
         assert await store.oldest_ready() == {}
 
+    async def test_workers_say_of_themselves_what_goes_with_them(self, store: Store) -> None:
+        await store.describe_worker("w", {"most": 5}, NOW)
+        await store.describe_worker("w", {"most": 7}, NOW + 1)
+        assert await store.states("worker:") == {"w": ({"most": 7}, NOW + 1)}
+        await store.leave("w", NOW + 2)
+        await store.join("next", LEASE, NOW + 2)
+        await store.describe_worker("next", {}, NOW + 2)
+        assert list(await store.states("worker:")) == ["next"]
+
 
 def meant(one: TaskLine, s: Selector) -> bool:
     """By what its line says."""

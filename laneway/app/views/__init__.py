@@ -1,0 +1,10 @@
+"""Figures as the API and the pages show them: each takes the app and whose they are, and reads counters, no rows."""
+
+from __future__ import annotations
+
+from laneway.app.views.accounts import accounts
+from laneway.app.views.lanes import lanes
+from laneway.app.views.overview import overview
+from laneway.app.views.workers import workers
+
+__all__ = ["accounts", "lanes", "overview", "workers"]
