@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from laneway.app.changes import Changed, changes
 from laneway.app.flows.trees import Branch, flow_json, grown
+from laneway.app.live_limits import limits_json, limits_set
 from laneway.app.standing import Standing, holding, standings
 from laneway.store.detours import Detour
 from laneway.store.feedback import Feedback
 from laneway.store.flows import History
+from laneway.store.steering import PauseKind
 from laneway.task import Attempt, Task, is_flow
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ class Explanation(NamedTuple):
     changed: list[Changed]
     flow: tuple[Branch, History] | None
     content: str
+    limits: list[dict[str, Any]]  # that somebody set of its lane, or of its model's accounts
 
     def as_json(self, now: float) -> dict[str, Any]:
         words = self.words
@@ -43,6 +46,7 @@ class Explanation(NamedTuple):
             ],
             "classifier": self.asked,
             "changes": [one.as_json() for one in self.changed],
+            "limits_set": self.limits,
         }
         if self.flow is not None:
             found["flow"] = flow_json(*self.flow, now, hide=self.content == "hidden")
@@ -67,7 +71,15 @@ async def explanation(lw: Laneway, task: Task) -> Explanation:
         changed,
         flow,
         "pruned" if task.pruned else "hidden" if lw.config.hide_content else "kept",
+        [] if task.state.ended else await _limits_of(lw, task),
     )
+
+
+async def _limits_of(lw: Laneway, task: Task) -> list[dict[str, Any]]:
+    model = lw.config.models.get(task.model)
+    accounts = model.account_names if model else ()
+    held = {PauseKind.LANE: (task.lane,), PauseKind.ACCOUNT: accounts, PauseKind.RUN: ()}
+    return limits_json(lw.config, [one for one in await limits_set(lw.store) if one.name in held[one.kind]])
 
 
 async def questions_about(store: Store, task: Task) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, assert_never
 
 from laneway.app.budgets import Way, check_prices
+from laneway.dispatch.pauses import DRAIN
 from laneway.errors import InputError, NotFoundError, UsageError
 from laneway.providers.presets import EVERYTHING
 from laneway.store.steering import Change, Extent, Pause, PauseKind, Selector
@@ -56,6 +57,17 @@ async def check_place(lw: Laneway, kind: PauseKind, name: str) -> None:
         near = difflib.get_close_matches(name, sorted(known), 1)
         hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known)) or 'none yet'}"
         raise NotFoundError(f"there is no {kind} {name!r}", hint=hint)
+
+
+async def drain_worker(lw: Laneway, name: str, by: str) -> None:
+    """Have a worker on whichever machine start nothing more, finish what it has and end. Raises NotFoundError when no
+    such worker lives."""
+    now = lw.clock.now()
+    alive = [worker.id for worker in await lw.store.workers(now) if worker.lease_until > now]
+    if name not in alive:
+        hint = f"at work: {', '.join(alive)}" if alive else "no worker is at work"
+        raise NotFoundError(f"there is no worker {name!r}", hint=hint)
+    await lw.store.save_state(f"{DRAIN}{name}", {"by": by, "at": now}, now)
 
 
 def run_number(text: str) -> int:

@@ -46,6 +46,10 @@ class Working:
     def in_flight(self) -> int:
         return self._running.dispatcher.in_flight
 
+    @property
+    def draining(self) -> bool:
+        return self._running.dispatcher.draining
+
     def vital(self) -> Vital:
         return Vital(*self._running.worker.vital())
 
@@ -59,7 +63,7 @@ class Working:
         self._broken_off.set()
 
     async def ended(self) -> Stop:
-        """When it stops by itself, which is a fault of ours, or after ``drain``."""
+        """When it stops by itself, which is a fault of ours unless somebody drained it, or after ``drain``."""
         return await asyncio.shield(self._work)
 
     async def finish(self) -> None:

@@ -81,7 +81,8 @@ class Processes:
             code = await ended
             self._children.discard(child)
             self._gone(child, code)
-            if self._stopping.is_set() or (self._helping and code == 0):
+            if code == 0 or self._stopping.is_set():  # unasked it ends well where nothing is left, or it was drained
+                self._n -= 1
                 return
             if self._died is not None:
                 await self._died()

@@ -222,6 +222,7 @@ def _stopped(summary: Summary) -> str:
         StopReason.LIMIT: f"stopped: {summary.stop.message}; then the same command goes on",
         StopReason.UNREACHABLE: f"stopped: {summary.stop.message}; the same command goes on",
         StopReason.INTERRUPTED: "interrupted; the same command goes on",
+        StopReason.DRAINED: "drained: somebody told its worker to end; the same command goes on",
         StopReason.STORE: f"stopped: {summary.stop.message}; the same command goes on",
         StopReason.DONE: "",
     }

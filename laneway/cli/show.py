@@ -77,6 +77,10 @@ def _task_text(found: Explanation) -> str:
     ]
     held = "its next call is held" if task.state is State.RUNNING else "held"
     lines += [f"  {held} by the budget of {one.budget}: {one}" for one in found.waits]
+    if found.limits:
+        from laneway.cli.status import set_line
+
+        lines += [f"  {set_line(one, time.time())}" for one in found.limits]
     if task.twin_id is not None and task.state.ended:
         lines.append(f"  its result is that of task {task.twin_id}, which had the same key (dedupe_for)")
     lines += ["triage", *(f"  {printable(line)}" for line in explain_route(task.route))]

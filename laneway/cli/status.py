@@ -11,8 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from laneway.cli.ago import ago, ahead
-from laneway.cli.common import ConfigOption, JsonOption, StoreOption, VerboseOption, print_json, run_async, settings
-from laneway.cli.status_accounts import account_data, account_lines
+from laneway.cli.common import (
+    ConfigOption,
+    JsonOption,
+    StoreOption,
+    VerboseOption,
+    print_json,
+    printable,
+    run_async,
+    settings,
+)
+from laneway.cli.status_accounts import SAID, account_data, account_lines
 from laneway.cli.status_workers import worker_data, worker_lines
 from laneway.errors import UsageError
 
@@ -80,6 +89,7 @@ def _number(what: list[str] | None) -> int | None:
 
 async def _status(config: Config, place: str | None, run_id: int | None) -> dict[str, Any]:
     """Without a ``Laneway``: what works is not even imported."""
+    from laneway.app.live_limits import limits_json, limits_set
     from laneway.app.settings import configured_store
     from laneway.app.standing import standings
 
@@ -96,6 +106,7 @@ async def _status(config: Config, place: str | None, run_id: int | None) -> dict
                 for pause in await store.pauses()
                 if pause.since is not None
             ],
+            "limits_set": limits_json(config, await limits_set(store)),
             "budgets": [{**one.as_json(), "said": f"budget of {one.budget}: {one}"} for one in budgets],
             "waiting": [
                 {"reason": one.reason.value, "tasks": one.tasks, "next_at": one.next_at}
@@ -162,10 +173,23 @@ def status_text(data: Mapping[str, Any], now: float) -> str:
         lines += account_lines(name, state, paused=f"account {name}" in held, now=now)
     for one in data["workers"]:
         lines += worker_lines(one, now)
+    lines += [set_line(one, now) for one in data.get("limits_set", ())]
     for one in data["paused"]:
         thing = f"{one['kind']} {one['name']}"
         lines.append(f"{thing} was paused {ago(one['since'], now)}; `laneway resume {thing}` lets it go on")
     return "\n".join(lines) + "\n"
+
+
+def set_line(one: Mapping[str, Any], now: float) -> str:
+    """What somebody set of a lane's or an account's limits."""
+    configured = one["configured"]
+    values = ", ".join(
+        f"{SAID.get(limit, limit)} {one[limit]:g} (config: {'none' if value is None else f'{value:g}'})"
+        for limit, value in configured.items()
+    )
+    return (
+        f"{one['kind']} {printable(one['name'])}: {values}, set by {printable(one['set_by'])} {ago(one['set_at'], now)}"
+    )
 
 
 def _triage_lines(asked: Mapping[str, Any] | None) -> list[str]:

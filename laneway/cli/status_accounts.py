@@ -86,7 +86,7 @@ def _down(state: Mapping[str, Any], now: float) -> str:
 
 def _limit(limit: str, value: float, state: Mapping[str, Any]) -> str:
     origin = state["known_from"].get(limit)
-    source = {"headers": " by its headers", "found": " found"}.get(origin, "")
+    source = {"headers": " by its headers", "found": " found", "hand": " set by hand"}.get(origin, "")
     return f"{value:,.0f} {SAID.get(limit, limit)}{source}"
 
 

@@ -20,6 +20,7 @@ from laneway.app.settings import sqlite_path
 from laneway.cli.common import print_json
 from laneway.cli.orders import Orders, parents_line
 from laneway.cli.systemd import ServiceManager
+from laneway.dispatch.ending import StopReason
 from laneway.errors import StoreError
 from laneway.server.health import Health, health_endpoint
 
@@ -131,7 +132,7 @@ async def work(lw: Laneway, wanted: Wanted, *, is_child: bool) -> int:
     def look() -> Health | None:
         if working is None:
             return None
-        return Health(orders.drain.is_set(), *working.vital(), working.in_flight)
+        return Health(orders.drain.is_set() or working.draining, *working.vital(), working.in_flight)
 
     try:
         async with child_of(orders, look) if is_child else Public(wanted, look, lw).answering() as told:
@@ -152,7 +153,7 @@ async def _until_told(orders: Orders, working: Working) -> None:
     told, ended = asyncio.ensure_future(orders.drain.wait()), asyncio.ensure_future(working.ended())
     await asyncio.wait([told, ended], return_when=asyncio.FIRST_COMPLETED)
     told.cancel()
-    if ended.done():
+    if ended.done() and ended.result().reason is not StopReason.DRAINED:
         raise StoreError(ended.result().message, hint="start the worker again")
     ended.cancel()
 

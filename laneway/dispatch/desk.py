@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,6 +72,7 @@ class Desk:
         self.finder = Finder(now, rate=not self.limiter.known, slots=limits.concurrency is None, share=share)
         self.valid_until = math.inf  # until then this worker's part of the account is its own
         self._granted = False
+        self._by_hand: frozenset[str] = frozenset()  # limits that somebody set while it runs
         self._share = share
         self._pays_back = False
         self._abundant = False
@@ -90,6 +91,22 @@ class Desk:
     @property
     def name(self) -> str:
         return self.account.name
+
+    def reconfigure(self, account: Account, by_hand: Collection[str], now: float) -> None:
+        """Its limits or its weight are others from here on; ``by_hand``: those that are not the config's. A part of a
+        concurrency that was not stated before comes with the next grant."""
+        before, limits = self.account.limits, account.limits
+        self.account, self._by_hand = account, frozenset(by_hand)
+        known = self.limiter.known
+        self.limiter.configure(limits, now)
+        if self.limiter.known:
+            self.finder.rate_is_known()
+        elif known:
+            self.finder = Finder(now, slots=limits.concurrency is None, share=self._share or 1.0)
+        if limits.concurrency is None:
+            self._slots = None
+        elif limits.concurrency != before.concurrency:
+            self._slots = limits.concurrency if self._slots is None else min(limits.concurrency, self._slots)
 
     @property
     def in_flight(self) -> int:
@@ -307,7 +324,8 @@ class Desk:
         origins = dict.fromkeys(self.finder.found(), "found")
         for name, value in stated.items():
             if value is not None:
-                origins[name] = "config" if getattr(self.account.limits, name) is not None else "headers"
+                source = "hand" if name in self._by_hand else "config"
+                origins[name] = source if getattr(self.account.limits, name) is not None else "headers"
         return origins
 
     def restore(self, state: Mapping[str, Any], age: float, now: float) -> None:

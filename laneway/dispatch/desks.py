@@ -16,6 +16,7 @@ from laneway.dispatch.desk import NO_MODEL, Admission, Blocked, Desk
 from laneway.dispatch.heart import INTERVAL_S, LEASE_S
 from laneway.dispatch.latency import Latencies
 from laneway.dispatch.limits import Size
+from laneway.dispatch.live_limits import LiveLimits
 from laneway.dispatch.order import Place
 from laneway.dispatch.pauses import held_by
 from laneway.dispatch.shares import Shares, Want
@@ -23,7 +24,7 @@ from laneway.dispatch.tempo import Tempos
 from laneway.dispatch.work import Work
 from laneway.errors import LanewayError, StoreError
 from laneway.providers.bounds import bounded
-from laneway.providers.model import Model, Reply
+from laneway.providers.model import Account, Model, Reply
 from laneway.store.grants import Capacity, Grant
 from laneway.store.interface import Store
 from laneway.store.steering import PauseKind
@@ -50,7 +51,10 @@ class Desks:
         self._worker = worker
         self._clock = clock
         self._find_model = find_model
-        self._lanes = lanes
+        self._configured = dict(lanes)
+        self._lanes = dict(lanes)
+        self._live: dict[str, LiveLimits] = {}  # by account
+        self._accounts: dict[str, Account] = {}  # as configured
         self._rng = rng or random.Random()
         self._desks: dict[str, Desk] = {}
         self.latencies = Latencies()
@@ -92,7 +96,10 @@ class Desks:
                 continue
             new = {account.name: account for account in model.accounts if account.name not in self._desks}
             for account in new.values():
+                self._accounts[account.name] = account
                 desk = Desk(account, now, self._rng)
+                if live := self._live.get(account.name):
+                    desk.reconfigure(live.of(account), live.values, now)
                 if saved := await self._store.load_state(f"account:{account.name}"):
                     desk.restore(saved[0], now - saved[1], now)
                 self._desks[account.name] = desk
@@ -109,6 +116,26 @@ class Desks:
                 self.calibration.restore(model_name, kept[0])
             self._ready.add(model_name)
             self._places.clear()
+
+    async def obey(self, limits: Sequence[LiveLimits], now: float) -> None:
+        """What somebody set, instead of the config's; no longer in force where it is not named any more."""
+        lanes = {one.name: one.concurrency for one in limits if one.kind is PauseKind.LANE and one.concurrency}
+        for lane in {*lanes, *self._lanes}:
+            slots = lanes.get(lane, self._configured.get(lane))
+            if self._lanes.get(lane) != slots:
+                self._lanes[lane] = slots
+                self._lane_grants.pop(lane, None)  # opened anew before anything starts there
+        live = {one.name: one for one in limits if one.kind is PauseKind.ACCOUNT}
+        changed = [name for name in {*live, *self._live} if live.get(name) != self._live.get(name)]
+        self._live = live
+        wants = {}
+        for desk in (self._desks[name] for name in changed if name in self._desks):
+            account = self._accounts[desk.name]
+            one = live.get(desk.name)
+            desk.reconfigure(account if one is None else one.of(account), one.values if one else (), now)
+            wants[f"account:{desk.name}"] = self._want(desk)
+        if wants:
+            await self._renew(wants)
 
     async def _open_lane(self, lane: str) -> None:
         if self._lanes.get(lane) is None:
@@ -165,7 +192,8 @@ class Desks:
         return share
 
     def lane_slots(self, lane: str) -> int | None:
-        return 0 if self._shares.over(f"lane:{lane}") else self._lane_grants.get(lane)
+        slots = self._lane_grants.get(lane)
+        return 0 if slots is not None and self._shares.over(f"lane:{lane}") else slots
 
     def model(self, name: str) -> Model | None:
         """A prepared model, with its prices as known by now."""

@@ -20,6 +20,7 @@ from laneway.dispatch.docket import Case, Docket
 from laneway.dispatch.ending import Ending, Scope, Stop, StopReason
 from laneway.dispatch.flights import Flight, Flights
 from laneway.dispatch.limits import Size
+from laneway.dispatch.live_limits import SetLimits
 from laneway.dispatch.order import Order, Plan
 from laneway.dispatch.outcomes import Outcomes
 from laneway.dispatch.own_code import OwnCode
@@ -101,6 +102,7 @@ class Dispatcher:
         self._pauses = Pauses()
         desks.held = self._pauses.account
         self._pauses_at = 0.0  # when to look at them next
+        self._set_limits = SetLimits(store, desks, self._order, weights or {})
         self._own_code = OwnCode(store, has_app, open_flows)
         self._budgets = Budgets(limits)
         desks.over = self._budgets.of_account
@@ -169,6 +171,10 @@ class Dispatcher:
         self._wake.set()
 
     @property
+    def draining(self) -> bool:
+        return self._stop is not None
+
+    @property
     def in_flight(self) -> int:
         return len(self._flights)
 
@@ -217,6 +223,7 @@ class Dispatcher:
     async def _round(self) -> float | None:
         """One look at the queue. Returns when to look again at the latest (None: when something happens)."""
         await self._obey_pauses()
+        await self._set_limits.obey(self.clock.now())
         self.outcomes.conclude(self._docket.close() if self._stop else self._docket.judged(self.clock.now()))
         await self._obey_budgets()
         self.desks.new_round()

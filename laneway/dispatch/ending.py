@@ -34,6 +34,7 @@ class StopReason(StrEnum):
     LIMIT = "limit"
     UNREACHABLE = "unreachable"
     INTERRUPTED = "interrupted"
+    DRAINED = "drained"  # somebody told this worker to end
     STORE = "store"
 
 

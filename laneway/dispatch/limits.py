@@ -111,6 +111,25 @@ class Limiter:
         for reservation in self._recent:
             self._pass(limit, bucket, reservation, reservation.at)
 
+    def configure(self, limits: Limits, now: float) -> None:
+        """These are stated from here on. What is not any more is as if nobody had ever said it."""
+        for limit in KNOWN:
+            name, amount = limit.name, getattr(limits, limit.name)
+            if amount is None:
+                if name in self._configured:
+                    self._configured.remove(name)
+                    del self._buckets[name], self._full[name]
+                    self._day.pop(name, None)
+                continue
+            self._configured.add(name)
+            if name not in self._buckets:  # it is for what comes: what was sent lately is no debt
+                self._full[name] = amount
+                bucket = Bucket(self._rate(limit, amount), now, capacity=self._capacity(limit, amount))
+                self._buckets[name] = limit, bucket
+            elif self._full[name] != amount:
+                self._full[name] = amount
+                self._set_rate(name, now)
+
     def _rate(self, limit: Limit, amount: float) -> float:
         return max(amount * self._part(limit) / limit.window, 1e-9)
 
@@ -207,7 +226,8 @@ class Limiter:
         """The call was never sent."""
         if self._end(reservation):
             for name, passed in reservation.passed.items():
-                self._buckets[name][1].correct(passed, -passed.extra, now)
+                if name in self._buckets:
+                    self._buckets[name][1].correct(passed, -passed.extra, now)
             if reservation in self._recent:
                 self._recent.remove(reservation)
 

@@ -131,6 +131,11 @@ class Order:
         self._pools: defaultdict[str, Turns] = defaultdict(lambda: Turns(self._weights))
         self._all = Turns(self._weights)  # between pools: counts where this worker's own slots are the bound
 
+    def weigh(self, weights: Mapping[str, float]) -> None:
+        """The lanes' weights from here on."""
+        self._weights.clear()  # all turns look at this one
+        self._weights.update(weights)
+
     def plan(
         self,
         heads: Sequence[Head],

@@ -8,6 +8,7 @@ from laneway.dispatch.desk import Blocked
 from laneway.store.interface import Head
 from laneway.store.steering import Pause, PauseKind
 
+DRAIN = "drain:"  # of the states by which somebody tells workers to end: "drain:NAME"
 EVERY_S = 0.2  # how often a worker looks whether somebody paused or resumed something
 
 

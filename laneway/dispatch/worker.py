@@ -10,7 +10,9 @@ from types import TracebackType
 from laneway.clock import Clock
 from laneway.dispatch.desks import Desks
 from laneway.dispatch.dispatcher import Dispatcher
+from laneway.dispatch.ending import Stop, StopReason
 from laneway.dispatch.heart import INTERVAL_S, LEASE_S, Heart, Lease
+from laneway.dispatch.pauses import DRAIN
 from laneway.dispatch.pruning import keep_pruned
 from laneway.errors import StoreError
 from laneway.store.interface import Store
@@ -87,9 +89,16 @@ class Worker:
             try:
                 await self._desks.renew(self._clock.now())
                 await self._reap()
+                await self._heed_drain()
             except StoreError as error:
                 log.warning("housekeeping: %s", error.message)
             self.dispatcher.poke()
+
+    async def _heed_drain(self) -> None:
+        """Somebody, on whichever machine, told this worker to end."""
+        if not self.dispatcher.draining and (found := await self._store.load_state(f"{DRAIN}{self.name}")):
+            log.info("drained by %s: nothing new begins here", found[0].get("by"))
+            self.dispatcher.drain(Stop(StopReason.DRAINED, "somebody told this worker to end"))
 
     async def take_over(self) -> None:
         """Now, not at the next look: somebody knows that a worker has died."""

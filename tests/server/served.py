@@ -45,11 +45,16 @@ class Served:
         assert line, self.process.stderr and self.process.stderr.read()
         self.url: str = json.loads(line)["url"]
 
-    def ask(self, path: str, body: Any = None, **headers: str) -> tuple[int, Any, dict[str, str]]:
+    def ask(
+        self, path: str, body: Any = None, *, method: str | None = None, **headers: str
+    ) -> tuple[int, Any, dict[str, str]]:
         data = None if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         request = urllib.request.Request(
-            self.url + path, data, {"Content-Type": "application/json", "Authorization": "Bearer t", **named}
+            self.url + path,
+            data,
+            {"Content-Type": "application/json", "Authorization": "Bearer t", **named},
+            method=method,
         )
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:

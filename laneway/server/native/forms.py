@@ -106,6 +106,42 @@ class SelectForm(Form):
         return self
 
 
+Concurrency = Annotated[int, Field(ge=1, le=10_000)]
+Weight = Annotated[float, Field(ge=0.001, le=1_000)]
+Rate = Annotated[float, Field(ge=0.001, le=1e12)]
+
+
+class LimitsForm(Form):
+    """Only what is given is changed; `null` gives the config's back."""
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not self.model_fields_set:
+            raise ValueError("give a limit; null gives the config's back")
+        return self
+
+    @property
+    def changes(self) -> dict[str, float | None]:
+        return {name: getattr(self, name) for name in self.model_fields_set}
+
+
+class LaneLimitsForm(LimitsForm):
+    concurrency: Concurrency | None = None
+    weight: Weight | None = None
+
+
+class AccountLimitsForm(LimitsForm):
+    """Nothing can be raised above what the config states: that is what the provider permits."""
+
+    concurrency: Concurrency | None = None
+    weight: Weight | None = None
+    requests_per_second: Rate | None = None
+    requests_per_minute: Rate | None = None
+    input_tokens_per_minute: Rate | None = None
+    output_tokens_per_minute: Rate | None = None
+    tokens_per_minute: Rate | None = None
+
+
 class FeedbackForm(Form):
     """`good` or `bad`, or a label, with `field` saying of what."""
 

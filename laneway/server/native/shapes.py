@@ -126,6 +126,22 @@ class Done(BaseModel):
     ok: bool = True
 
 
+class Draining(BaseModel):
+    worker: str
+    draining: bool
+
+
+class LimitsAnswer(BaseModel):
+    """What holds of a lane or an account now; `configured`: what the config says; `set`: what is set instead."""
+
+    kind: str
+    name: str
+    configured: dict[str, float | None]
+    set: dict[str, float]
+    set_by: str | None
+    set_at: float | None
+
+
 class Said(BaseModel):
     """One call. `outcome`: running until it has ended."""
 
@@ -163,6 +179,7 @@ class Explained(BaseModel):
     feedback: list[dict[str, Any]]
     classifier: list[dict[str, Any]]
     changes: list[dict[str, Any]]
+    limits_set: list[dict[str, Any]]
     flow: dict[str, Any] | None = None
 
 

@@ -6,17 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter
 
-from laneway.app.steering import Verb, carry_out, check_place
+from laneway.app.live_limits import configured_limits, limits_set, set_limits
+from laneway.app.steering import Verb, carry_out, check_place, drain_worker
 from laneway.errors import UsageError
 from laneway.server.audit import Audit
 from laneway.server.caller import Caller, Operating, Steering
 from laneway.server.native.bounds import NamePath, NumberPath
 from laneway.server.native.changing import Changing
-from laneway.server.native.forms import SelectForm
+from laneway.server.native.forms import AccountLimitsForm, LaneLimitsForm, LimitsForm, SelectForm
 from laneway.server.native.listing import selector_of
 from laneway.server.native.requests import JsonRoute
 from laneway.server.native.seeing import Seeing
-from laneway.server.native.shapes import Held, Selected
+from laneway.server.native.shapes import Draining, Held, LimitsAnswer, Selected
 from laneway.store.steering import PauseKind, Selector
 
 if TYPE_CHECKING:
@@ -51,6 +52,38 @@ def steering_router(lw: Laneway, seeing: Seeing, changing: Changing, audit: Audi
     async def resume_account(name: NamePath, caller: Steering) -> Any:
         """Also after a failure that paused it."""
         return await hold(caller, PauseKind.ACCOUNT, name, paused=False)
+
+    async def limit(caller: Caller, kind: PauseKind, name: str, form: LimitsForm) -> dict[str, Any]:
+        await set_limits(lw, kind, name, form.changes, caller.name)
+        await audit.record(caller, f"{kind}.limits", name, form.changes)
+        found = next((one for one in await limits_set(lw.store) if (one.kind, one.name) == (kind, name)), None)
+        return {
+            "kind": kind.value,
+            "name": name,
+            "configured": configured_limits(lw.config, kind, name),
+            "set": dict(found.values) if found else {},
+            "set_by": found.by if found else None,
+            "set_at": found.at if found else None,
+        }
+
+    @router.patch("/lanes/{name}", response_model=LimitsAnswer)
+    async def limit_lane(name: NamePath, form: LaneLimitsForm, caller: Steering) -> Any:
+        """Change its concurrency or weight while it works. All workers go by it within a second, also after a
+        restart."""
+        return await limit(caller, PauseKind.LANE, name, form)
+
+    @router.patch("/accounts/{name}", response_model=LimitsAnswer)
+    async def limit_account(name: NamePath, form: AccountLimitsForm, caller: Steering) -> Any:
+        """Lower its limits, or change its weight, while it works."""
+        return await limit(caller, PauseKind.ACCOUNT, name, form)
+
+    @router.post("/workers/{name}/drain", response_model=Draining)
+    async def drain(name: NamePath, caller: Steering) -> Any:
+        """A worker, on whichever machine, starts nothing more, finishes what it has and ends. It hears of it within a
+        few seconds."""
+        await drain_worker(lw, name, caller.name)
+        await audit.record(caller, "worker.drain", name)
+        return {"worker": name, "draining": True}
 
     @router.post("/runs/{run_id}/pause", response_model=Held)
     async def pause_run(run_id: NumberPath, caller: Operating) -> Any:

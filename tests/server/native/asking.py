@@ -14,6 +14,10 @@ CONFIG = """
 [accounts.main]
 provider = "openai"
 base_url = "http://127.0.0.1:9/v1"
+[accounts.tight]
+provider = "openai"
+base_url = "http://127.0.0.1:9/v1"
+concurrency = 5
 [models.small]
 account = "main"
 id = "gpt-4o-mini"

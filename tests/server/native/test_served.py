@@ -55,3 +55,29 @@ def test_tasks_are_done_waited_for_and_told_of_and_the_end_is_not_held_up(
     assert (code, err) == (0, "")
     assert time.monotonic() - begun < 15, "a stream without an end does not hold the server"
     listener.join(10)
+
+
+def test_limits_that_were_set_outlive_a_restart_and_a_worker_elsewhere_is_drained(
+    desk: Desk, serve: Serve, simulate: Simulate
+) -> None:
+    simulate(latency=0.2)
+    served = serve("--no-worker")
+    served.url = _native(served)
+    assert served.ask("/lanes/general", {"concurrency": 2}, method="PATCH")[0] == 200
+    served.stop()
+    worker = desk.start("worker", "--json")
+    assert worker.stdout is not None
+    name = json.loads(worker.stdout.readline())["worker"]
+    served = serve("--no-worker")
+    served.url = _native(served)
+    _, many, _ = served.ask("/tasks/bulk", {"tasks": [{"prompt": f"p{n}"} for n in range(10)]})
+    begun = time.monotonic()
+    for ref in many["ids"]:
+        assert served.ask(f"/tasks/{ref}/wait?timeout_s=30")[1]["state"] == "succeeded"
+    assert time.monotonic() - begun >= 10 / 2 * 0.2, "two at once"
+    shown = desk.run("status").out
+    assert "lane general: at once 2 (config: none), set by local" in " ".join(shown.split())
+    assert served.ask(f"/workers/{name}/drain", {})[:2] == (200, {"worker": name, "draining": True})
+    _, err = worker.communicate(timeout=30)
+    assert worker.returncode == 0, err
+    assert served.ask(f"/workers/{name}/drain", {})[0] == 404
