@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from laneway.errors import StoreError
 from laneway.server.caller import Caller
 from laneway.server.envelopes import Refusal
+from laneway.server.tokens.purses import Purses
 
 if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
@@ -31,6 +32,7 @@ class Gate:
 
     def __init__(self, lw: Laneway) -> None:
         self._lw = lw
+        self._purses = Purses(lw)
         self._open = 0  # tasks that had not ended, at the last look
         self._taken = 0  # since it began, with those that were on their way in then
         self._entering = 0
@@ -44,6 +46,7 @@ class Gate:
         asked for again. Raises Refusal."""
         if n > self._most:
             raise Refusal(400, f"{n:,} tasks are more than the queue holds ([server] max_queue = {self._most:,})")
+        await self._purses.check(caller)
         await self._look(FRESH_S, HOLDS_S)
         if not self._has_room(n):
             await self._look(AGAIN_S, AGAIN_S)
@@ -55,6 +58,10 @@ class Gate:
             yield
         finally:
             self._entering -= n
+
+    async def check_budget(self, caller: Caller) -> None:
+        """For what is there already, and is to be done again. Raises Refusal."""
+        await self._purses.check(caller)
 
     @property
     def _most(self) -> int:

@@ -170,6 +170,7 @@ def tasks_router(lw: Laneway, gate: Gate, seeing: Seeing, changing: Changing, au
     @router.post("/tasks/{ref}/retry", response_model=Changed)
     async def retry(ref: RefPath, caller: Asking) -> Any:
         """A failed or cancelled task goes again."""
+        await gate.check_budget(caller)
         return await one(caller, ref, Verb.RETRY)
 
     @router.patch("/tasks/{ref}", response_model=Changed)

@@ -1,0 +1,67 @@
+"""Budgets a day of tokens: what their teams have spent decides."""
+
+from __future__ import annotations
+
+import httpx
+
+from laneway.store.budgets import end_of_day
+from laneway.store.tallies import Tally, TallyKind
+from laneway.task import Urgency
+from tests.server.door import Door
+from tests.server.served import CHAT
+
+
+async def spend(door: Door, team: str | None, cost: float) -> None:
+    now = door.clock.now()
+    await door.lw.store.add_tallies([Tally(int(now), team, TallyKind.ALL, "", cost=cost)], now)
+    door.clock.advance(2)
+
+
+async def ask(client: httpx.AsyncClient, path: str = "/api/v1/tasks") -> httpx.Response:
+    body = {"prompt": "x"} if path.startswith("/api") else {**CHAT, "max_tokens": 9, "model": "small"}
+    return await client.post(path, json=body)
+
+
+async def test_what_a_team_has_spent_today_decides_until_midnight(door: Door) -> None:
+    red = door.client(await door.token("ann", team="red", daily_budget=5.0))
+    other = door.client(await door.token("ben", team="red", daily_budget=8.0))
+    blue = door.client(await door.token("cy", team="blue", daily_budget=5.0, highest=Urgency.STANDARD))
+    free = door.client(await door.token("dan", team="red"))
+    await spend(door, "red", 3.0)
+    await spend(door, None, 50.0)
+    assert (await ask(red)).status_code == 201
+    await spend(door, "red", 2.0)
+    refused = await ask(red)
+    assert refused.status_code == 429
+    left = end_of_day(door.clock.now()) - door.clock.now()
+    assert abs(int(refused.headers["retry-after"]) - left) <= 1
+    assert refused.headers["x-should-retry"] == "false", "no use to come again in a minute"
+    assert "$5.00 of $5.00 today; there is a new one at 00:00 UTC" in refused.json()["error"]["message"]
+    for client in (other, blue, free):
+        assert (await ask(client)).status_code == 201
+    assert (await red.get("/api/v1/tasks")).status_code == 200, "to look costs nothing"
+    door.clock.advance(left)
+    assert (await ask(red)).status_code == 201
+
+
+async def test_each_api_says_it_in_its_own_words_and_takes_nothing_in(door: Door) -> None:
+    client = door.client(await door.token("ann", team="red", daily_budget=0.0))
+    chat = (await ask(client, "/v1/chat/completions")).json()["error"]
+    assert (chat["type"], chat["code"]) == ("insufficient_quota", "daily_budget")
+    assert (await ask(client, "/v1/messages")).json()["error"]["type"] == "rate_limit_error"
+    params = {"model": "small", "max_tokens": 9, "messages": CHAT["messages"]}
+    batch = {"requests": [{"custom_id": "a", "params": params}]}
+    assert (await client.post("/v1/messages/batches", json=batch)).status_code == 429
+    bulk = await client.post("/api/v1/tasks/bulk", json={"tasks": [{"prompt": "x"}]})
+    assert (bulk.status_code, bulk.json()["error"]["kind"]) == (429, "limit")
+    assert (await door.lw.store.backlog()).open == 0
+
+
+async def test_what_is_looked_up_is_remembered_for_a_moment(door: Door) -> None:
+    client = door.client(await door.token("ann", team="red", daily_budget=1.0))
+    assert (await ask(client)).status_code == 201
+    now = door.clock.now()
+    await door.lw.store.add_tallies([Tally(int(now), "red", TallyKind.ALL, "", cost=1.0)], now)
+    assert (await ask(client)).status_code == 201
+    door.clock.advance(2)
+    assert (await ask(client)).status_code == 429
