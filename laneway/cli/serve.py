@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from typing import Annotated
@@ -19,10 +20,12 @@ from laneway.cli.common import (
     print_json,
     run_async,
 )
+from laneway.cli.systemd import ServiceManager
 from laneway.cli.worker import load_app
 from laneway.errors import ConfigError, UsageError
 
 MEGABYTE = 1_000_000
+AFTERWARDS_S = 30.0  # beyond the time of open requests, for what is in flight and the last writes
 
 
 def register(app: typer.Typer) -> None:
@@ -60,6 +63,7 @@ def serve(
     try:
         from laneway.server.access import access
         from laneway.server.app import Manners
+        from laneway.server.listening import passed
         from laneway.server.serving import ServeOptions
         from laneway.server.serving import serve as serve_until_stopped
     except ImportError as error:
@@ -75,21 +79,31 @@ def serve(
     except ValueError as error:
         raise UsageError(str(error), hint="see `laneway serve --help`") from None
     token = os.environ.get(token_env, "").strip() or None
+    listener = passed(os.environ)
+    place = host if listener is None else str(listener.getsockname()[0])
     manners = Manners(level, timeout, max_body * MEGABYTE, worker)
 
+    manager, watching = ServiceManager(os.environ), []
+
     def ready(url: str) -> None:
+        manager.ready(f"serves {url}")
+        watching.append(asyncio.ensure_future(manager.keep_watched(lambda: True)))  # whoever says so moves
         if as_json:
             print_json({"url": url, "pid": os.getpid()})
         else:
             sys.stdout.write(f"laneway serves {url} (Ctrl-C ends it)\n")
             sys.stdout.flush()
 
+    def stopping() -> None:
+        manager.stopping("open requests are answered", drain + AFTERWARDS_S)
+
     async def serve_it() -> None:
         try:
-            reachable = access(host, token, allow_host or [], tokens=bool(await lw.store.tokens()))
+            reachable = access(place, token, allow_host or [], tokens=bool(await lw.store.tokens()))
         except BaseException:
             await lw.close()
             raise
-        await serve_until_stopped(lw, ServeOptions(host, port, reachable, manners, drain, access_log), ready)
+        options = ServeOptions(place, port, reachable, manners, drain, access_log, listener)
+        await serve_until_stopped(lw, options, ready, stopping)
 
     run_async(serve_it())

@@ -61,7 +61,8 @@ def application(
     streams, uploads = Streams(calls), Uploads(lw)
     openai_batches, anthropic_batches = Batches(lw, Dialect.OPENAI, gate), Batches(lw, Dialect.ANTHROPIC, gate)
 
-    duty = Duty(lw)
+    ending = ending or asyncio.Event()
+    duty = Duty(lw, ending)
 
     @asynccontextmanager
     async def working(_: FastAPI) -> AsyncIterator[None]:

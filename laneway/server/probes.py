@@ -31,13 +31,18 @@ KEPT_S = 1.0  # how long its answer is believed: probes must not become load
 class Duty:
     """How the server stands. ``working``: the worker in its process, where it has one."""
 
-    def __init__(self, lw: Laneway) -> None:
+    def __init__(self, lw: Laneway, ending: asyncio.Event) -> None:
+        """``ending``: is set when the server begins to end."""
         self._lw = lw
+        self._ending = ending
         self.working: Working | None = None
         self.started = False
-        self.draining = False
         self._store_is_there = False
         self._asked_at = float("-inf")
+
+    @property
+    def draining(self) -> bool:
+        return self._ending.is_set()
 
     def health(self) -> Health | None:
         if not self.started:

@@ -24,6 +24,9 @@ from laneway.server.watching import Watch
 if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
 
+LINGER_S = 2.0  # for idle connections at the end
+LOOK_S = 0.05
+
 
 @dataclass(frozen=True, slots=True)
 class ServeOptions:
@@ -33,12 +36,14 @@ class ServeOptions:
     manners: Manners
     drain: float  # seconds that open requests have at the end
     access_log: bool = False
+    listener: socket.socket | None = None  # of whoever started us
 
 
 class _Server(uvicorn.Server):
     """With the signals handled by the loop, so that the end is ours, and a word when it is ready."""
 
     ready: Callable[[], None]
+    stopping: Callable[[], None]
     ending: asyncio.Event
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -47,8 +52,26 @@ class _Server(uvicorn.Server):
             self.ready()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """The first signal takes leave, a second one ends at once."""
+        if self.ending.is_set():
+            self.should_exit = True
+            super().handle_exit(sig, frame)
+            return
         self.ending.set()
-        super().handle_exit(sig, frame)
+        self.stopping()
+        self._leaving = asyncio.get_running_loop().create_task(self._take_leave(sig))
+
+    async def _take_leave(self, sig: int) -> None:
+        """Who has a connection is told to make another one, which a successor on the same socket takes: each answer now
+        says ``Connection: close``. What nobody has used for so long is closed: a request that comes just then would be
+        lost."""
+        for server in self.servers:
+            server.close()
+        for _ in range(round(LINGER_S / LOOK_S)):
+            if not self.server_state.connections:
+                break
+            await asyncio.sleep(LOOK_S)
+        super().handle_exit(sig, None)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -58,11 +81,16 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def serve(lw: Laneway, options: ServeOptions, ready: Callable[[str], None]) -> None:
+async def serve(
+    lw: Laneway, options: ServeOptions, ready: Callable[[str], None], stopping: Callable[[], None] = lambda: None
+) -> None:
     """Until SIGTERM or Ctrl-C: then no new requests, open ones get their answers, what is in flight is finished.
-    ``ready`` is told the base URL. Raises UsageError when the address cannot be used."""
+    ``ready`` is told the base URL, ``stopping`` that the end has begun. Raises UsageError when the address cannot be
+    used."""
     lw.catalog.check(lw.catalog.models())
-    listener = listen(options.host, options.port, "choose another --port (0: any free one) or --host")
+    listener = options.listener or listen(
+        options.host, options.port, "choose another --port (0: any free one) or --host"
+    )
     access = options.access
     keyring = Keyring(lw, access.token, opened=access.opened)
     ending = asyncio.Event()
@@ -71,7 +99,7 @@ async def serve(lw: Laneway, options: ServeOptions, ready: Callable[[str], None]
     guard = Guard(app, access, options.manners.largest, keyring, lw.clock.now, per_minute)
     server = _Server(
         uvicorn.Config(
-            Probes(Watch(guard, app.state.http, access_log=options.access_log), app.state.duty),
+            Probes(Watch(guard, app.state.http, app.state.duty, access_log=options.access_log), app.state.duty),
             log_config=None,
             access_log=False,
             server_header=False,
@@ -80,7 +108,7 @@ async def serve(lw: Laneway, options: ServeOptions, ready: Callable[[str], None]
         )
     )
     url = f"{origin(listener, options.host)}/v1"
-    server.ready, server.ending = lambda: ready(url), ending
+    server.ready, server.stopping, server.ending = lambda: ready(url), stopping, ending
     try:
         await server.serve(sockets=[listener])
     finally:

@@ -10,7 +10,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from laneway.server.caller import KNOWN_AS, Caller
-from laneway.server.probes import App, Receive, Scope, Send
+from laneway.server.probes import App, Duty, Receive, Scope, Send
 
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
@@ -38,9 +38,10 @@ class HttpMetrics:
 class Watch:
     """Around the application. Probes are not counted: they stand before it."""
 
-    def __init__(self, app: App, metrics: HttpMetrics, *, access_log: bool) -> None:
+    def __init__(self, app: App, metrics: HttpMetrics, duty: Duty, *, access_log: bool) -> None:
         self._app = app
         self._metrics = metrics
+        self._duty = duty
         self._access_log = access_log
         if access_log:
             log.setLevel(logging.INFO)
@@ -55,6 +56,8 @@ class Watch:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                if self._duty.draining:  # the client makes its next connection to whoever follows us
+                    message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
             await send(message)
 
         self._metrics.open.inc()
