@@ -114,6 +114,8 @@ def test_a_kept_connection_is_taken_leave_of_and_not_cut(desk: Desk, simulate: S
         """The signal is on its way."""
     last = ask()
     assert (last.status, last.getheader("connection")) == (200, "close")
+    kept.close()
+    probe.close()
     server.communicate(timeout=60)
     assert server.returncode == 0
 
