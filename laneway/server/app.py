@@ -56,12 +56,11 @@ def application(
     """``keyring``: the guard's, which stands before it; none: anybody may ask. ``ending``: set when the server is told
     to end, so that who only listens is let go."""
     gate = Gate(lw)
-    ending = ending or asyncio.Event()
+    ending = asyncio.Event() if ending is None else ending
     calls = Calls(lw, manners.urgency, manners.patience, gate)
     streams, uploads = Streams(calls), Uploads(lw)
     openai_batches, anthropic_batches = Batches(lw, Dialect.OPENAI, gate), Batches(lw, Dialect.ANTHROPIC, gate)
 
-    ending = ending or asyncio.Event()
     duty = Duty(lw, ending)
 
     @asynccontextmanager

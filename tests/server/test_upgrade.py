@@ -93,8 +93,8 @@ def test_a_kept_connection_is_taken_leave_of_and_not_cut(desk: Desk, simulate: S
     simulate()
     desk.write("laneway.toml", CONFIG)
     server = begin(desk, shared)
-    place = shared.getsockname()[:2]
-    kept, probe = http.client.HTTPConnection(*place, timeout=60), http.client.HTTPConnection(*place, timeout=60)
+    host, port = shared.getsockname()[:2]
+    kept, probe = (http.client.HTTPConnection(host, port, timeout=60) for _ in range(2))
 
     def ask() -> http.client.HTTPResponse:
         kept.request("POST", "/v1/chat/completions", json.dumps(CHAT), {"Content-Type": "application/json"})
