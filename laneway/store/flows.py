@@ -159,8 +159,9 @@ class TypeCount(NamedTuple):
 class Looking(Protocol):
     """What people may see of flows."""
 
-    async def trees(self, flow_ids: Sequence[int]) -> list[Node]:
-        """These tasks with all that they began, parents before their children."""
+    async def trees(self, flow_ids: Sequence[int], most: int | None = None) -> list[Node]:
+        """These tasks with all that they began, parents before their children. ``most``: only so many, those nearest
+        to the flows themselves."""
         ...
 
     async def chronicles(self, flow_ids: Sequence[int]) -> dict[int, History]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from laneway.store.steering import Selector
 from laneway.store.teams import ALL, OfTeam
-from laneway.task import State, Urgency, WaitReason
+from laneway.task import Route, State, Urgency, WaitReason
 
 if TYPE_CHECKING:
     from laneway.store.interface import Run
@@ -72,6 +72,13 @@ class Depth(NamedTuple):
     counts: Mapping[State, int]
 
 
+class RouteCount(NamedTuple):
+    """So many tasks that triage sent the same way, for the same reasons."""
+
+    route: Route
+    tasks: int
+
+
 class Viewing(Protocol):
     """This part of the store. ``team``: whose runs."""
 
@@ -103,6 +110,10 @@ class Viewing(Protocol):
 
     async def oldest_ready(self, *, team: OfTeam = ALL) -> Mapping[str, float]:
         """By lane: when the first in the queue of each cell was submitted, the earliest of them."""
+        ...
+
+    async def newest_routes(self, most: int, *, team: OfTeam = ALL) -> list[RouteCount]:
+        """How the newest tasks were routed, ``most`` of them looked at; without triage's own questions."""
         ...
 
     async def describe_worker(self, worker: str, facts: Mapping[str, Any], now: float) -> None:

@@ -20,8 +20,9 @@ TREES = """
            (SELECT latency FROM laneway.attempt WHERE task_id = t.id AND fence = t.fence AND call = 0),
            coalesce(tree.step < 0, false), tree.step,
            (SELECT coalesce(sum(latency), 0) FROM laneway.attempt WHERE task_id = t.id AND model <> '')
-    FROM tree JOIN laneway.task t ON t.id = tree.id JOIN laneway.cell c ON c.id = t.cell_id
-    JOIN laneway.payload p ON p.task_id = t.id JOIN laneway.document d ON d.id = p.spec_id
+    FROM (SELECT * FROM tree LIMIT %s) tree JOIN laneway.task t ON t.id = tree.id
+    JOIN laneway.cell c ON c.id = t.cell_id JOIN laneway.payload p ON p.task_id = t.id
+    JOIN laneway.document d ON d.id = p.spec_id
     LEFT JOIN laneway.result r ON r.seq = t.result_seq ORDER BY tree.depth, t.id
 """
 STEPS = """
@@ -54,8 +55,8 @@ LAST = """
 """
 
 
-def trees(db: Db, flow_ids: Sequence[int]) -> list[Node]:
-    return [Node._make((*row[:4], State(row[4]), *row[5:])) for row in rows(db, TREES, (list(flow_ids),))]
+def trees(db: Db, flow_ids: Sequence[int], most: int | None = None) -> list[Node]:
+    return [Node._make((*row[:4], State(row[4]), *row[5:])) for row in rows(db, TREES, (list(flow_ids), most))]
 
 
 def chronicles(db: Db, flow_ids: Sequence[int]) -> dict[int, History]:

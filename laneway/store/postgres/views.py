@@ -11,13 +11,14 @@ from laneway.store.paging import by_counters
 from laneway.store.postgres import failing
 from laneway.store.postgres.base import Base
 from laneway.store.postgres.connection import Db, rows, run
+from laneway.store.postgres.documents import Documents
 from laneway.store.postgres.listing import list_tasks
 from laneway.store.postgres.runs import RUN
 from laneway.store.postgres.steering import conditions, sources
 from laneway.store.postgres.transaction import Transaction
 from laneway.store.postgres.workers import save_state
 from laneway.store.teams import ALL, Everyone, OfTeam
-from laneway.store.views import MOST_KINDS, Depth, FailureCount, TaskFilter, TaskPage
+from laneway.store.views import MOST_KINDS, Depth, FailureCount, RouteCount, TaskFilter, TaskPage
 from laneway.task import State, Urgency
 
 _COUNTERS = ", ".join(f"coalesce(sum(n.{state.value}), 0)::bigint" for state in State)
@@ -58,7 +59,12 @@ OLDEST = f"""
     ) first JOIN laneway.payload p ON p.task_id = first.id
     WHERE (NOT c.shelf OR c.aside) AND {_OF_TEAM} GROUP BY 1
 """
-
+ROUTES = f"""
+    SELECT p.route_id, count(*)
+    FROM (SELECT id, cell_id FROM laneway.task ORDER BY id DESC LIMIT %(most)s) t
+    JOIN laneway.cell c ON c.id = t.cell_id AND NOT c.aside JOIN laneway.payload p ON p.task_id = t.id
+    WHERE {_OF_TEAM} GROUP BY 1 ORDER BY 2 DESC
+"""
 FORGET = """
     DELETE FROM laneway.state s WHERE starts_with(s.name, 'worker:')
     AND NOT EXISTS (SELECT 1 FROM laneway.worker w WHERE w.id = substr(s.name, 8))
@@ -101,6 +107,9 @@ class Views(Base):
     async def oldest_ready(self, *, team: OfTeam = ALL) -> Mapping[str, float]:
         return await self._read_long(lambda db: dict(rows(db, OLDEST, _team(team))))
 
+    async def newest_routes(self, most: int, *, team: OfTeam = ALL) -> list[RouteCount]:
+        return await self._read_long(lambda db: newest_routes(db, self._documents, most, team))
+
     async def describe_worker(self, worker: str, facts: Mapping[str, Any], now: float) -> None:
         await self._upkeep.write(lambda tx: describe_worker(tx, worker, facts, now))
 
@@ -108,6 +117,12 @@ class Views(Base):
 def describe_worker(tx: Transaction, worker: str, facts: Mapping[str, Any], now: float) -> None:
     save_state(tx, f"worker:{worker}", facts, now)
     run(tx.db, FORGET)
+
+
+def newest_routes(db: Db, documents: Documents, most: int, team: OfTeam) -> list[RouteCount]:
+    found = rows(db, ROUTES, {**_team(team), "most": most})
+    documents.read(db, [number for number, _ in found])
+    return [RouteCount(documents.route(number), n) for number, n in found]
 
 
 def failure_groups(db: Db, run_id: int | None, team: OfTeam) -> list[FailureCount]:

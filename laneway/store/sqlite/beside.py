@@ -72,8 +72,8 @@ class Beside(Base):
     async def tree(self, flow_id: int) -> list[Node]:
         return await self.trees([flow_id])
 
-    async def trees(self, flow_ids: Sequence[int]) -> list[Node]:
-        return await self._read_long(lambda db: looking.trees(db, flow_ids))
+    async def trees(self, flow_ids: Sequence[int], most: int | None = None) -> list[Node]:
+        return await self._read_long(lambda db: looking.trees(db, flow_ids, most))
 
     async def chronicles(self, flow_ids: Sequence[int]) -> dict[int, History]:
         return await self._read_long(lambda db: looking.chronicles(db, flow_ids))

@@ -14,7 +14,7 @@ TREES = """
     WITH RECURSIVE tree (id, parent, name, depth, step) AS (
         SELECT id, NULL, coalesce(key, ''), 0, NULL FROM task WHERE id IN (SELECT value FROM json_each(?))
         UNION ALL SELECT c.child_id, c.flow_id, c.name, tree.depth + 1, c.step
-        FROM child c JOIN tree ON c.flow_id = tree.id
+        FROM child c JOIN tree ON c.flow_id = tree.id LIMIT ?
     )
     SELECT t.id, tree.parent, tree.name, d.content ->> 'type', t.state, t.wait_reason, c.model, p.submitted_at,
            (SELECT min(started_at) FROM attempt WHERE task_id = t.id), r.settled_at,
@@ -52,8 +52,8 @@ LAST = """
 """
 
 
-def trees(db: apsw.Connection, flow_ids: Sequence[int]) -> list[Node]:
-    rows = db.execute(TREES, (_json(flow_ids),))
+def trees(db: apsw.Connection, flow_ids: Sequence[int], most: int | None = None) -> list[Node]:
+    rows = db.execute(TREES, (_json(flow_ids), -1 if most is None else most))
     return [Node._make((*row[:4], State(row[4]), *row[5:12], bool(row[12]), *row[13:])) for row in rows]
 
 

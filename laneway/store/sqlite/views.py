@@ -19,7 +19,7 @@ from laneway.store.sqlite.steering import conditions, sources
 from laneway.store.sqlite.transaction import Transaction
 from laneway.store.sqlite.workers import save_state
 from laneway.store.teams import ALL, Everyone, OfTeam
-from laneway.store.views import MOST_KINDS, Depth, FailureCount, TaskFilter, TaskPage
+from laneway.store.views import MOST_KINDS, Depth, FailureCount, RouteCount, TaskFilter, TaskPage
 from laneway.task import State, Urgency
 
 _COUNTERS = ", ".join(f"total({state.value})" for state in State)
@@ -57,7 +57,12 @@ OLDEST = f"""
     )
     SELECT lane, min(p.submitted_at) FROM first JOIN payload p ON p.task_id = first.id GROUP BY 1
 """
-
+ROUTES = f"""
+    SELECT p.route_id, count(*)
+    FROM (SELECT id, cell_id FROM task ORDER BY id DESC LIMIT ?3) t
+    JOIN cell c ON c.id = t.cell_id AND NOT c.aside JOIN payload p ON p.task_id = t.id
+    WHERE {_OF_TEAM} GROUP BY 1 ORDER BY 2 DESC
+"""
 FORGET = "DELETE FROM state WHERE name GLOB 'worker:*' AND substr(name, 8) NOT IN (SELECT id FROM worker)"
 
 
@@ -97,6 +102,14 @@ class Views(Base):
 
     async def oldest_ready(self, *, team: OfTeam = ALL) -> Mapping[str, float]:
         return await self._read_long(lambda db: dict(iter(db.execute(OLDEST, _team(team)))))
+
+    async def newest_routes(self, most: int, *, team: OfTeam = ALL) -> list[RouteCount]:
+        bindings = (*_team(team), most)
+        return await self._read_long(
+            lambda db: [
+                RouteCount(self._long_documents.route(number), n) for number, n in list(db.execute(ROUTES, bindings))
+            ]
+        )
 
     async def describe_worker(self, worker: str, facts: Mapping[str, Any], now: float) -> None:
         await self._writer.write(lambda tx: describe_worker(tx, worker, facts, now))

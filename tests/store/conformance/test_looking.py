@@ -53,6 +53,14 @@ async def test_a_tree_says_in_which_step_each_child_was_begun(store: Store) -> N
     assert [(one.number, one.heard) for one in past.steps] == [(0, ()), (1, ("a",))]
 
 
+async def test_of_a_large_tree_what_is_nearest_to_its_root_is_told(store: Store) -> None:
+    _, (task,) = await begin(store)
+    await suspend(store, task, of_names("a", "b", "c", parent=task.id))
+    assert [one.name for one in await store.trees([task.id], 3)] == ["f", "a", "b"]
+    assert [one.name for one in await store.trees([task.id], 9)] == ["f", "a", "b", "c"]
+    assert [one.name for one in await store.trees([task.id], 1)] == ["f"]
+
+
 async def test_what_was_said_is_in_the_chronicle(store: Store) -> None:
     _, (task, other) = await begin(store, flow("f"), flow("g"))
     event = Event("approval", b'{"by":"Ann"}', NOW)

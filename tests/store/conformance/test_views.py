@@ -287,6 +287,16 @@ class TestCounters:
         await claim(store)
         assert await store.oldest_ready() == {}
 
+    async def test_the_newest_tasks_tell_which_way_they_went(self, store: Store) -> None:
+        await run_with(store, [new("a", "1"), new("b", "2"), new("c", "3", route=STRONG)])
+        legal = await store.open_run("legal", info={"team": "legal"}, max_cost=None, now=NOW)
+        await store.submit(legal, [new("d", "4", route=STRONG)], NOW)
+        question = new("q", "5", spec=Spec("laneway.classify", Wire.CHAT))
+        await store.ask(legal, [question], [[]], NOW)
+        assert {one.route.lane: one.tasks for one in await store.newest_routes(100)} == {"general": 2, "special": 2}
+        assert [tuple(one) for one in await store.newest_routes(3)] == [(STRONG, 2)], "the question is looked at"
+        assert [(one.route, one.tasks) for one in await store.newest_routes(9, team="legal")] == [(STRONG, 1)]
+
     async def test_workers_say_of_themselves_what_goes_with_them(self, store: Store) -> None:
         await store.describe_worker("w", {"most": 5}, NOW)
         await store.describe_worker("w", {"most": 7}, NOW + 1)
