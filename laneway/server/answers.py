@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from fastapi import Response
-from fastapi.responses import StreamingResponse
+from fastapi import Request, Response
+from fastapi.responses import JSONResponse, StreamingResponse
 
 from laneway.server import told
+from laneway.server.envelopes import Refusal, dialect_of
 from laneway.task import Task
 
 
@@ -21,3 +22,9 @@ def streamed(task: Task, *, with_usage: bool = False) -> Response:
 
 def named(task_id: int) -> dict[str, str]:
     return {"x-laneway-task": str(task_id)}
+
+
+def refused(request: Request, refusal: Refusal) -> Response:
+    """In the shape of the API that was asked."""
+    dialect = dialect_of(request.url.path, request.headers)
+    return JSONResponse(refusal.body(dialect), refusal.status, refusal.headers)

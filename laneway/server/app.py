@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 
+from laneway.server.answers import refused
 from laneway.server.anthropic_api import anthropic_router
 from laneway.server.backpressure import Gate
 from laneway.server.batches.anthropic_api import message_batches_router
@@ -20,7 +20,7 @@ from laneway.server.batches.openai_api import batches_router
 from laneway.server.batches.outputs import Outputs
 from laneway.server.calls import CLIENT_GONE, Calls, ClientGone
 from laneway.server.dashboard.router import dashboard_router
-from laneway.server.envelopes import Dialect, Refusal, dialect_of
+from laneway.server.envelopes import Dialect, Refusal
 from laneway.server.exposition import Exposition
 from laneway.server.files.api import files_router
 from laneway.server.files.uploads import Uploads
@@ -31,6 +31,7 @@ from laneway.server.models_api import models_router
 from laneway.server.native.api import PREFIX, native_api
 from laneway.server.openai_api import openai_router
 from laneway.server.probes import Duty
+from laneway.server.shortcut import ways
 from laneway.server.tokens.keyring import Keyring
 from laneway.server.watching import HttpMetrics
 from laneway.task import Urgency
@@ -77,8 +78,10 @@ def application(
     metrics = Exposition(lw, duty.health)
     app.state.duty, app.state.http = duty, HttpMetrics(metrics.registry)
     _explain_errors(app)
-    app.include_router(openai_router(calls, streams, manners.largest))
-    app.include_router(anthropic_router(calls, streams, manners.largest))
+    callers = openai_router(calls, streams, manners.largest), anthropic_router(calls, streams, manners.largest)
+    for router in callers:
+        app.include_router(router)
+    app.state.calls = ways(callers)
     app.include_router(models_router(lw))
     app.include_router(files_router(uploads, Outputs(openai_batches)))
     app.include_router(batches_router(openai_batches, uploads))
@@ -97,13 +100,9 @@ def application(
 
 
 def _explain_errors(app: FastAPI) -> None:
-    def say(request: Request, refusal: Refusal) -> Response:
-        dialect = dialect_of(request.url.path, request.headers)
-        return JSONResponse(refusal.body(dialect), refusal.status, refusal.headers)
-
     @app.exception_handler(Refusal)
-    async def refused(request: Request, refusal: Refusal) -> Response:
-        return say(request, refusal)
+    async def no(request: Request, refusal: Refusal) -> Response:
+        return refused(request, refusal)
 
     @app.exception_handler(ClientGone)
     async def gone(_: Request, __: ClientGone) -> Response:
@@ -113,13 +112,15 @@ def _explain_errors(app: FastAPI) -> None:
     async def invalid(request: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
         place = str(first["loc"][-1])
-        return say(request, Refusal(400, f"{place}: {first['msg']}", param=place))
+        return refused(request, Refusal(400, f"{place}: {first['msg']}", param=place))
 
     @app.exception_handler(404)
     async def unknown(request: Request, _: Exception) -> Response:
-        return say(request, Refusal(404, f"{request.method} {request.url.path} is not served here", code="unknown_url"))
+        return refused(
+            request, Refusal(404, f"{request.method} {request.url.path} is not served here", code="unknown_url")
+        )
 
     @app.exception_handler(405)
     async def wrong_method(request: Request, _: Exception) -> Response:
         path, method = request.url.path, request.method
-        return say(request, Refusal(405, f"{path} does not take {method}", code="method_not_allowed"))
+        return refused(request, Refusal(405, f"{path} does not take {method}", code="method_not_allowed"))

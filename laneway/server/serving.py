@@ -18,6 +18,7 @@ from laneway.server.app import Manners, application
 from laneway.server.guard import Guard
 from laneway.server.listening import listen, origin
 from laneway.server.probes import Probes
+from laneway.server.shortcut import Shortcut
 from laneway.server.tokens.keyring import Keyring
 from laneway.server.watching import Watch
 
@@ -96,7 +97,7 @@ async def serve(
     ending = asyncio.Event()
     app = application(lw, options.manners, keyring, ending)
     per_minute = lw.config.server.requests_per_minute
-    guard = Guard(app, access, options.manners.largest, keyring, lw.clock.now, per_minute)
+    guard = Guard(Shortcut(app, app.state.calls), access, options.manners.largest, keyring, lw.clock.now, per_minute)
     server = _Server(
         uvicorn.Config(
             Probes(Watch(guard, app.state.http, app.state.duty, access_log=options.access_log), app.state.duty),

@@ -14,6 +14,7 @@ from laneway.config.models import Config
 from laneway.server.access import access
 from laneway.server.app import Manners, application
 from laneway.server.guard import Guard
+from laneway.server.shortcut import Shortcut
 from laneway.server.tokens.keyring import Keyring
 from laneway.server.tokens.secrets import digest_of, new_secret
 from laneway.store.tokens import Role, Token
@@ -44,7 +45,9 @@ class Door:
         manners = Manners(Urgency.IMMEDIATE, patience=0.01, largest=LARGEST, works=False)
         self.app = application(self.lw, manners, self.keyring)
         per_minute = settings.server.requests_per_minute
-        guard: Any = Guard(self.app, reachable, LARGEST, self.keyring, self.clock.now, per_minute)
+        guard: Any = Guard(
+            Shortcut(self.app, self.app.state.calls), reachable, LARGEST, self.keyring, self.clock.now, per_minute
+        )
         self._transport = httpx.ASGITransport(guard, raise_app_exceptions=True, client=("10.0.0.9", 1))
         self._clients: list[httpx.AsyncClient] = []
 
