@@ -27,6 +27,7 @@ from laneway.dispatch.own_code import OwnCode
 from laneway.dispatch.pauses import EVERY_S, Pauses
 from laneway.dispatch.retry import called_off, stronger
 from laneway.dispatch.settler import PATIENCE_S, Settled, Settler
+from laneway.dispatch.tallying import Tallies
 from laneway.dispatch.waking import Waking
 from laneway.dispatch.watch import Watch, binding
 from laneway.errors import StoreError
@@ -92,13 +93,14 @@ class Dispatcher:
         self.desks = desks
         self.limits = limits
         self.watch = Watch()
+        self.tallies = Tallies()
         self._executors = executors
         self._scope = scope or Scope()
         self._announce = announce
         self._order = Order(weights, desks.place, rise_before)
         self._deeper: dict[int, int] = {}  # by cell: look at more than usual
         self._dry: dict[int, tuple[Head, float]] = {}  # by cell: the head that gave nothing; believed until then
-        self._max_in_flight = max_in_flight
+        self.max_in_flight = max_in_flight
         self._pauses = Pauses()
         desks.held = self._pauses.account
         self._pauses_at = 0.0  # when to look at them next
@@ -172,6 +174,7 @@ class Dispatcher:
 
     @property
     def draining(self) -> bool:
+        """Whether it starts nothing more."""
         return self._stop is not None
 
     @property
@@ -228,7 +231,7 @@ class Dispatcher:
         await self._obey_budgets()
         self.desks.new_round()
         now = self.clock.now()
-        free = self._max_in_flight - len(self._flights) if self._stop is None else 0
+        free = self.max_in_flight - len(self._flights) if self._stop is None else 0
         wake_at = await self._waking.wake(now) if free > 0 else None
         heads = await self._heads(now) if free > 0 else []
         held: list[Head] = []
@@ -442,6 +445,8 @@ class Dispatcher:
 
     def _settled(self, task: Claimed, settlement: Settlement, accepted: bool) -> None:
         self._wake.set()
+        if accepted:
+            self.tallies.add(task, settlement)
         self._dry.pop(task.cell_id, None)  # it may have cost less than it held of the budget
         if settlement.state is State.WAITING:
             self._waking.made_wait()

@@ -17,6 +17,11 @@ class Watch:
     _since: float | None = None
     _by: str = ""
 
+    @property
+    def by(self) -> str:
+        """What holds work back now, "" when nothing does."""
+        return self._by
+
     def blocked(self, by: str, now: float) -> None:
         if self._since is not None and self._by:
             self.bound[self._by] += max(0.0, now - self._since)

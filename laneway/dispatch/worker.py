@@ -14,6 +14,7 @@ from laneway.dispatch.ending import Stop, StopReason
 from laneway.dispatch.heart import INTERVAL_S, LEASE_S, Heart, Lease
 from laneway.dispatch.pauses import DRAIN
 from laneway.dispatch.pruning import keep_pruned
+from laneway.dispatch.telling import Telling
 from laneway.errors import StoreError
 from laneway.store.interface import Store
 
@@ -44,6 +45,8 @@ class Worker:
         self._keep = keep
         self._lease = Lease(clock.now())
         self._heart: Heart | None = None
+        self._telling = Telling(store, name, clock, desks, dispatcher)
+        self._tells: asyncio.Task[None] | None = None
         self._pruning: asyncio.Task[None] | None = None
         self._housekeeping: asyncio.Task[None] | None = None
         self._rejoining: asyncio.Task[None] | None = None
@@ -55,6 +58,7 @@ class Worker:
         await self._reap()
         self._heart = Heart(self._store, self.name, self._clock, self._lost, lease)
         self._housekeeping = asyncio.get_running_loop().create_task(self._keep_house())
+        self._tells = asyncio.get_running_loop().create_task(self._telling.run())
         if self._keep is not None:
             pruning = keep_pruned(self._store, self._clock, self._keep)
             self._pruning = asyncio.get_running_loop().create_task(pruning)
@@ -63,12 +67,13 @@ class Worker:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for task in (self._housekeeping, self._pruning, self._rejoining):
+        for task in (self._housekeeping, self._pruning, self._rejoining, self._tells):
             if task is not None:
                 task.cancel()
                 await asyncio.wait([task])
         if self._heart is not None:
             await asyncio.to_thread(self._heart.stop)
+        await self._telling.tell(last=True)
         try:
             await self._desks.renew(self._clock.now())
             await self._store.leave(self.name, self._clock.now())

@@ -21,6 +21,7 @@ KEPT_S: Mapping[tuple[str, int], float] = {  # by table and span; histograms hav
 LEAST_S = 0.001  # of a histogram's first bucket
 STEP = 1.2  # from a bucket to the next: a quantile is off by less than a tenth
 _BY_STEP = 1 / log(STEP)
+_FROM = 0.5 - log(LEAST_S) * _BY_STEP  # rounded
 
 
 class TallyKind(StrEnum):
@@ -57,10 +58,26 @@ class Tally(NamedTuple):
     def ended(self) -> int:
         return self.succeeded + self.failed + self.cancelled
 
+    def plus(self, other: Tally) -> Tally:
+        """Of the same thing, at the time of this one."""
+        return self._replace(
+            succeeded=self.succeeded + other.succeeded,
+            failed=self.failed + other.failed,
+            cancelled=self.cancelled + other.cancelled,
+            calls=self.calls + other.calls,
+            retries=self.retries + other.retries,
+            rate_limited=self.rate_limited + other.rate_limited,
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            cost=self.cost + other.cost,
+            wait=added((self.wait, other.wait)),
+            run=added((self.run, other.run)),
+        )
+
 
 def bucket(seconds: float) -> int:
     """Of a histogram."""
-    return 0 if seconds <= LEAST_S else round(log(seconds / LEAST_S) * _BY_STEP)
+    return int(log(seconds) * _BY_STEP + _FROM) if seconds > LEAST_S else 0
 
 
 def quantile(histogram: Histogram, share: float) -> float | None:

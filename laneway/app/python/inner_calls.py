@@ -247,6 +247,7 @@ class InnerCalls:
         admission.desk.settle(admission, seen, self._clock.now())
         self._dispatcher.poke()
         closed = _closed(opened, seen, model)
+        self._dispatcher.tallies.add_call(task, closed)
         await self._store.record_call(self._worker, closed, task.run_id)
         return reply
 
