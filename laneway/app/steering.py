@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 from typing import TYPE_CHECKING, assert_never
 
@@ -111,9 +111,15 @@ class Verb(StrEnum):
         return tuple(state for state in State if not state.ended)
 
 
-async def carry_out(lw: Laneway, verb: Verb, selector: Selector, change: Change | None = None) -> int:
+async def carry_out(
+    lw: Laneway,
+    verb: Verb,
+    selector: Selector,
+    change: Change | None = None,
+    told: Callable[[int, int, int], None] | None = None,
+) -> int:
     """Do it to every chosen task, a few thousand in one transaction, so that work goes on in between. Returns how many
-    were changed."""
+    were changed. ``told``: hears after each of these how many there are, were looked at, and were changed."""
     ids = await lw.store.select(selector)
     changed = 0
     for at in range(0, len(ids), CHUNK):
@@ -128,6 +134,8 @@ async def carry_out(lw: Laneway, verb: Verb, selector: Selector, change: Change 
                 changed += await lw.store.adjust(chunk, change, now)
             case _:
                 assert_never(verb)
+        if told is not None:
+            told(len(ids), at + len(chunk), changed)
     return changed
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from laneway.server.dashboard.failures import FAILURES, RETRY
 from laneway.server.dashboard.overview import OVERVIEW
 from laneway.server.dashboard.page import Page
+from laneway.server.dashboard.task import TASK, TEXT
+from laneway.server.dashboard.tasks import TASKS
 
 MENU = (
     ("/", "Overview"),
@@ -12,10 +15,11 @@ MENU = (
     ("/models", "Models"),
     ("/types", "Types"),
     ("/workers", "Workers"),
+    ("/tasks", "Tasks"),
     ("/failures", "Failures"),
     ("/runs", "Runs"),
     ("/flows", "Flows"),
     ("/triage", "Triage"),
     ("/audit", "Audit"),
 )
-PAGES: tuple[Page, ...] = (OVERVIEW,)
+PAGES: tuple[Page, ...] = (OVERVIEW, FAILURES, RETRY, TASKS, TEXT, TASK)

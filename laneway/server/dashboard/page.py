@@ -13,6 +13,7 @@ from laneway.store.teams import ALL, OfTeam
 if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
     from laneway.server.audit import Audit
+    from laneway.server.bulk import Bulk
 
 Figures = Mapping[str, Any]
 
@@ -23,6 +24,7 @@ class Asked:
 
     lw: Laneway
     audit: Audit
+    bulk: Bulk
     caller: Caller
     place: Mapping[str, str]
     query: Mapping[str, str]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
@@ -13,6 +14,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
 from laneway.errors import LanewayError
 from laneway.server.audit import Audit
 from laneway.server.bodies import pieces
+from laneway.server.bulk import Bulk
 from laneway.server.caller import Asking, Caller, operator, steersman
 from laneway.server.dashboard.assets import asset, assets_router
 from laneway.server.dashboard.changes import Changes
@@ -27,12 +29,14 @@ if TYPE_CHECKING:
 
 LARGEST_FORM = 64_000  # bytes
 Endpoint = Callable[[Request, Caller], Awaitable[Response]]
+Ask = Callable[..., Asked]  # of a caller, a place, a query and a form
 
 
 def dashboard_router(lw: Laneway, ending: asyncio.Event) -> APIRouter:
     """``ending`` is set when the server ends."""
     router = APIRouter()
     changes, audit = Changes(lw, ending), Audit(lw)
+    ask = partial(Asked, lw, audit, Bulk(lw, audit))
     router.include_router(assets_router())
     router.include_router(themes_router())
 
@@ -46,17 +50,17 @@ def dashboard_router(lw: Laneway, ending: asyncio.Event) -> APIRouter:
         return RedirectResponse(asset("icon.svg"), 303)
 
     for page in PAGES:
-        router.get(page.path)(_whole(lw, audit, page))
-        router.get(f"{page.part}/live")(_live(lw, audit, page))
+        router.get(page.path)(_whole(ask, page))
+        router.get(f"{page.part}/live")(_live(ask, page))
         for deed in page.deeds:
-            router.post(f"{page.part}/{deed.name}")(_deed(lw, audit, page, deed))
+            router.post(f"{page.part}/{deed.name}")(_deed(ask, page, deed))
     return router
 
 
-def _whole(lw: Laneway, audit: Audit, page: Page) -> Endpoint:
+def _whole(ask: Ask, page: Page) -> Endpoint:
     async def whole(request: Request, caller: Asking) -> Response:
         try:
-            asked = _asked(lw, audit, request, caller)
+            asked = _asked(ask, request, caller)
             values = {**_values(page, asked, request), **await page.figures(asked)}
         except (Refusal, LanewayError) as error:
             return refused(error, request, caller)
@@ -65,21 +69,21 @@ def _whole(lw: Laneway, audit: Audit, page: Page) -> Endpoint:
     return whole
 
 
-def _live(lw: Laneway, audit: Audit, page: Page) -> Endpoint:
+def _live(ask: Ask, page: Page) -> Endpoint:
     async def live(request: Request, caller: Asking) -> Response:
         try:
-            return await _part(page, _asked(lw, audit, request, caller), request)
+            return await _part(page, _asked(ask, request, caller), request)
         except (Refusal, LanewayError) as error:
             return _told(error)
 
     return live
 
 
-def _deed(lw: Laneway, audit: Audit, page: Page, deed: Deed) -> Endpoint:
+def _deed(ask: Ask, page: Page, deed: Deed) -> Endpoint:
     async def do(request: Request, caller: Asking) -> Response:
         try:
             await (steersman if deed.shared else operator)(caller)
-            asked = _asked(lw, audit, request, caller, await _form(request))
+            asked = _asked(ask, request, caller, await _form(request))
             said = await deed.does(asked)
             if "hx-request" in request.headers:
                 return await _part(page, asked, request, said)
@@ -96,8 +100,8 @@ async def _part(page: Page, asked: Asked, request: Request, said: str = "") -> R
     return HTMLResponse(render("part.html", values))
 
 
-def _asked(lw: Laneway, audit: Audit, request: Request, caller: Caller, form: Mapping[str, str] | None = None) -> Asked:
-    return Asked(lw, audit, caller, request.path_params, dict(request.query_params), form or {})
+def _asked(ask: Ask, request: Request, caller: Caller, form: Mapping[str, str] | None = None) -> Asked:
+    return ask(caller, request.path_params, dict(request.query_params), form or {})
 
 
 def _values(page: Page, asked: Asked, request: Request) -> dict[str, Any]:
