@@ -64,8 +64,24 @@ steer    POST   /api/v1/lanes/{name}/pause
 steer    POST   /api/v1/lanes/{name}/resume
 steer    POST   /api/v1/accounts/{name}/pause
 steer    POST   /api/v1/accounts/{name}/resume
+steer    PATCH  /api/v1/lanes/{name}
+steer    PATCH  /api/v1/accounts/{name}
+steer    POST   /api/v1/workers/{name}/drain
 asking   GET    /
 asking   GET    /ui/overview/live
+asking   GET    /failures
+asking   GET    /ui/failures/live
+asking   GET    /failures/retry
+asking   GET    /ui/failures/retry/live
+operate  POST   /ui/failures/retry/begin
+asking   GET    /tasks
+asking   GET    /ui/tasks/live
+asking   GET    /tasks/{ref}
+asking   GET    /ui/tasks/{ref}/live
+operate  POST   /ui/tasks/{ref}/cancel
+operate  POST   /ui/tasks/{ref}/retry
+asking   GET    /tasks/{ref}/text
+asking   GET    /ui/tasks/{ref}/text/live
 asking   GET    /ui/changes
 asking   POST   /ui/theme
 """
