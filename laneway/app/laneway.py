@@ -189,6 +189,12 @@ class Laneway(Registering, AgentVerbs):
             raise UsageError("the store is open already", hint="choose the store before the first task is submitted")
         self._store_option = url
 
+    def hide_words(self) -> None:
+        """From now on the store tells of errors without anybody's words. Opens it."""
+        from laneway.app.hidden_store import hidden_store
+
+        self._store = hidden_store(self.store)
+
     @property
     def board(self) -> Board:
         """Of the running event loop: each has one of its own."""

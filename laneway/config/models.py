@@ -295,6 +295,11 @@ class Config(Section):
     origin: Mapping[str, str] = Field(default_factory=dict, exclude=True)
 
     @property
+    def hides_on_pages(self) -> bool:
+        """Whether the service's pages and lists show neither prompts nor answers."""
+        return self.hide_content or self.server.hide_content
+
+    @property
     def prompt_types(self) -> dict[str, TypeConfig]:
         """Without those that only set what a Python task may have as well."""
         return {

@@ -56,6 +56,8 @@ def application(
 ) -> FastAPI:
     """``keyring``: the guard's, which stands before it; none: anybody may ask. ``ending``: set when the server is told
     to end, so that who only listens is let go."""
+    if lw.config.hides_on_pages and not lw.config.hide_content:
+        lw.hide_words()
     gate = Gate(lw)
     ending = asyncio.Event() if ending is None else ending
     calls = Calls(lw, manners.urgency, manners.patience, gate)

@@ -56,13 +56,19 @@ def runs_router(lw: Laneway, seeing: Seeing) -> APIRouter:
         limit: Limit = 100,
     ) -> Any:
         """Ended tasks in the order of ending, from behind the cursor on; `next` is where to go on, also later when
-        more have ended. With `Accept: application/x-ndjson` a line each, and the cursor in `X-Laneway-Next`."""
+        more have ended. With `Accept: application/x-ndjson` a line each, and the cursor in `X-Laneway-Next`. Where the
+        config hides content, only these lines have the answers."""
         run = await seeing.run(caller, run_id)
         found, answers = await lw.store.results_after(run, cursor, limit), Answers()
+        as_lines = NDJSON in request.headers.get("accept", "")
+        hidden = lw.config.hides_on_pages and not as_lines  # who takes lines away keeps them
         page = page_of(
-            found, lambda one: result_line(one, answers), lambda one: one.seq, found[-1].seq if found else None
+            found,
+            lambda one: result_line(one, answers, hidden=hidden),
+            lambda one: one.seq,
+            found[-1].seq if found else None,
         )
-        if NDJSON in request.headers.get("accept", ""):
+        if as_lines:
             lines = b"".join(orjson.dumps(one, option=orjson.OPT_APPEND_NEWLINE) for one in page["data"])
             return Response(lines, media_type=NDJSON, headers={"X-Laneway-Next": str(page["next"] or cursor)})
         return page

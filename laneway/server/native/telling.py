@@ -88,7 +88,8 @@ def _parsed(text: str | bytes) -> Any:
     return text
 
 
-def result_line(result: Result, answers: Answers) -> dict[str, Any]:
+def result_line(result: Result, answers: Answers, *, hidden: bool = False) -> dict[str, Any]:
+    """``hidden``: without the answer."""
     return {
         "seq": result.seq,
         "task": result.task_id,
@@ -96,7 +97,7 @@ def result_line(result: Result, answers: Answers) -> dict[str, Any]:
         "type": result.type,
         "state": result.state,
         "model": result.model,
-        "output": output_of(result, answers),
+        "output": None if hidden else output_of(result, answers),
         "error": dict(result.error) if result.error else None,
         "cost_usd": None if result.cost is None else round(result.cost, 8),
         "settled_at": result.settled_at,
