@@ -40,6 +40,14 @@ asking   POST   /v1/messages/batches/{batch_id}/cancel
 asking   DELETE /v1/messages/batches/{batch_id}
 asking   GET    /v1/messages/batches/{batch_id}/results
 asking   GET    /api/v1/openapi.json
+asking   GET    /api/v1/overview
+asking   GET    /api/v1/lanes
+asking   GET    /api/v1/accounts
+asking   GET    /api/v1/models
+asking   GET    /api/v1/types
+steer    GET    /api/v1/workers
+asking   GET    /api/v1/failures
+steer    GET    /api/v1/limits
 asking   POST   /api/v1/tasks
 asking   POST   /api/v1/tasks/bulk
 asking   GET    /api/v1/tasks

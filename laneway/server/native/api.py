@@ -12,6 +12,7 @@ from laneway.server.backpressure import Gate
 from laneway.server.native.changing import Changing
 from laneway.server.native.errors import ErrorAnswer, explain_errors
 from laneway.server.native.events import events_router
+from laneway.server.native.figures import figures_router
 from laneway.server.native.hub import Hub
 from laneway.server.native.runs import runs_router
 from laneway.server.native.seeing import Seeing
@@ -40,7 +41,8 @@ def native_api(lw: Laneway, gate: Gate, largest: int, ending: asyncio.Event) -> 
     explain_errors(app)
     seeing, audit = Seeing(lw), Audit(lw)
     changing = Changing(lw, seeing)
-    app.include_router(events_router(lw, seeing, Hub(lw, seeing, ending)))
+    app.include_router(events_router(lw, seeing, Hub(lw, ending)))
+    app.include_router(figures_router(lw, seeing))
     app.include_router(steering_router(lw, seeing, changing, audit))  # before /tasks/{ref}
     app.include_router(tasks_router(lw, gate, seeing, changing, audit))
     app.include_router(runs_router(lw, seeing))

@@ -8,6 +8,7 @@ from laneway.app.steering import check_model
 from laneway.server.caller import Caller
 from laneway.server.native.bounds import when
 from laneway.server.native.forms import ChangeForm
+from laneway.server.native.seeing import team_seen
 from laneway.server.tokens.allowing import check_lane, check_urgency
 from laneway.store.steering import Change, Selector
 from laneway.task import Urgency
@@ -26,9 +27,7 @@ class Changing:
         """Only what the caller may see. Raises NotFoundError for another's run."""
         if selector.run_id is not None:
             await self._seeing.run(caller, selector.run_id)
-        elif not caller.sees_all:
-            selector = selector._replace(run_id=(await self._seeing.own_run(caller)).id)
-        return selector
+        return selector._replace(team=team_seen(caller))
 
     async def change(self, caller: Caller, form: ChangeForm, selector: Selector) -> Change:
         """Raises LanewayError for what cannot be set of these, Refusal for what is not the caller's to use."""

@@ -13,17 +13,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from laneway.errors import LimitError, StoreError
 from laneway.server.caller import Caller
+from laneway.server.native.seeing import team_seen
 from laneway.server.native.telling import task_line
 from laneway.store.ear import Ear
 from laneway.store.interface import News
-from laneway.store.teams import ALL, OfTeam
+from laneway.store.steering import Selector
+from laneway.store.teams import OfTeam
 from laneway.task import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from laneway.app.laneway import Laneway
-    from laneway.server.native.seeing import Seeing
 
 MOST_LISTENERS = 500  # in this process …
 MOST_OF_ONE = 50  # … and of one caller
@@ -47,10 +48,9 @@ class Ended(NamedTuple):
 class Hub:
     """Polls only while somebody listens."""
 
-    def __init__(self, lw: Laneway, seeing: Seeing, ending: asyncio.Event) -> None:
+    def __init__(self, lw: Laneway, ending: asyncio.Event) -> None:
         """``ending``: set when the server ends, which would else wait for its listeners: they come back to another."""
         self._lw = lw
-        self._seeing = seeing
         self._recent: deque[Ended] = deque(maxlen=KEPT)
         self._from = self._to = 0  # what ended behind the one and up to the other is remembered
         self._listeners: Counter[str] = Counter()
@@ -110,15 +110,14 @@ class Hub:
 
     async def figures(self, caller: Caller) -> Mapping[str, Any]:
         """As this caller may see them; read once for all of a team."""
-        team = ALL if caller.sees_all else caller.team
+        team = team_seen(caller)
         at, known = self._figures.get(team, (-inf, {}))
         now = asyncio.get_running_loop().time()
         if now - at >= FIGURES_S:
             counts: dict[str, int] = {}
-            for cell in await self._lw.store.tally():
-                if await self._seeing.sees_run(caller, cell.run_id):
-                    for state, n in cell.counts.items():
-                        counts[state.value] = counts.get(state.value, 0) + n
+            for depth in await self._lw.store.depths(team=team):
+                for state, n in depth.counts.items():
+                    counts[state.value] = counts.get(state.value, 0) + n
             known = {"tasks": counts}
             self._figures[team] = now, known
         return known
@@ -174,10 +173,14 @@ class Hub:
         return []
 
     async def _look(self) -> None:
-        lines = await self._told(self._watched)
+        tasks = await self._lw.store.get_tasks(list(self._watched))
+        lines: dict[int, Mapping[str, Any]] = {task.id: task_line(task) for task in tasks}
         if any(lines[id_] != self._lines.get(id_) for id_ in lines):
             self._lines = lines
             self._tell()
 
     async def _told(self, ids: Iterable[int]) -> dict[int, Mapping[str, Any]]:
-        return {task.id: task_line(task) for task in await self._lw.store.get_tasks(list(ids))}
+        """Without what flows and triage began."""
+        meant = tuple(ids)
+        page = await self._lw.store.list_tasks(Selector(ids=meant), None, len(meant))
+        return {task.id: task_line(task) for task in page.tasks}

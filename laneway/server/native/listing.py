@@ -10,7 +10,6 @@ from laneway.store.steering import Selector
 
 if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
-    from laneway.task import Task
 
 
 def selector_of(lw: Laneway, asked: FilterForm) -> Selector:
@@ -37,11 +36,3 @@ def selector_of(lw: Laneway, asked: FilterForm) -> Selector:
 def asked_by(**given: Any) -> FilterForm:
     """Of query parameters, None where one is not given."""
     return FilterForm.model_validate({name: value for name, value in given.items() if value is not None})
-
-
-async def task_page(lw: Laneway, selector: Selector, cursor: int | None, limit: int) -> tuple[list[Task], int | None]:
-    """The newest first, those before the cursor; and the cursor of what comes behind."""
-    ids = sorted((one for one in await lw.store.select(selector) if cursor is None or one < cursor), reverse=True)
-    page = ids[:limit]
-    tasks = {task.id: task for task in await lw.store.get_tasks(page)}
-    return [tasks[one] for one in page if one in tasks], page[-1] if len(ids) > limit else None

@@ -11,7 +11,7 @@ from laneway.providers.answers.validate import Answers
 from laneway.server.caller import Asking
 from laneway.server.native.bounds import Cursor, Limit, NumberPath
 from laneway.server.native.requests import NDJSON, JsonRoute
-from laneway.server.native.seeing import Seeing, team_of
+from laneway.server.native.seeing import Seeing, team_seen
 from laneway.server.native.shapes import Page, ResultLine, RunAnswer
 from laneway.server.native.telling import page_of, result_line, run_line
 from laneway.store.steering import PauseKind
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
     from laneway.store.interface import Run
 
-MOST_RUNS = 10_000  # that are looked through for a list
 AS_LINES: dict[int | str, dict[str, Any]] = {
     200: {"content": {NDJSON: {"schema": {"type": "string", "description": "A ResultLine a line."}}}}
 }
@@ -31,13 +30,13 @@ def runs_router(lw: Laneway, seeing: Seeing) -> APIRouter:
 
     async def told(runs: list[Run]) -> dict[int, dict[str, Any]]:
         paused = {one.name for one in await lw.store.pauses() if one.kind is PauseKind.RUN and one.since is not None}
-        return {run.id: run_line(run, await lw.store.tally(run.id), str(run.id) in paused) for run in runs}
+        counts = await lw.store.run_counts([run.id for run in runs])
+        return {run.id: run_line(run, counts.get(run.id, {}), str(run.id) in paused) for run in runs}
 
     @router.get("/runs", response_model=Page[RunAnswer])
     async def list_runs(caller: Asking, cursor: Cursor = None, limit: Limit = 50) -> Any:
         """The newest first, with the states of their tasks."""
-        runs = [run for run in await lw.store.runs(MOST_RUNS) if caller.may_see(team_of(run))]
-        runs = [run for run in runs if cursor is None or run.id < cursor]
+        runs = await lw.store.list_runs(cursor, limit + 1, team=team_seen(caller))
         page = runs[:limit]
         lines = await told(page)
         return page_of(page, lambda run: lines[run.id], lambda run: run.id, page[-1].id if len(runs) > limit else None)

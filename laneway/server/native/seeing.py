@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from laneway.errors import NotFoundError
 from laneway.server.caller import Caller
 from laneway.server.calls import RUN
+from laneway.store.teams import ALL, OfTeam
 
 if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
@@ -72,6 +73,11 @@ class Seeing:
                 self._teams.clear()
             self._teams[run_id] = team_of(await self._lw.store.get_run(run_id))
         return self._teams[run_id]
+
+
+def team_seen(caller: Caller) -> OfTeam:
+    """Whose runs they see."""
+    return ALL if caller.sees_all else caller.team
 
 
 def team_of(run: Run) -> str | None:

@@ -131,8 +131,8 @@ class Draining(BaseModel):
     draining: bool
 
 
-class LimitsAnswer(BaseModel):
-    """What holds of a lane or an account now; `configured`: what the config says; `set`: what is set instead."""
+class LimitsSet(BaseModel):
+    """Limits of a lane or an account. `configured`: what the config says; `set`: what is set instead, and by whom."""
 
     kind: str
     name: str

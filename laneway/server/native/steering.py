@@ -17,7 +17,7 @@ from laneway.server.native.forms import AccountLimitsForm, LaneLimitsForm, Limit
 from laneway.server.native.listing import selector_of
 from laneway.server.native.requests import JsonRoute
 from laneway.server.native.seeing import Seeing
-from laneway.server.native.shapes import Draining, Held, LimitsAnswer, Selected
+from laneway.server.native.shapes import Draining, Held, LimitsSet, Selected
 from laneway.store.steering import PauseKind, Selector
 
 if TYPE_CHECKING:
@@ -66,13 +66,13 @@ def steering_router(lw: Laneway, seeing: Seeing, changing: Changing, audit: Audi
             "set_at": found.at if found else None,
         }
 
-    @router.patch("/lanes/{name}", response_model=LimitsAnswer)
+    @router.patch("/lanes/{name}", response_model=LimitsSet)
     async def limit_lane(name: NamePath, form: LaneLimitsForm, caller: Steering) -> Any:
         """Change its concurrency or weight while it works. All workers go by it within a second, also after a
         restart."""
         return await limit(caller, PauseKind.LANE, name, form)
 
-    @router.patch("/accounts/{name}", response_model=LimitsAnswer)
+    @router.patch("/accounts/{name}", response_model=LimitsSet)
     async def limit_account(name: NamePath, form: AccountLimitsForm, caller: Steering) -> Any:
         """Lower its limits, or change its weight, while it works."""
         return await limit(caller, PauseKind.ACCOUNT, name, form)
@@ -106,7 +106,7 @@ def steering_router(lw: Laneway, seeing: Seeing, changing: Changing, audit: Audi
         if not states:
             raise UsageError(f"there is nothing to {verb} about tasks in these states")
         selector = await changing.own(caller, selector._replace(states=states))
-        extent = await lw.store.extent(selector)
+        counts = await lw.store.count_tasks(selector)
         changed = 0
         if form.change is not None:
             change = await changing.change(caller, form.change, selector)
@@ -117,7 +117,8 @@ def steering_router(lw: Laneway, seeing: Seeing, changing: Changing, audit: Audi
             lw.poke()
             detail = form.model_dump(mode="json", exclude_none=True, exclude_defaults=True, by_alias=True)
             await audit.record(caller, f"tasks.{verb}", f"{changed:,} tasks", detail)
-        counts = {state.value: n for state, n in extent.states.items()}
-        return {"matched": extent.tasks, "states": counts, "changed": changed, "dry_run": form.dry_run}
+        states_found = {state.value: n for state, n in counts.items() if n}
+        matched = sum(states_found.values())
+        return {"matched": matched, "states": states_found, "changed": changed, "dry_run": form.dry_run}
 
     return router

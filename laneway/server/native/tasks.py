@@ -37,7 +37,7 @@ from laneway.server.native.changing import Changing
 from laneway.server.native.errors import ErrorAnswer, ItemFaults
 from laneway.server.native.forms import BulkForm, ChangeForm, EventForm, FeedbackForm, NewTaskForm
 from laneway.server.native.intake import NativeIntake
-from laneway.server.native.listing import asked_by, selector_of, task_page
+from laneway.server.native.listing import asked_by, selector_of
 from laneway.server.native.requests import NDJSON, JsonRoute, media_type
 from laneway.server.native.seeing import Seeing
 from laneway.server.native.shapes import Changed, Done, Explained, Page, Taken, TaskAnswer, TaskLine, Tree
@@ -106,7 +106,8 @@ def tasks_router(lw: Laneway, gate: Gate, seeing: Seeing, changing: Changing, au
         cursor: Cursor = None,
         limit: Limit = 50,
     ) -> Any:
-        """The newest first, without their answers. All that is given must hold; of several values for one, any."""
+        """The newest first, without their answers. All that is given must hold; of several values for one, any. A page
+        may be short, or empty, and have a `next` all the same: it looks at a bounded number of tasks."""
         asked = asked_by(
             state=state,
             type=type,
@@ -120,8 +121,8 @@ def tasks_router(lw: Laneway, gate: Gate, seeing: Seeing, changing: Changing, au
             **{"class": class_},
         )
         selector = await changing.own(caller, selector_of(lw, asked))
-        tasks, behind = await task_page(lw, selector, cursor, limit)
-        return page_of(tasks, task_line, lambda task: task.id, behind)
+        page = await lw.store.list_tasks(selector, cursor, limit)
+        return page_of(page.tasks, task_line, lambda task: task.id, page.next)
 
     @router.get("/tasks/{ref}", response_model=TaskAnswer)
     async def get_task(ref: RefPath, caller: Asking) -> Any:

@@ -12,18 +12,20 @@ from laneway.errors import LanewayError
 from laneway.intake.shapes import output_of
 from laneway.providers.chat import answer_text
 from laneway.server.native.bounds import LARGEST_PAGE, LONGEST_MESSAGE
+from laneway.store.views import TaskLine
 from laneway.task import State, Wire, needs_account
 
 if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
     from laneway.providers.answers.validate import Answers
-    from laneway.store.interface import CellTally, Result, Run
+    from laneway.store.interface import Result, Run
     from laneway.task import Attempt, Task
 
 T = TypeVar("T")
 
 
-def task_line(task: Task, cost: float | None = None) -> dict[str, Any]:
+def task_line(task: Task | TaskLine, cost: float | None = None) -> dict[str, Any]:
+    cost = task.cost if isinstance(task, TaskLine) else cost
     return {
         "id": task.id,
         "key": task.key,
@@ -105,13 +107,8 @@ def result_line(result: Result, answers: Answers, *, hidden: bool = False) -> di
     }
 
 
-def run_line(run: Run, cells: Iterable[CellTally], paused: bool) -> dict[str, Any]:
+def run_line(run: Run, counts: Mapping[State, int], paused: bool) -> dict[str, Any]:
     kind, team = run.info.get("kind"), run.info.get("team")
-    counts: dict[str, int] = {}
-    for cell in cells:
-        for state, n in cell.counts.items():
-            if n:
-                counts[state.value] = counts.get(state.value, 0) + n
     return {
         "id": run.id,
         "kind": kind if isinstance(kind, str) else None,
@@ -119,7 +116,7 @@ def run_line(run: Run, cells: Iterable[CellTally], paused: bool) -> dict[str, An
         "team": team if isinstance(team, str) else None,
         "sealed": run.sealed,
         "created_at": run.created_at,
-        "tasks": counts,
+        "tasks": {state.value: n for state, n in counts.items() if n},
         "spent_usd": round(run.spent, 8),
         "max_cost_usd": run.max_cost,
         "paused": paused,
