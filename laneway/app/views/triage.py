@@ -13,7 +13,7 @@ from laneway.store.teams import ALL, OfTeam
 from laneway.task import CLASSIFY, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from laneway.app.laneway import Laneway
     from laneway.config.models import Config
@@ -51,10 +51,12 @@ async def triage(lw: Laneway, team: OfTeam = ALL) -> Triage:
     store, now = lw.store, lw.clock.now()
     by_model = await day(store, TallyKind.MODEL, now, team)
     questions = (await day(store, TallyKind.TYPE, now, team)).get(CLASSIFY)
-    strongest = await asyncio.to_thread(_strongest, lw.config)
+    strongest = await asyncio.to_thread(strongest_of, lw.config)
     tasks = sum(one.ended for one in by_model.values())
     cost = sum(one.cost for one in by_model.values())
-    whole = await asyncio.to_thread(_at_prices, lw, strongest, list(by_model.values())) if strongest else None
+    inputs = sum(one.input_tokens for one in by_model.values())
+    outputs = sum(one.output_tokens for one in by_model.values())
+    whole = await asyncio.to_thread(at_prices, lw, strongest, inputs, outputs) if strongest else None
     return Triage(
         models=sorted((_share(one, tasks) for one in by_model.values()), key=lambda share: -share.tasks),
         cost_usd=round(cost, 8),
@@ -71,9 +73,8 @@ def _share(one: Tally, tasks: int) -> Share:
     return Share(one.name, one.ended, share, one.failed, one.calls, round(one.cost, 8))
 
 
-def _at_prices(lw: Laneway, name: str, used: Sequence[Tally]) -> float | None:
-    """USD; None where its price is not known. May read a file; not for the event loop."""
-    inputs, outputs = sum(one.input_tokens for one in used), sum(one.output_tokens for one in used)
+def at_prices(lw: Laneway, name: str, inputs: int, outputs: int) -> float | None:
+    """USD for so many tokens; None where a model's price is not known. May read a file; not for the event loop."""
     settings = lw.config.models.get(name)
     if settings is not None and settings.input_price is not None and settings.output_price is not None:
         return (inputs * settings.input_price + outputs * settings.output_price) / 1e6
@@ -83,7 +84,7 @@ def _at_prices(lw: Laneway, name: str, used: Sequence[Tally]) -> float | None:
         return None
 
 
-def _strongest(config: Config) -> str | None:
+def strongest_of(config: Config) -> str | None:
     """Reads a file; not for the event loop."""
     return _learnt(config) or _dearest(config)
 
