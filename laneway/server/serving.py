@@ -18,6 +18,7 @@ from laneway.server.app import Manners, application
 from laneway.server.guard import Guard
 from laneway.server.listening import listen, origin
 from laneway.server.probes import Probes
+from laneway.server.protocol import BoundedHttp
 from laneway.server.shortcut import Shortcut
 from laneway.server.tokens.keyring import Keyring
 from laneway.server.watching import Watch
@@ -101,6 +102,7 @@ async def serve(
     server = _Server(
         uvicorn.Config(
             Probes(Watch(guard, app.state.http, app.state.duty, access_log=options.access_log), app.state.duty),
+            http=BoundedHttp,
             log_config=None,
             access_log=False,
             server_header=False,
