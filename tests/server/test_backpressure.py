@@ -137,6 +137,29 @@ async def test_the_time_to_come_again_is_that_in_which_room_is_made(
     assert await wait() > 0, "it is in, though the next look is still to come"
 
 
+async def test_what_is_on_its_way_in_counts_though_a_look_does_not_see_it(
+    open_door: OpenDoor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    door = open_door(bound(2))
+    gate = Gate(door.lw)
+    await door.lw.store.join("w", 1e9, door.clock.now())
+
+    async def looked() -> Backlog:
+        return Backlog(0, 0)
+
+    monkeypatch.setattr(door.lw.store, "backlog", looked)
+    async with gate.place(LOCAL):
+        door.clock.advance(3)
+        async with gate.place(LOCAL):
+            door.clock.advance(3)
+            with pytest.raises(Refusal):
+                async with gate.place(LOCAL):
+                    pass
+    door.clock.advance(3)
+    async with gate.place(LOCAL, 2):
+        pass
+
+
 def test_all_that_were_accepted_end(desk: Desk, serve: Serve, simulate: Simulate) -> None:
     simulate(latency=0.5)
     desk.write("laneway.toml", bound(20))
