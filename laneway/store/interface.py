@@ -25,6 +25,7 @@ from laneway.store.steering import Change, Extent, Pause, PauseKind, Selector, W
 from laneway.store.tallies import Tallying
 from laneway.store.tokens import Vouching
 from laneway.store.views import Viewing
+from laneway.store.webhooks import Announcing
 from laneway.task import Attempt, Claimed, NewTask, Settlement, State, Task, Urgency, Wire
 
 POISON_AFTER = 3  # workers that may die holding one task before it is given up
@@ -167,7 +168,7 @@ class Part(NamedTuple):
     slots: int  # of its concurrency
 
 
-class Store(Asking, Diverting, Filing, Flowing, Judging, Tallying, Viewing, Vouching, Protocol):
+class Store(Announcing, Asking, Diverting, Filing, Flowing, Judging, Tallying, Viewing, Vouching, Protocol):
     # runs ---------------------------------------------------------------------------------------------------------
     async def open_run(
         self,

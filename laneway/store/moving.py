@@ -54,6 +54,7 @@ TABLES: Mapping[str, str] = {
     "failure": "failure",
     "token": "token",
     "audit": "audit",
+    "webhook": "webhook",
 }
 COLUMNS = """
     SELECT attname, format_type(atttypid, NULL) FROM pg_attribute

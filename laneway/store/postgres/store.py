@@ -49,13 +49,14 @@ from laneway.store.postgres.heads import HeadSource
 from laneway.store.postgres.tallies import Tallies
 from laneway.store.postgres.tokens import Tokens
 from laneway.store.postgres.views import Views
+from laneway.store.postgres.webhooks import Webhooks
 from laneway.store.steering import Change, Extent, Pause, PauseKind, Selector, Waiting
 from laneway.task import Attempt, Claimed, NewTask, Settlement, State, Task
 
 POLL_S = 0.5  # notices come at once; this is for those that were lost
 
 
-class PostgresStore(Beside, Tallies, Tokens, Views):
+class PostgresStore(Beside, Tallies, Tokens, Views, Webhooks):
     """Implements ``laneway.store.interface.Store``."""
 
     # runs

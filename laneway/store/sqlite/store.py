@@ -51,6 +51,7 @@ from laneway.store.sqlite.tallies import Tallies
 from laneway.store.sqlite.tokens import Tokens
 from laneway.store.sqlite.transaction import Transaction
 from laneway.store.sqlite.views import Views
+from laneway.store.sqlite.webhooks import Webhooks
 from laneway.store.steering import Change, Extent, Pause, PauseKind, Selector, Waiting
 from laneway.task import Attempt, Claimed, NewTask, Settlement, State, Task
 
@@ -58,7 +59,7 @@ T = TypeVar("T")
 POLL_S = 0.01
 
 
-class SQLiteStore(Beside, Tallies, Tokens, Views):
+class SQLiteStore(Beside, Tallies, Tokens, Views, Webhooks):
     """Implements ``laneway.store.interface.Store``."""
 
     # runs
