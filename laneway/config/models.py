@@ -262,6 +262,9 @@ class ServerConfig(Section):
     requests_per_minute: Rate | None = None  # of one token at one server
     session: TimeLimit = 43_200.0  # for which a browser stays logged in
     hide_content: bool = False  # show no prompts and answers on pages and in lists; who asked still gets the answer
+    webhook_secret_env: VariableName = "LANEWAY_WEBHOOK_SECRET"  # noqa: S105 - a variable's name; several: all sign
+    webhook_hosts: list[str] = Field(default_factory=list)  # names, addresses, networks told although not public
+    webhook_content: bool = False  # send answers and words of errors along
 
 
 class TelemetryConfig(Section):

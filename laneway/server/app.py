@@ -34,6 +34,7 @@ from laneway.server.probes import Duty
 from laneway.server.shortcut import ways
 from laneway.server.tokens.keyring import Keyring
 from laneway.server.watching import HttpMetrics
+from laneway.server.webhooks.book import Webhooks
 from laneway.task import Urgency
 from laneway.version import VERSION
 
@@ -64,6 +65,7 @@ def application(
     streams, uploads = Streams(calls), Uploads(lw)
     openai_batches, anthropic_batches = Batches(lw, Dialect.OPENAI, gate), Batches(lw, Dialect.ANTHROPIC, gate)
 
+    webhooks = Webhooks(lw)
     duty = Duty(lw, ending)
 
     @asynccontextmanager
@@ -73,6 +75,7 @@ def application(
         async with AsyncExitStack() as stack:
             if manners.works:
                 duty.working = await stack.enter_async_context(lw.worker())
+            await stack.enter_async_context(webhooks.sending())
             duty.started = True
             yield
 
@@ -97,7 +100,7 @@ def application(
     async def health() -> dict[str, Any]:
         return {"status": "ok", "version": VERSION, "waiting": calls.waiting}
 
-    app.mount(PREFIX, native_api(lw, gate, manners.largest, ending))
+    app.mount(PREFIX, native_api(lw, gate, manners.largest, ending, webhooks))
     return app
 
 

@@ -40,9 +40,7 @@ class Announcing(Protocol):
         """Some that are due, those due longest. Nobody else gets them before ``until``."""
         ...
 
-    async def settle_webhook(
-        self, webhook: Webhook, *, next_at: float | None, done_at: float | None, error: str | None
-    ) -> bool:
+    async def settle_webhook(self, claimed: Webhook, after: Webhook) -> bool:
         """What came of a delivery. False where somebody else has begun another meanwhile."""
         ...
 

@@ -14,10 +14,12 @@ from laneway.server.native.errors import ErrorAnswer, explain_errors
 from laneway.server.native.events import events_router
 from laneway.server.native.figures import figures_router
 from laneway.server.native.hub import Hub
+from laneway.server.native.intake import NativeIntake
 from laneway.server.native.runs import runs_router
 from laneway.server.native.seeing import Seeing
 from laneway.server.native.steering import steering_router
 from laneway.server.native.tasks import tasks_router
+from laneway.server.webhooks.book import Webhooks
 from laneway.version import VERSION
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 PREFIX = "/api/v1"
 
 
-def native_api(lw: Laneway, gate: Gate, largest: int, ending: asyncio.Event) -> FastAPI:
+def native_api(lw: Laneway, gate: Gate, largest: int, ending: asyncio.Event, webhooks: Webhooks) -> FastAPI:
     """To be mounted at ``PREFIX``. ``largest``: bytes of a request."""
     app = FastAPI(
         title="Laneway",
@@ -44,6 +46,6 @@ def native_api(lw: Laneway, gate: Gate, largest: int, ending: asyncio.Event) -> 
     app.include_router(events_router(lw, seeing, Hub(lw, ending)))
     app.include_router(figures_router(lw, seeing))
     app.include_router(steering_router(lw, seeing, changing, audit))  # before /tasks/{ref}
-    app.include_router(tasks_router(lw, gate, seeing, changing, audit))
+    app.include_router(tasks_router(lw, gate, NativeIntake(lw, gate, seeing, webhooks), seeing, changing, audit))
     app.include_router(runs_router(lw, seeing))
     return app

@@ -44,6 +44,7 @@ class NewTaskForm(Form):
     delay_s: Seconds | None = None
     at: Moment | None = None
     tags: Annotated[list[Name], Field(max_length=50)] = []
+    webhook: Annotated[Text, Field(max_length=2_000)] | None = None
 
     @model_validator(mode="after")
     def _is_one_thing(self) -> Self:

@@ -23,6 +23,7 @@ from laneway.server.native.bounds import when
 from laneway.server.native.errors import ItemFaults
 from laneway.server.native.forms import NewTaskForm
 from laneway.server.tokens.allowing import allowed, check_urgency
+from laneway.server.webhooks.book import Ask, Webhooks
 from laneway.task import Wire
 
 if TYPE_CHECKING:
@@ -36,10 +37,11 @@ CONFLICT = "this key was used for another request"
 
 
 class NativeIntake:
-    def __init__(self, lw: Laneway, gate: Gate, seeing: Seeing) -> None:
+    def __init__(self, lw: Laneway, gate: Gate, seeing: Seeing, webhooks: Webhooks) -> None:
         self._lw = lw
         self._gate = gate
         self._seeing = seeing
+        self._webhooks = webhooks
         self._routing = Routing(lw, lw.catalog)
 
     async def take(self, caller: Caller, form: NewTaskForm) -> Submitted:
@@ -49,6 +51,7 @@ class NativeIntake:
         done = await self._submit(caller, run, [prepared])
         if done.conflicts:
             raise ConflictError(f"the key {form.key!r} was used for another request", hint="use another key")
+        await self._announce(caller, [form], done)
         return done
 
     async def take_many(self, caller: Caller, forms: Sequence[NewTaskForm]) -> Submitted:
@@ -70,7 +73,13 @@ class NativeIntake:
         done = await self._submit(caller, run, prepared)
         if done.conflicts:  # somebody used these keys since we looked; the other tasks are in
             raise ItemFaults(dict.fromkeys(done.conflicts, CONFLICT), conflict=True)
+        await self._announce(caller, forms, done)
         return done
+
+    async def _announce(self, caller: Caller, forms: Sequence[NewTaskForm], done: Submitted) -> None:
+        """Whoever is to be told when they have ended. A client that was not answered for a kill asks again."""
+        told = [(id_, form.webhook) for id_, form in zip(done.ids, forms, strict=True) if form.webhook is not None]
+        await self._webhooks.register([Ask(id_, self._webhooks.check(url), caller.team) for id_, url in told])
 
     async def _conflicts(self, run: Run, tasks: Sequence[NewTask]) -> list[int]:
         """Positions of tasks whose key came with another request, here or before."""
@@ -99,6 +108,8 @@ class NativeIntake:
         return done
 
     def _prepare(self, caller: Caller, form: NewTaskForm) -> Prepared:
+        if form.webhook is not None:
+            self._webhooks.check(form.webhook)
         if form.type is None:
             return self._own(caller, form, self._of_body(caller, form))
         options = Options(

@@ -59,9 +59,10 @@ BULK = {
 }
 
 
-def tasks_router(lw: Laneway, gate: Gate, seeing: Seeing, changing: Changing, audit: Audit) -> APIRouter:
+def tasks_router(
+    lw: Laneway, gate: Gate, intake: NativeIntake, seeing: Seeing, changing: Changing, audit: Audit
+) -> APIRouter:
     router = APIRouter(route_class=JsonRoute, tags=["tasks"])
-    intake = NativeIntake(lw, gate, seeing)
 
     async def whole(task: Task) -> dict[str, Any]:
         return whole_task(lw, task, await lw.store.attempts(task.id))

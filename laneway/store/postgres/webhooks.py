@@ -45,7 +45,7 @@ CLAIM = f"""
     WHERE w.id = due.id RETURNING {COLUMNS}
 """
 SETTLE = """
-    UPDATE laneway.webhook SET next_at = %s, delivered_at = %s, error = %s
+    UPDATE laneway.webhook SET attempts = %s, next_at = %s, delivered_at = %s, error = %s
     WHERE id = %s AND attempts = %s AND next_at = %s
 """
 OF_TASK = f"SELECT {COLUMNS} FROM laneway.webhook w WHERE task_id = %s ORDER BY created_at, id"
@@ -70,10 +70,8 @@ class Webhooks(Base):
             return []
         return await self._upkeep.write(lambda tx: claim(tx, now, until, limit))
 
-    async def settle_webhook(
-        self, webhook: Webhook, *, next_at: float | None, done_at: float | None, error: str | None
-    ) -> bool:
-        return await self._upkeep.write(lambda tx: settle(tx, webhook, next_at, done_at, error))
+    async def settle_webhook(self, claimed: Webhook, after: Webhook) -> bool:
+        return await self._upkeep.write(lambda tx: settle(tx, claimed, after))
 
     async def webhooks(self, task_id: int) -> list[Webhook]:
         return await self._read(lambda db: [Webhook(*row) for row in rows(db, OF_TASK, (task_id,))])
@@ -110,6 +108,6 @@ def claim(tx: Transaction, now: float, until: float, limit: int) -> list[Webhook
     return sorted(found, key=lambda one: (one.created_at, one.id))
 
 
-def settle(tx: Transaction, webhook: Webhook, next_at: float | None, done_at: float | None, error: str | None) -> bool:
-    told = (next_at, done_at, text(error), webhook.id, webhook.attempts, webhook.next_at)
-    return tx.db.execute(SETTLE, told).rowcount > 0
+def settle(tx: Transaction, claimed: Webhook, after: Webhook) -> bool:
+    told = (after.attempts, after.next_at, after.done_at, text(after.error))
+    return tx.db.execute(SETTLE, (*told, claimed.id, claimed.attempts, claimed.next_at)).rowcount > 0

@@ -42,7 +42,10 @@ CLAIM = f"""
     UPDATE webhook SET next_at = ?2, attempts = attempts + 1
     WHERE id IN (SELECT id FROM webhook WHERE next_at <= ?1 ORDER BY next_at LIMIT ?3) RETURNING {COLUMNS}
 """
-SETTLE = "UPDATE webhook SET next_at = ?, delivered_at = ?, error = ? WHERE id = ? AND attempts = ? AND next_at = ?"
+SETTLE = """
+    UPDATE webhook SET attempts = ?, next_at = ?, delivered_at = ?, error = ?
+    WHERE id = ? AND attempts = ? AND next_at = ?
+"""
 OF_TASK = f"SELECT {COLUMNS} FROM webhook WHERE task_id = ? ORDER BY created_at, id"
 
 
@@ -65,10 +68,8 @@ class Webhooks(Base):
             return []
         return await self._writer.write(lambda tx: claim(tx, now, until, limit))
 
-    async def settle_webhook(
-        self, webhook: Webhook, *, next_at: float | None, done_at: float | None, error: str | None
-    ) -> bool:
-        return await self._writer.write(lambda tx: settle(tx, webhook, next_at, done_at, error))
+    async def settle_webhook(self, claimed: Webhook, after: Webhook) -> bool:
+        return await self._writer.write(lambda tx: settle(tx, claimed, after))
 
     async def webhooks(self, task_id: int) -> list[Webhook]:
         return self._read(lambda db: [Webhook(*row) for row in db.execute(OF_TASK, (task_id,))])
@@ -103,6 +104,7 @@ def claim(tx: Transaction, now: float, until: float, limit: int) -> list[Webhook
     return [Webhook(*row) for row in tx.db.execute(CLAIM, (now, until, limit))]
 
 
-def settle(tx: Transaction, webhook: Webhook, next_at: float | None, done_at: float | None, error: str | None) -> bool:
-    tx.db.execute(SETTLE, (next_at, done_at, error, webhook.id, webhook.attempts, webhook.next_at))
+def settle(tx: Transaction, claimed: Webhook, after: Webhook) -> bool:
+    told = (after.attempts, after.next_at, after.done_at, after.error)
+    tx.db.execute(SETTLE, (*told, claimed.id, claimed.attempts, claimed.next_at))
     return tx.db.changes() > 0

@@ -32,8 +32,10 @@ async def test_it_is_due_when_its_task_has_ended_and_one_server_gets_it(open_sto
     assert await store.claim_webhooks(NOW + 60, NOW + 120, 9) == [], "another one has it"
     (again,) = await store.claim_webhooks(NOW + 61, NOW + 121, 9)
     assert again.attempts == 2
-    assert not await other.settle_webhook(claimed, next_at=None, done_at=NOW + 62, error=None), "it took too long"
-    assert await store.settle_webhook(again, next_at=None, done_at=NOW + 63, error=None)
+    assert not await other.settle_webhook(claimed, claimed._replace(next_at=None, done_at=NOW + 62, error=None)), (
+        "it took too long"
+    )
+    assert await store.settle_webhook(again, again._replace(next_at=None, done_at=NOW + 63, error=None))
     await store.rouse_webhooks(None, NOW + 64)
     await store.rouse_webhooks(seen, NOW + 64)
     assert await store.claim_webhooks(NOW + 999, NOW + 1059, 9) == []
@@ -68,7 +70,7 @@ async def test_a_delivery_that_failed_is_due_again_when_it_says_so(store: Store)
     await finish(store, await claim(store))
     seen = await store.rouse_webhooks(None, NOW)
     (claimed,) = await store.claim_webhooks(NOW, NOW + 60, 9)
-    await store.settle_webhook(claimed, next_at=NOW + 5, done_at=None, error="HTTP 500")
+    await store.settle_webhook(claimed, claimed._replace(next_at=NOW + 5, done_at=None, error="HTTP 500"))
     await store.rouse_webhooks(seen - 1, NOW + 1)
     assert await store.claim_webhooks(NOW + 4, NOW + 64, 9) == []
     (again,) = await store.claim_webhooks(NOW + 5, NOW + 65, 9)
@@ -80,7 +82,7 @@ async def test_a_task_that_goes_again_is_told_of_again(store: Store) -> None:
     await finish(store, await claim(store), State.FAILED)
     seen = await store.rouse_webhooks(None, NOW)
     (claimed,) = await store.claim_webhooks(NOW, NOW + 60, 9)
-    await store.settle_webhook(claimed, next_at=None, done_at=NOW - 1, error=None)
+    await store.settle_webhook(claimed, claimed._replace(next_at=None, done_at=NOW - 1, error=None))
     await store.retry([hook.task_id], NOW)
     await store.rouse_webhooks(None, NOW + 1)
     assert await store.claim_webhooks(NOW + 1, NOW + 61, 9) == [], "it has not ended again"
@@ -95,7 +97,9 @@ async def test_what_was_done_with_long_ago_is_forgotten_and_so_is_what_has_no_ta
     await finish(store, await claim(store, n=2))
     await store.rouse_webhooks(None, NOW)
     for one in await store.claim_webhooks(NOW, NOW + 60, 9):
-        await store.settle_webhook(one, next_at=None, done_at=NOW + (one.id == second.id), error="gave up")
+        await store.settle_webhook(
+            one, one._replace(next_at=None, done_at=NOW + (one.id == second.id), error="gave up")
+        )
     await tamper(store, f"DELETE FROM {{0}}task WHERE id = {third.task_id}")
     await store.rouse_webhooks(None, NOW + KEPT_S + 0.5)
     assert await store.webhooks(first.task_id) == []

@@ -1,0 +1,1 @@
+"""Telling other servers that tasks have ended."""
