@@ -53,14 +53,15 @@ class Explanation(NamedTuple):
         return found
 
 
-async def explanation(lw: Laneway, task: Task) -> Explanation:
+async def explanation(lw: Laneway, task: Task, most: int | None = None) -> Explanation:
+    """``most``: of a flow's tree only so many tasks are looked at, those nearest to it."""
     store, now = lw.store, lw.clock.now()
     budgets = await standings(lw.config, store, now) if not task.state.ended else []
     attempts = await store.attempts(task.id)
     changed = changes(lw.config, task, attempts, await store.judged(task.id), now)
     flow = None
     if is_flow(task.model):
-        flow = grown(await store.trees([task.id]))[0], (await store.chronicles([task.id]))[task.id]
+        flow = grown(await store.trees([task.id], most))[0], (await store.chronicles([task.id]))[task.id]
     return Explanation(
         task,
         attempts,

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
 REMEMBERED = 20  # that have ended
 AT_ONCE = 4
+WORDS = {  # of each verb: while it is done, when it was, and what has become of the tasks
+    Verb.RETRY: ("Queueing again", "Queued again", "are queued again"),
+    Verb.CANCEL: ("Cancelling", "Cancelled", "are cancelled"),
+    Verb.SET: ("Changing", "Changed", "are changed"),
+}
 
 
 @dataclass(slots=True)
@@ -43,6 +48,14 @@ class Sweep:
     @property
     def share(self) -> float:
         return self.looked_at / self.of if self.of else float(self.ended_at is not None)
+
+    @property
+    def doing_said(self) -> str:
+        return WORDS[self.verb][0 if self.ended_at is None else 1]
+
+    @property
+    def done_said(self) -> str:
+        return WORDS[self.verb][2]
 
 
 class Bulk:

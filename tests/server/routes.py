@@ -90,6 +90,23 @@ operate  POST   /ui/tasks/{ref}/cancel
 operate  POST   /ui/tasks/{ref}/retry
 asking   GET    /tasks/{ref}/text
 asking   GET    /ui/tasks/{ref}/text/live
+asking   GET    /runs
+asking   GET    /ui/runs/live
+asking   GET    /runs/{run_id}
+asking   GET    /ui/runs/{run_id}/live
+operate  POST   /ui/runs/{run_id}/pause
+operate  POST   /ui/runs/{run_id}/resume
+operate  POST   /ui/runs/{run_id}/cancel
+asking   GET    /flows
+asking   GET    /ui/flows/live
+asking   GET    /flows/{ref}
+asking   GET    /ui/flows/{ref}/live
+operate  POST   /ui/flows/{ref}/cancel
+operate  POST   /ui/flows/{ref}/retry
+asking   GET    /triage
+asking   GET    /ui/triage/live
+operate  GET    /audit
+operate  GET    /ui/audit/live
 asking   GET    /ui/changes
 asking   POST   /ui/theme
 """

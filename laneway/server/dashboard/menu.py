@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from laneway.server.dashboard.audit import AUDIT
 from laneway.server.dashboard.failures import FAILURES, RETRY
+from laneway.server.dashboard.flow import FLOW
+from laneway.server.dashboard.flows import FLOWS
 from laneway.server.dashboard.overview import OVERVIEW
 from laneway.server.dashboard.page import Page
+from laneway.server.dashboard.run import RUN
+from laneway.server.dashboard.runs import RUNS
 from laneway.server.dashboard.task import TASK, TEXT
 from laneway.server.dashboard.tasks import TASKS
+from laneway.server.dashboard.triage import TRIAGE
 
 MENU = (
     ("/", "Overview"),
@@ -22,4 +28,4 @@ MENU = (
     ("/triage", "Triage"),
     ("/audit", "Audit"),
 )
-PAGES: tuple[Page, ...] = (OVERVIEW, FAILURES, RETRY, TASKS, TEXT, TASK)
+PAGES: tuple[Page, ...] = (OVERVIEW, FAILURES, RETRY, TASKS, TEXT, TASK, RUNS, RUN, FLOWS, FLOW, TRIAGE, AUDIT)

@@ -14,7 +14,17 @@ from laneway.server.dashboard.assets import asset
 from laneway.server.dashboard.menu import MENU
 
 FOLDER = Path(__file__).parent / "templates"
-FILTERS = (words.number, words.money, words.percent, words.span, words.ago, words.ahead, words.clock, words.iso)
+FILTERS = (
+    words.number,
+    words.money,
+    words.percent,
+    words.span,
+    words.ago,
+    words.ahead,
+    words.clock,
+    words.iso,
+    words.short_path,
+)
 CHARTS = (charts.sparkline, charts.meter, charts.stack, charts.columns)
 
 

@@ -13,13 +13,14 @@ from laneway.server.native.telling import cost_of
 from laneway.store.steering import Selector
 from laneway.task import State, Task, is_flow, needs_account
 
+NODES = 400  # of a flow's tree that are looked at
 PIECE = 60_000  # characters of a whole text on a page
 TEXTS = {"in": asked_parts, "out": answered_parts}
 
 
 async def figures(asked: Asked) -> Figures:
     task = await _task(asked)
-    found = await explanation(asked.lw, task)
+    found = await explanation(asked.lw, task, NODES)
     content = _content(asked, found)
     return {
         "title": f"Task {task.key or task.id}",

@@ -76,3 +76,9 @@ def iso(at: float) -> str:
 def plural(n: float, one: str, many: str = "") -> str:
     """``1 task``, ``2,000 tasks``."""
     return f"{number(n)} {one if n == 1 else many or one + 's'}"
+
+
+def short_path(path: str, most: int = 48) -> str:
+    """The end of it, which says most."""
+    name = path.replace("\\", "/").rstrip("/").rpartition("/")[2] or path
+    return name if len(name) <= most else f"{name[: most - 1]}…"

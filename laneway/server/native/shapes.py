@@ -201,3 +201,4 @@ class Tree(BaseModel):
     orphaned: bool
     children: list[Tree]
     more_children: dict[str, int]
+    partial: bool = False  # of the whole tree: there are more tasks than were looked at

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from laneway.app.explaining import explanation
 from laneway.app.feedback import say_one
 from laneway.app.flows.events import send
-from laneway.app.flows.trees import grown
+from laneway.app.flows.trees import MOST_NODES, grown
 from laneway.app.steering import Verb, carry_out
 from laneway.errors import InputError, UsageError, WaitTimeout
 from laneway.server.audit import Audit
@@ -151,13 +151,14 @@ def tasks_router(
     @router.get("/tasks/{ref}/explain", response_model=Explained)
     async def explain(ref: RefPath, caller: Asking) -> Any:
         """Why it went where it went, and what its calls came to; of a flow its steps, and what it began."""
-        return (await explanation(lw, await seeing.task(caller, ref))).as_json(lw.clock.now())
+        return (await explanation(lw, await seeing.task(caller, ref), MOST_NODES)).as_json(lw.clock.now())
 
     @router.get("/tasks/{ref}/tree", response_model=Tree)
     async def tree(ref: RefPath, caller: Asking) -> Any:
-        """A flow, with all that it began."""
+        """A flow, with what it began: `partial` where that is more than is looked at, the nearest first."""
         task = await seeing.task(caller, ref)
-        return grown(await lw.store.trees([task.id]))[0].as_json(lw.clock.now())
+        nodes = await lw.store.trees([task.id], MOST_NODES + 1)
+        return {**grown(nodes[:MOST_NODES])[0].as_json(lw.clock.now()), "partial": len(nodes) > MOST_NODES}
 
     @router.post("/tasks/{ref}/cancel", response_model=Changed)
     async def cancel(ref: RefPath, caller: Asking) -> Any:

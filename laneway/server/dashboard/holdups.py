@@ -1,0 +1,81 @@
+"""What keeps a run's tasks from going on, in words."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from laneway.app.steering import pauses_of
+from laneway.app.views.runs import RunLine
+from laneway.app.views.workers import workers
+from laneway.errors import LanewayError
+from laneway.server.dashboard.page import Asked
+from laneway.server.dashboard.words import ahead, money, plural
+from laneway.store.interface import CellTally
+from laneway.store.steering import PauseKind
+from laneway.task import State, Usage, WaitReason, needs_account
+
+if TYPE_CHECKING:
+    from laneway.app.laneway import Laneway
+
+WAITS = {
+    WaitReason.RETRY: "for another try",
+    WaitReason.CHILDREN: "for what they began",
+    WaitReason.EVENT: "for an event from outside",
+    WaitReason.BATCH: "for a provider's batch",
+    WaitReason.SCHEDULED: "for the time set",
+    WaitReason.BUDGET: "for the budget of their type",
+    WaitReason.SHARED: "for an earlier task of the same key",
+    WaitReason.TRIAGE: "for the classifier's verdict",
+}
+
+
+async def holdups(asked: Asked, run: RunLine, cells: Sequence[CellTally]) -> list[str]:
+    """The most important first."""
+    lw, now = asked.lw, asked.now
+    said = []
+    if not run.sealed:
+        said.append("It is still coming in: nothing of it runs before all of it is there.")
+    if run.budget_used is not None and run.budget_used >= 1:
+        said.append(f"Its budget of {money(run.max_cost_usd)} is spent.")
+    if run.max_cost_usd is not None:
+        said += [
+            f"It has a budget, and what {model} costs is not known: give its prices in laneway.toml."
+            for model in _unpriced(lw, cells)
+        ]
+    try:
+        held = await pauses_of(lw, run.id)
+    except LanewayError:  # a model of it is not configured any more
+        held = []
+    said += [
+        "It is paused." if one.kind is PauseKind.RUN else f"{one.kind.capitalize()} {one.name} is paused."
+        for one in held
+    ]
+    if any(cell.counts.get(State.READY) or cell.counts.get(State.RUNNING) for cell in cells):
+        living = [one for one in await workers(lw) if one.alive]
+        if not living:
+            said.append("No worker is there: start one by `laneway worker`.")
+        said += sorted(
+            {
+                f"Work is held back by {one.binds}."
+                for one in living
+                if one.binds and not one.binds.startswith("pause of")
+            }
+        )
+    if any(cell.counts.get(State.WAITING) for cell in cells):
+        for one in await lw.store.waiting(run.id):
+            first = "" if one.next_at is None else f", the first {ahead(one.next_at, now)}"
+            verb = "waits" if one.tasks == 1 else "wait"
+            said.append(f"{plural(one.tasks, 'task')} {verb} {WAITS.get(one.reason, one.reason)}{first}.")
+    return said
+
+
+def _unpriced(lw: Laneway, cells: Sequence[CellTally]) -> list[str]:
+    """Models that have something left to do, and no known price."""
+    found = set()
+    for cell in cells:
+        if needs_account(cell.model) and any(n for state, n in cell.counts.items() if not state.ended):
+            with contextlib.suppress(LanewayError):  # not configured any more
+                found |= {cell.model} if lw.catalog.model(cell.model).cost(Usage(1, 1)) is None else set()
+    return sorted(found)
