@@ -105,6 +105,13 @@ def shown(lw: Laneway, some_key: str) -> dict[str, Callable[[], Awaitable[Any]]]
         "lanes team": lambda: views.lanes(lw, "legal"),
         "accounts": lambda: views.accounts(lw),
         "workers": lambda: views.workers(lw),
+        "models": lambda: views.models(lw),
+        "types": lambda: views.types(lw),
+        "types team": lambda: views.types(lw, "legal"),
+        "failures": lambda: views.failures(lw),
+        "runs": lambda: views.runs(lw),
+        "triage": lambda: views.triage(lw),
+        "task": lambda: views.task(lw, some_key),
     }
 
 

@@ -13,6 +13,9 @@ from laneway.store.tallies import Histogram, Tally, TallyKind, bucket
 from laneway.task import CLASSIFY, Attempt, Claimed, Outcome, Settlement, State, Usage, needs_account
 
 Place = tuple[str | None, str, str, str, str]  # team, lane, type, model, account
+# Members of enumerations take longer to look up than to compare.
+SUCCEEDED, FAILED, CANCELLED = State.SUCCEEDED, State.FAILED, State.CANCELLED
+REFUSED, PUT_BACK = Outcome.RATE_LIMITED, Outcome.CANCELLED  # the latter without a latency: it was not begun
 
 
 class Sums:
@@ -45,30 +48,31 @@ class Tallies:
         self._sums: defaultdict[Place, Sums] = defaultdict(Sums)
 
     def add(self, task: Claimed, settlement: Settlement) -> None:
-        """A settlement that the store accepted."""
-        s, account, state, outcome = settlement, task.account, settlement.state, settlement.outcome
+        """A settlement that the store accepted. Written for speed: it is called for each."""
+        s, account, state = settlement, task.account, settlement.state
         sums = self._sums[task.team, task.lane, task.spec.type, task.model, account]
-        if s.latency or outcome is not Outcome.CANCELLED:  # else it was put back, and not begun
+        latency = s.latency
+        if latency or s.outcome is not PUT_BACK:
             if account:
-                _count(sums, s.usage, s.cost, outcome, again=task.fence > 1)
+                _count(sums, s.usage, s.cost, s.outcome, task.fence > 1)
             if task.fence == 1:
                 sums.wait[bucket(task.claimed_at - task.submitted_at)] += 1
-        if state is State.SUCCEEDED:
+        if state is SUCCEEDED:
             if s.model is not None:  # an earlier model's answer
                 sums = self._sums[task.team, task.lane, task.spec.type, s.model, account]
             sums.succeeded += 1
-        elif state is State.FAILED:
+        elif state is FAILED:
             sums.failed += 1
-        elif state is State.CANCELLED:
+        elif state is CANCELLED:
             sums.cancelled += 1
         else:
             return
-        sums.run[bucket(s.started_at + s.latency - task.begun_at)] += 1
+        sums.run[bucket(s.started_at + latency - task.begun_at)] += 1
 
     def add_call(self, task: Claimed, call: Attempt) -> None:
         """One that a running task made itself, and that has ended."""
         sums = self._sums[task.team, task.lane, task.spec.type, call.model, call.account]
-        _count(sums, call.usage, call.cost, call.outcome, again=call.call % 1000 > 0)
+        _count(sums, call.usage, call.cost, call.outcome, call.call % 1000 > 0)
 
     def take(self, now: float) -> list[Tally]:
         """All of it, as counted at this time."""
@@ -80,7 +84,7 @@ class Tallies:
         return [_added(tallies) for tallies in found.values()]
 
 
-def _count(sums: Sums, usage: Usage | None, cost: float | None, outcome: Outcome | None, *, again: bool) -> None:
+def _count(sums: Sums, usage: Usage | None, cost: float | None, outcome: Outcome | None, again: bool) -> None:
     sums.calls += 1
     if again:
         sums.retries += 1
@@ -89,7 +93,7 @@ def _count(sums: Sums, usage: Usage | None, cost: float | None, outcome: Outcome
         sums.output_tokens += usage[1]
     if cost:
         sums.cost += cost
-    if outcome is Outcome.RATE_LIMITED:
+    if outcome is REFUSED:
         sums.rate_limited += 1
 
 

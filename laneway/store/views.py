@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from laneway.store.interface import Run
 
 TaskFilter = Selector
-LOOKED_AT = 10_000  # tasks that one page of a list looks at
+LOOKED_AT = 5_000  # tasks that one page of a list looks at
 NO_KIND = 0  # the failure_id of failed tasks that left their run or stand beside it: they are counted nowhere
 FILLED = 2_000  # failed tasks of a version before that are given their kind at once
 MOST_KINDS = 500  # of failures that are told of, the most frequent ones

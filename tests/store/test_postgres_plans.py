@@ -7,7 +7,18 @@ from typing import Any
 
 import pytest
 
-from laneway.store.postgres import ending, heads, ledger, queue, reading, settling, sharing, submitting, workers
+from laneway.store.postgres import (
+    ending,
+    failing,
+    heads,
+    ledger,
+    queue,
+    reading,
+    settling,
+    sharing,
+    submitting,
+    workers,
+)
 from laneway.store.postgres.connection import BY_INDEX, Db, connect
 from laneway.store.postgres.transaction import BEGIN
 from tests.postgres import Databases
@@ -62,6 +73,7 @@ ENDED = {
     "seq": 1,
     "outputs": b"",
 }
+FAILED = {"ids": IDS, "classes": ["request", "output"], "codes": ["bad", "schema"]}
 CLOSED = (IDS, IDS, *[None] * 9)
 # In transactions that write.
 WRITING = [
@@ -70,6 +82,8 @@ WRITING = [
     pytest.param(queue.DUE, (NOW,), ("task_waiting",), id="wake"),
     pytest.param(ending.END, ENDED, ("task_pkey", "attempt_pkey", "task_twin"), id="settle what ends"),
     pytest.param(settling.RUNNING, (IDS, "w"), ("task_pkey", "attempt_pkey"), id="settle what goes on"),
+    pytest.param(failing.ADD, FAILED, ("task_pkey", "payload_pkey"), id="kinds of failures"),
+    pytest.param(failing.SAY, FAILED, ("task_pkey", "payload_pkey"), id="say of which kind"),
     pytest.param(ledger.CLOSE, CLOSED, ("attempt_pkey",), id="close calls"),
     pytest.param(ledger.LATE, (IDS, IDS), ("attempt_pkey",), id="late answers"),
     pytest.param(submitting.KNOWN_AND_KEPT, (["7"], 1), ("task_identity|task_key",), id="submit"),

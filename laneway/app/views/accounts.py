@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from laneway.app.views.figures import NO_WORK, Point, Shown, Work, no_series, series, works
 from laneway.app.views.workers import facts
+from laneway.dispatch.live_limits import STATE, live_limits
 from laneway.store.steering import PauseKind
 from laneway.store.tallies import TallyKind
 from laneway.store.teams import ALL, OfTeam
@@ -39,7 +40,8 @@ class LimitChange(Shown):
 @dataclass(frozen=True, slots=True)
 class Account(Shown):
     """``failure``: why it stopped by itself (a wrong key, no credit), in the provider's words. ``down_since``: the
-    breaker is open. ``saved_at``: when a worker looked last; None: none has."""
+    breaker is open. ``live``: limits that somebody set while work goes on, by whom and when. ``saved_at``: when a
+    worker looked last; None: none has."""
 
     name: str
     models: list[str]
@@ -47,6 +49,7 @@ class Account(Shown):
     limits: list[Limit]
     changes: list[LimitChange]  # of limits that were found, the newest last
     paused_since: float | None  # by hand
+    live: dict[str, Any] | None
     failure: str | None
     answers: bool
     down_since: float | None
@@ -66,6 +69,7 @@ async def accounts(lw: Laneway, team: OfTeam = ALL) -> list[Account]:
     said = [own.get("accounts") or {} for worker, own in (await facts(store)).items() if worker in living]
     hour, minutes = await works(store, TallyKind.ACCOUNT, now, team), await series(store, TallyKind.ACCOUNT, now, team)
     paused = {one.name: one.since for one in await store.pauses() if one.kind is PauseKind.ACCOUNT}
+    live = {one.name: one for one in live_limits(await store.states(STATE)) if one.kind is PauseKind.ACCOUNT}
     serves: dict[str, list[str]] = {}
     for model, settings in config.models.items():
         for name in settings.account_names:
@@ -77,6 +81,7 @@ async def accounts(lw: Laneway, team: OfTeam = ALL) -> list[Account]:
             [own[name] for own in said if name in own],
             models=serves.get(name, []),
             paused_since=paused.get(name),
+            live=live[name].as_json() if name in live else None,
             hour=hour.get(name, NO_WORK),
             minutes=minutes.get(name) or no_series(now),
         )

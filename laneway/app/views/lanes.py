@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from laneway.app.views.figures import (
     NO_WORK,
@@ -17,6 +17,7 @@ from laneway.app.views.figures import (
     series,
     works,
 )
+from laneway.dispatch.live_limits import STATE, live_limits
 from laneway.store.steering import PauseKind
 from laneway.store.tallies import TallyKind
 from laneway.store.teams import ALL, OfTeam
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Lane(Shown):
     """``eta_s``: until what is ready, runs and waits has ended at the speed of the last ten minutes; None: nothing
-    ended in them. ``concurrency``: None, unbounded."""
+    ended in them. ``concurrency``: None, unbounded; it and ``weight`` as they hold now. ``live``: what somebody set of
+    them while work goes on, by whom and when."""
 
     name: str
     counts: Counts
@@ -39,6 +41,7 @@ class Lane(Shown):
     concurrency: int | None
     weight: float
     paused_since: float | None
+    live: dict[str, Any] | None
     hour: Work
     minutes: list[Point]
 
@@ -57,11 +60,13 @@ async def lanes(lw: Laneway, team: OfTeam = ALL) -> list[Lane]:
     depths, oldest = await store.depths(team=team), await store.oldest_ready(team=team)
     hour, minutes = await works(store, TallyKind.LANE, now, team), await series(store, TallyKind.LANE, now, team)
     paused = {one.name: one.since for one in await store.pauses() if one.kind is PauseKind.LANE}
-    names = {*config.lanes, config.defaults.lane, *(one.lane for one in depths)} - {""}
+    live = {one.name: one for one in live_limits(await store.states(STATE)) if one.kind is PauseKind.LANE}
+    names = {*config.lanes, config.defaults.lane, *live, *(one.lane for one in depths)} - {""}
     found = []
     for name in sorted(names):
         own, points = [one for one in depths if one.lane == name], minutes.get(name) or no_series(now)
         counts, speed, settings = counted(one.counts for one in own), per_minute(points, now), config.lane(name)
+        set_ = live.get(name)
         left = sum(counts[state] for state in ("triaging", "ready", "running", "waiting"))
         found.append(
             Lane(
@@ -75,9 +80,10 @@ async def lanes(lw: Laneway, team: OfTeam = ALL) -> list[Lane]:
                 oldest_s=round(max(0.0, now - oldest[name]), 1) if name in oldest else None,
                 per_minute=speed,
                 eta_s=round(left / speed * 60, 1) if speed else 0.0 if not left else None,
-                concurrency=settings.concurrency,
-                weight=settings.weight,
+                concurrency=settings.concurrency if set_ is None or set_.concurrency is None else set_.concurrency,
+                weight=settings.weight if set_ is None or set_.weight is None else set_.weight,
                 paused_since=paused.get(name),
+                live=set_.as_json() if set_ else None,
                 hour=hour.get(name, NO_WORK),
                 minutes=points,
             )

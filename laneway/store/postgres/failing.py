@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from laneway.store.postgres.connection import Db, array, first, rows, run, text
+from laneway.store.postgres.connection import Db, array, by_index, first, rows, run, text
 from laneway.store.postgres.transaction import Transaction
 from laneway.store.steering import Selector
 from laneway.store.teams import Everyone
@@ -33,6 +33,7 @@ SAY = f"""
     WHERE t.id = n.id
 """
 UNNAMED = "SELECT 1 FROM laneway.task WHERE state = 'failed' AND failure_id IS NULL LIMIT 1"
+UNNAMED_COUNT = "SELECT count(*), max(id + 0) FROM laneway.task WHERE state = 'failed' AND failure_id IS NULL"
 UNNAMED_TASKS = """
     SELECT t.id, coalesce(r.error ->> 'class', ''), coalesce(r.error ->> 'code', '')
     FROM laneway.task t LEFT JOIN laneway.result r ON r.seq = t.result_seq
@@ -54,7 +55,16 @@ def fill(tx: Transaction) -> None:
 
 
 def any_unnamed(db: Db) -> bool:
-    return first(db, UNNAMED) is not None
+    with by_index(db):  # there are hardly any: the planner would look for the first one through the whole table
+        return first(db, UNNAMED) is not None
+
+
+def unnamed(db: Db) -> tuple[int, int]:
+    """How many, and the newest of them."""
+    if not any_unnamed(db):
+        return 0, 0
+    (found,) = rows(db, UNNAMED_COUNT)
+    return int(found[0]), int(found[1] or 0)
 
 
 def _name(tx: Transaction, said: Sequence[tuple[Any, ...]]) -> None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
-from laneway.store.paging import SORTED, Ids, found_below, of_failures, plain_keys
+from laneway.store.paging import NEAR, SORTED, Ids, either, found_below, of_any_kind, of_failures, once, plain_keys
 from laneway.store.postgres import failing
 from laneway.store.postgres.connection import Db, by_index, rows, scalar
 from laneway.store.postgres.reading import COST_BELOW
 from laneway.store.postgres.steering import CHOSEN, conditions
 from laneway.store.rows import TASK_LINE, line_of
-from laneway.store.views import TaskFilter, TaskLine, TaskPage
+from laneway.store.views import NO_KIND, TaskFilter, TaskLine, TaskPage
 from laneway.task import State, needs_account
 
 LINES = f"""
@@ -20,11 +21,19 @@ LINES = f"""
     LEFT JOIN laneway.result r ON r.seq = t.result_seq WHERE t.id = ANY(%s) ORDER BY t.id DESC
 """
 _BELOW = "AND id < %(below)s ORDER BY id DESC LIMIT %(n)s"
+_NEAR = f"id < %(below)s ORDER BY id DESC LIMIT {NEAR}"
+# What the index gives is put in order; else the whole table might be walked.
+_SORTED = "AND id + 0 < %(below)s ORDER BY id + 0 DESC LIMIT %(n)s"
 ANY = f"SELECT id FROM laneway.task WHERE true {_BELOW}"
-OF_KEYS = f"SELECT id FROM laneway.task WHERE key = ANY(%(of)s::text[]) {_BELOW}"
-OF_IDS = f"SELECT id FROM unnest(%(of)s::bigint[]) AS id WHERE true {_BELOW}"
-OF_RUN = f"SELECT id FROM laneway.task WHERE run_id = %(of)s AND key IS NOT NULL {_BELOW}"
-OF_KINDS = f"SELECT id FROM laneway.task WHERE state = 'failed' AND failure_id = ANY(%(of)s) {_BELOW}"
+OF_KEYS = f"SELECT id FROM laneway.task WHERE key = ANY(%(of)s::text[]) {_SORTED}"
+OF_IDS = f"SELECT id FROM unnest(%(of)s::bigint[]) AS id WHERE true {_SORTED}"
+OF_RUN = f"SELECT id FROM laneway.task WHERE run_id = %(of)s AND key IS NOT NULL {_SORTED}"
+OF_KINDS = f"SELECT id FROM laneway.task WHERE state = 'failed' AND failure_id = ANY(%(of)s) {_SORTED}"
+NEAR_FAILED = f"""
+    SELECT id FROM (SELECT id, state, failure_id FROM laneway.task WHERE {_NEAR}) AS near
+    WHERE state = 'failed' AND failure_id > {NO_KIND} {_BELOW}
+"""
+OF_ANY_KIND = f"SELECT id FROM laneway.task WHERE state = 'failed' AND failure_id > {NO_KIND} {_SORTED}"
 OF_EACH_KIND = f"""
     SELECT one.id FROM unnest(%(of)s::bigint[]) AS kind
     CROSS JOIN LATERAL (SELECT id FROM laneway.task WHERE state = 'failed' AND failure_id = kind {_BELOW}) one
@@ -32,7 +41,7 @@ OF_EACH_KIND = f"""
 """
 OF_NO_KIND = f"SELECT id FROM laneway.task WHERE state = 'failed' AND failure_id IS NULL {_BELOW}"
 OF_STATE = {
-    state: f"SELECT id FROM laneway.task WHERE state = '{state.value}' {_BELOW}"
+    state: f"SELECT id FROM laneway.task WHERE state = '{state.value}' {_SORTED}"
     for state in (State.TRIAGING, State.READY, State.WAITING, State.RUNNING)
 }
 ALL_IN = "SELECT sum({}) FROM laneway.cell_count"
@@ -50,10 +59,11 @@ def list_tasks(db: Db, s: TaskFilter, cursor: int | None, limit: int) -> TaskPag
     sql = f"SELECT t.id {CHOSEN} AND t.id = ANY(%s::bigint[]) {where}"
 
     def look(ids: Sequence[int]) -> Iterable[int]:
-        return (id_ for (id_,) in rows(db, sql, (list(ids), *bindings)))
+        with by_index(db):
+            return [id_ for (id_,) in rows(db, sql, (list(ids), *bindings))]
 
+    ids, following = found_below(_ids(db, s), look, cursor, limit)
     with by_index(db):
-        ids, following = found_below(_ids(db, s), look, cursor, limit)
         return TaskPage(_lines(db, ids), following)
 
 
@@ -84,14 +94,18 @@ def _ids(db: Db, s: TaskFilter) -> Ids:
 def _by(db: Db, sql: str, of: Any = None) -> Ids:
     def ids(below: int | None, n: int) -> list[int]:
         bindings = {"below": TOP if below is None else below, "n": n, "of": of}
-        return [id_ for (id_,) in rows(db, sql, bindings)]
+        with by_index(db) if _BELOW in sql else nullcontext():
+            return [id_ for (id_,) in rows(db, sql, bindings)]
 
-    return ids
+    return ids if _BELOW in sql else once(ids)
 
 
 def _failed(db: Db, s: TaskFilter) -> Ids:
-    kinds = failing.kinds(db, s)
-    parts = [_by(db, OF_EACH_KIND if len(kinds) <= MERGED else OF_KINDS, kinds)]
+    if of_any_kind(s):
+        parts = [either(_by(db, NEAR_FAILED), _by(db, OF_ANY_KIND))]
+    else:
+        kinds = failing.kinds(db, s)
+        parts = [_by(db, OF_EACH_KIND if len(kinds) <= MERGED else OF_KINDS, kinds)]
     if failing.any_unnamed(db):
         parts.append(_by(db, OF_NO_KIND))
     return lambda below, n: sorted((id_ for part in parts for id_ in part(below, n)), reverse=True)[:n]

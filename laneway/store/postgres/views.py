@@ -14,7 +14,7 @@ from laneway.store.postgres.connection import Db, rows, run
 from laneway.store.postgres.documents import Documents
 from laneway.store.postgres.listing import list_tasks
 from laneway.store.postgres.runs import RUN
-from laneway.store.postgres.steering import conditions, sources
+from laneway.store.postgres.steering import BY_INDEX, conditions, sources
 from laneway.store.postgres.transaction import Transaction
 from laneway.store.postgres.workers import save_state
 from laneway.store.teams import ALL, Everyone, OfTeam
@@ -39,7 +39,6 @@ FAILURES = f"""
     LEFT JOIN laneway.result r ON r.seq = t.result_seq
     ORDER BY n.tasks DESC, n.newest DESC
 """
-UNNAMED = "SELECT count(*), max(id) FROM laneway.task WHERE state = 'failed' AND failure_id IS NULL"
 RUNS = f"""
     {RUN} WHERE (%(everyone)s OR r.info ->> 'team' IS NOT DISTINCT FROM %(team)s::text)
         AND (%(below)s::bigint IS NULL OR r.id < %(below)s)
@@ -128,7 +127,7 @@ def newest_routes(db: Db, documents: Documents, most: int, team: OfTeam) -> list
 def failure_groups(db: Db, run_id: int | None, team: OfTeam) -> list[FailureCount]:
     bindings = {**_team(team), "run": run_id, "limit": MOST_KINDS}
     found = [FailureCount(*row) for row in rows(db, FAILURES, bindings)]
-    ((unnamed, newest),) = rows(db, UNNAMED)
+    unnamed, newest = failing.unnamed(db)
     if unnamed and run_id is None and isinstance(team, Everyone):
         found.append(FailureCount("", "", "", "", "", 0, unnamed, newest))
     return found
@@ -144,9 +143,15 @@ def count_tasks(db: Db, s: TaskFilter) -> dict[State, int]:
         counts.update(_counts(row))
     else:
         for where, bindings in sources(db, s):
-            found = rows(db, f"SELECT t.state, count(*) {where} GROUP BY 1", bindings)
+            found = rows(db, _counting(where), bindings)
             counts.update({State(state): n for state, n in found})
     return {state: n for state, n in counts.items() if n and (state in s.states or not s.states)}
+
+
+def _counting(where: str) -> str:
+    if where.startswith(BY_INDEX):  # which does not say what all of its tasks are
+        return f"SELECT 'failed', count(*) {where}"
+    return f"SELECT t.state, count(*) {where} GROUP BY 1"
 
 
 def _counts(row: Sequence[int]) -> dict[State, int]:

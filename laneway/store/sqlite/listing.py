@@ -10,13 +10,13 @@ from typing import Any
 import apsw
 import orjson
 
-from laneway.store.paging import SORTED, Ids, found_below, of_failures, plain_keys
+from laneway.store.paging import NEAR, SORTED, Ids, either, found_below, of_any_kind, of_failures, once, plain_keys
 from laneway.store.rows import TASK_LINE, line_of
 from laneway.store.sqlite import failing
 from laneway.store.sqlite.connection import scalar
 from laneway.store.sqlite.reading import COST_BELOW, Documents
 from laneway.store.sqlite.steering import CHOSEN, conditions
-from laneway.store.views import TaskFilter, TaskLine, TaskPage
+from laneway.store.views import NO_KIND, TaskFilter, TaskLine, TaskPage
 from laneway.task import State, needs_account
 
 LINES = f"""
@@ -25,12 +25,18 @@ LINES = f"""
 """
 _BELOW = "AND id < coalesce(:below, 9223372036854775807) ORDER BY id DESC LIMIT :n"
 _SORTED = _BELOW.replace("id", "+id")  # what the index gives is put in order; else the whole table would be walked
+_NEAR = f"id < coalesce(:below, 9223372036854775807) ORDER BY id DESC LIMIT {NEAR}"
 ANY = f"SELECT id FROM task WHERE true {_BELOW}"
 OF_KEYS = f"SELECT id FROM task WHERE key IN (SELECT value FROM json_each(:of)) {_SORTED}"
 OF_IDS = f"SELECT id FROM (SELECT value AS id FROM json_each(:of)) WHERE true {_BELOW}"
 OF_RUN = f"SELECT id FROM task WHERE run_id = :of AND key IS NOT NULL {_SORTED}"
 OF_KIND = f"SELECT id FROM task WHERE state = 'failed' AND failure_id = :of {_BELOW}"
 OF_KINDS = f"SELECT id FROM task WHERE state = 'failed' AND failure_id IN (SELECT value FROM json_each(:of)) {_SORTED}"
+NEAR_FAILED = f"""
+    SELECT id FROM (SELECT id, state, failure_id FROM task WHERE {_NEAR}) AS near
+    WHERE state = 'failed' AND failure_id > {NO_KIND} {_BELOW}
+"""
+OF_ANY_KIND = f"SELECT id FROM task WHERE state = 'failed' AND failure_id > {NO_KIND} {_SORTED}"
 OF_NO_KIND = f"SELECT id FROM task WHERE state = 'failed' AND failure_id IS NULL {_BELOW}"
 OF_STATE = {
     State.READY: f"""
@@ -81,20 +87,29 @@ def _ids(db: apsw.Connection, s: TaskFilter) -> Ids:
 
 
 def _by(db: apsw.Connection, sql: str, of: Any = None) -> Ids:
-    return lambda below, n: [id_ for (id_,) in db.execute(sql, {"below": below, "n": n, "of": of})]
+    def ids(below: int | None, n: int) -> list[int]:
+        return [id_ for (id_,) in db.execute(sql, {"below": below, "n": n, "of": of})]
+
+    return ids if _BELOW in sql else once(ids)
 
 
 def _failed(db: apsw.Connection, s: TaskFilter) -> Ids:
-    kinds = failing.kinds(db, s)
-    numbers = orjson.loads(kinds)
-    parts: list[tuple[str, Any]] = [(OF_KIND, number) for number in numbers]
-    if len(numbers) > MERGED:
-        parts = [(OF_KINDS, kinds)]
+    if of_any_kind(s):
+        parts = [either(_by(db, NEAR_FAILED), _by(db, OF_ANY_KIND))]
+    else:
+        kinds = failing.kinds(db, s)
+        numbers = orjson.loads(kinds)
+        parts = [_merged(db, numbers)] if len(numbers) <= MERGED else [_by(db, OF_KINDS, kinds)]
     if failing.any_unnamed(db):
-        parts.append((OF_NO_KIND, None))
+        parts.append(_by(db, OF_NO_KIND))
+    return lambda below, n: sorted((id_ for part in parts for id_ in part(below, n)), reverse=True)[:n]
+
+
+def _merged(db: apsw.Connection, kinds: Sequence[int]) -> Ids:
+    """Of each kind as far as is needed."""
 
     def ids(below: int | None, n: int) -> list[int]:
-        found = [db.execute(sql, {"below": below, "n": n, "of": of}) for sql, of in parts]
+        found = [db.execute(OF_KIND, {"below": below, "n": n, "of": kind}) for kind in kinds]
         return [id_ for (id_,) in islice(merge(*found, reverse=True), n)]
 
     return ids

@@ -15,7 +15,7 @@ from laneway.store.sqlite import failing
 from laneway.store.sqlite.base import Base
 from laneway.store.sqlite.listing import list_tasks
 from laneway.store.sqlite.runs import RUN, run_of
-from laneway.store.sqlite.steering import conditions, sources
+from laneway.store.sqlite.steering import BY_INDEX, conditions, sources
 from laneway.store.sqlite.transaction import Transaction
 from laneway.store.sqlite.workers import save_state
 from laneway.store.teams import ALL, Everyone, OfTeam
@@ -38,7 +38,7 @@ FAILURES = f"""
     LEFT JOIN result r ON r.seq = t.result_seq
     ORDER BY n.tasks DESC, n.newest DESC
 """
-UNNAMED = "SELECT count(*), max(id) FROM task WHERE state = 'failed' AND failure_id IS NULL"
+UNNAMED = "SELECT count(*), max(id + 0) FROM task WHERE state = 'failed' AND failure_id IS NULL"
 RUNS = f"""
     {RUN} WHERE (?1 OR info ->> '$.team' IS ?2)
     AND (?3 IS NULL OR id < ?3) AND (?4 IS NULL OR info ->> '$.kind' = ?4) ORDER BY id DESC LIMIT ?5
@@ -138,10 +138,14 @@ def count_tasks(db: apsw.Connection, s: TaskFilter) -> dict[State, int]:
         counts.update(_counts(row))
     else:
         for where, bindings in sources(db, s):
-            counts.update(
-                {State(state): n for state, n in db.execute(f"SELECT t.state, count(*) {where} GROUP BY 1", bindings)}
-            )
+            counts.update({State(state): n for state, n in db.execute(_counting(where), bindings)})
     return {state: n for state, n in counts.items() if n and (state in s.states or not s.states)}
+
+
+def _counting(where: str) -> str:
+    if where.startswith(BY_INDEX):  # which does not say what all of its tasks are
+        return f"SELECT 'failed', count(*) {where}"
+    return f"SELECT t.state, count(*) {where} GROUP BY 1"
 
 
 def _counts(row: Sequence[float]) -> dict[State, int]:

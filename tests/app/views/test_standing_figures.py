@@ -70,6 +70,16 @@ class TestLanes:
             {"standard": 1},
         )
 
+    async def test_limits_that_somebody_set_hold_and_say_who_set_them(self, lw: Laneway) -> None:
+        await lw.store.save_state("limits:lane:general", {"concurrency": 2, "by": "ann", "at": NOW}, NOW)
+        await lw.store.save_state("limits:account:main", {"requests_per_minute": 9, "by": "ann", "at": NOW}, NOW)
+        general, special = await views.lanes(lw)
+        assert (general.concurrency, general.weight, special.live) == (2, 1.0, None)
+        (main,) = await views.accounts(lw)
+        for one in (general, main):
+            assert one.live is not None
+            assert (one.live["set_by"], one.live["set_at"]) == ("ann", NOW)
+
     async def test_a_paused_lane_and_one_of_no_config_are_shown(self, lw: Laneway) -> None:
         await run_with(lw.store, [new("a", route=ROUTE._replace(lane="odd"))])
         from laneway.store.steering import PauseKind
