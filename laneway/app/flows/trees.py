@@ -14,7 +14,7 @@ from laneway.task import State
 if TYPE_CHECKING:
     from laneway.store.flows import Event, History, Node
 
-MOST_NODES = 1_000  # of a tree that are looked at while somebody waits for a page or an answer
+MOST_NODES = 500  # of a tree that are looked at while somebody waits for a page or an answer
 MOST = 20  # children of one flow that are shown one by one
 FIRST = {State.RUNNING: 0, State.WAITING: 1, State.READY: 2, State.FAILED: 3}  # of what is not shown in full
 

@@ -6,7 +6,6 @@ import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from laneway.app.steering import pauses_of
 from laneway.app.views.runs import RunLine
 from laneway.app.views.workers import workers
 from laneway.errors import LanewayError
@@ -33,41 +32,56 @@ WAITS = {
 
 async def holdups(asked: Asked, run: RunLine, cells: Sequence[CellTally]) -> list[str]:
     """The most important first."""
-    lw, now = asked.lw, asked.now
     said = []
-    if not run.sealed:
+    if not run.sealed and run.counts[State.TRIAGING.value]:
         said.append("It is still coming in: nothing of it runs before all of it is there.")
     if run.budget_used is not None and run.budget_used >= 1:
         said.append(f"Its budget of {money(run.max_cost_usd)} is spent.")
     if run.max_cost_usd is not None:
         said += [
             f"It has a budget, and what {model} costs is not known: give its prices in laneway.toml."
-            for model in _unpriced(lw, cells)
+            for model in _unpriced(asked.lw, cells)
         ]
-    try:
-        held = await pauses_of(lw, run.id)
-    except LanewayError:  # a model of it is not configured any more
-        held = []
-    said += [
-        "It is paused." if one.kind is PauseKind.RUN else f"{one.kind.capitalize()} {one.name} is paused."
-        for one in held
-    ]
+    said += await _pauses(asked, run, cells)
     if any(cell.counts.get(State.READY) or cell.counts.get(State.RUNNING) for cell in cells):
-        living = [one for one in await workers(lw) if one.alive]
-        if not living:
-            said.append("No worker is there: start one by `laneway worker`.")
-        said += sorted(
-            {
-                f"Work is held back by {one.binds}."
-                for one in living
-                if one.binds and not one.binds.startswith("pause of")
-            }
-        )
+        said += await _of_workers(asked)
     if any(cell.counts.get(State.WAITING) for cell in cells):
-        for one in await lw.store.waiting(run.id):
-            first = "" if one.next_at is None else f", the first {ahead(one.next_at, now)}"
-            verb = "waits" if one.tasks == 1 else "wait"
-            said.append(f"{plural(one.tasks, 'task')} {verb} {WAITS.get(one.reason, one.reason)}{first}.")
+        said += await _waits(asked, run)
+    return said
+
+
+async def _pauses(asked: Asked, run: RunLine, cells: Sequence[CellTally]) -> list[str]:
+    """Accounts are named only to those who see them. Their keys need not be known here: a server may make no calls."""
+    left = [cell for cell in cells if any(n for state, n in cell.counts.items() if not state.ended)]
+    accounts = asked.lw.catalog.accounts_of_models()
+    used = {name for cell in left for name in accounts.get(cell.model, ())}
+    held = {(one.kind, one.name) for one in await asked.lw.store.pauses() if one.since is not None}
+    said = ["It is paused."] if run.paused_since is not None else []
+    said += [
+        f"Lane {name} is paused." for name in sorted({cell.lane for cell in left}) if (PauseKind.LANE, name) in held
+    ]
+    of_accounts = [name for name in sorted(used) if (PauseKind.ACCOUNT, name) in held]
+    if of_accounts and not asked.caller.sees_all:
+        return [*said, "An account is paused."]
+    return [*said, *(f"Account {name} is paused." for name in of_accounts)]
+
+
+async def _of_workers(asked: Asked) -> list[str]:
+    living = [one for one in await workers(asked.lw) if one.alive]
+    if not living:
+        return ["No worker is there: start one by `laneway worker`."]
+    binds = sorted({one.binds for one in living if one.binds and not one.binds.startswith("pause of")})
+    if binds and not asked.caller.sees_all:
+        return ["Work is held back by a limit that all teams share."]
+    return [f"Work is held back by {limit}." for limit in binds]
+
+
+async def _waits(asked: Asked, run: RunLine) -> list[str]:
+    said = []
+    for one in await asked.lw.store.waiting(run.id):
+        first = "" if one.next_at is None else f", the first {ahead(one.next_at, asked.now)}"
+        verb = "waits" if one.tasks == 1 else "wait"
+        said.append(f"{plural(one.tasks, 'task')} {verb} {WAITS.get(one.reason, one.reason)}{first}.")
     return said
 
 
