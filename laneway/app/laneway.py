@@ -83,6 +83,7 @@ class Laneway(Registering, AgentVerbs):
         self._secrets = secrets
         self._poke: Callable[[], None] | None = None
         self._call_off: Callable[[int], None] | None = None
+        self._claim: Callable[[int, NewTask], bool] | None = None
         self.listeners: dict[tuple[int, str], Listener] = {}  # by run and key: who follows an answer
         self._sync: Sync | None = None
         self._opening = threading.Lock()
@@ -285,6 +286,11 @@ class Laneway(Registering, AgentVerbs):
         if self._poke is not None:
             self._poke()
 
+    def claim_at_once(self, run: Run, task: NewTask) -> bool:
+        """Right before a task is submitted: have it claimed in the same commit, where a worker runs on this loop and
+        nothing waits. False: after the commit, ``poke``."""
+        return self._claim is not None and self.loop is asyncio.get_running_loop() and self._claim(run.id, task)
+
     def listener(self, task: Claimed) -> Listener | None:
         return self.listeners.get((task.run_id, task.key)) if task.key else None
 
@@ -381,13 +387,13 @@ class Laneway(Registering, AgentVerbs):
             working = Working(running, patience)
             async with side_work(self, working):
                 self._poke = partial(call_soon, loop, running.dispatcher.poke)
-                self._call_off = running.dispatcher.call_off
+                self._call_off, self._claim = running.dispatcher.call_off, running.dispatcher.claim_at_once
                 self.loop = loop
                 working.begin()
                 try:
                     yield working
                 finally:
-                    self._poke = self._call_off = self.loop = None
+                    self._poke = self._call_off = self._claim = self.loop = None
                     await working.finish()
 
     def call(
@@ -432,7 +438,7 @@ class Laneway(Registering, AgentVerbs):
             self._store.forked()
         self._opening = threading.Lock()
         self._boards, self._run, self._poke, self.loop = Boards(), None, None, None
-        self._call_off = None
+        self._call_off = self._claim = None
         self.python.inner = None
         if self._sync is not None:
             self._sync.forked()

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from math import inf
-from typing import Any
 
 from laneway.clock import Clock
 from laneway.dispatch.budgets import Budgets
 from laneway.dispatch.callers import Callers
+from laneway.dispatch.claiming import Claiming
 from laneway.dispatch.desk import Admission, Blocked
 from laneway.dispatch.desks import Desks
 from laneway.dispatch.detours import Detours
@@ -25,7 +24,7 @@ from laneway.dispatch.order import Order, Plan
 from laneway.dispatch.outcomes import Outcomes
 from laneway.dispatch.own_code import OwnCode
 from laneway.dispatch.pauses import EVERY_S, Pauses
-from laneway.dispatch.retry import called_off, stronger
+from laneway.dispatch.retry import called_off
 from laneway.dispatch.settler import PATIENCE_S, Settled, Settler
 from laneway.dispatch.tallying import Tallies
 from laneway.dispatch.waking import Waking
@@ -35,11 +34,11 @@ from laneway.logs import ABOUT
 from laneway.providers.model import Reply
 from laneway.store.budgets import NO_LIMITS, Limits
 from laneway.store.ear import listen
-from laneway.store.interface import Head, News, Pick, Store
+from laneway.store.interface import Head, News, Store
 from laneway.task import (
     Claimed,
     Failure,
-    Outcome,
+    NewTask,
     Settlement,
     State,
     Urgency,
@@ -126,7 +125,11 @@ class Dispatcher:
         )
         self._wake = asyncio.Event()
         self._callers = Callers(desks, self._wake.set)
+        self._claiming = Claiming(
+            store, worker, clock, desks, limits, self._settler, self._detours, self._start, self._wake.set
+        )
         self._ending = Ending(store, desks, self._scope, self._budgets)
+        self._clear = False  # at the last look nothing waited that could not be started
         self._stop: Stop | None = None
         self._failures = 0  # of the store, in a row
         self._waking = Waking(store)
@@ -158,6 +161,26 @@ class Dispatcher:
             flight.called_off = True
             asyncio.get_running_loop().call_soon(flight.call.cancel)  # not before it has begun, or it would never end
 
+    def claim_at_once(self, run_id: int, task: NewTask) -> bool:
+        """Have a task that is about to be submitted claimed in the same commit, if nothing waits before it and its
+        account admits it. Call this right before ``store.submit``, on this worker's loop. False: it will be found."""
+        route, lanes = task.route, self._scope.lanes
+        cell_id = self._claiming.cell(run_id, route) if self._clear and self.store.in_order else None
+        if cell_id is None or self._stop is not None or (lanes is not None and route.lane not in lanes):
+            return False
+        sizes = ((task.due_at, task.input_tokens, task.output_tokens),)
+        head, now = Head(cell_id, run_id, route.model, route.lane, route.urgency, 1, sizes), self.clock.now()
+        slots = self._lane_slots(route.lane)
+        if self._free <= 0 or (slots is not None and slots <= 0) or self._barred(head, now):
+            return False
+        if not needs_account(route.model) or self.desks.tempos.slow(route.model):
+            return False
+        admission = self.desks.admit(route.model, self.desks.calibration.size(route.model, *sizes[0][1:]), now)
+        if isinstance(admission, Blocked):
+            return False
+        self._claiming.at_once(head, admission, now)
+        return True
+
     async def admission(self, model: str, input_tokens: int, output_tokens: int, task: Claimed) -> Admission:
         """Wait until a call that a running task makes itself may start."""
         return await self._callers.admission(model, input_tokens, output_tokens, task)
@@ -176,6 +199,10 @@ class Dispatcher:
     def draining(self) -> bool:
         """Whether it starts nothing more."""
         return self._stop is not None
+
+    @property
+    def _free(self) -> int:
+        return self.max_in_flight - len(self._flights) - self._claiming.coming.total()
 
     @property
     def in_flight(self) -> int:
@@ -203,7 +230,7 @@ class Dispatcher:
                 self._settler.begin()  # answers are paid: none of them waits for those that are in flight
             if self._settler.failed is not None:
                 self.drain(Stop(StopReason.STORE, self._settler.failed.message))
-            if self._stop is not None and not self._flights:
+            if self._stop is not None and not self._flights and not self._claiming.coming.total():
                 self.outcomes.conclude(self._docket.close())
                 await self._settler.drained()
                 if self._settler.failed is not None:
@@ -231,7 +258,7 @@ class Dispatcher:
         await self._obey_budgets()
         self.desks.new_round()
         now = self.clock.now()
-        free = self.max_in_flight - len(self._flights) if self._stop is None else 0
+        free = self._free if self._stop is None else 0
         wake_at = await self._waking.wake(now) if free > 0 else None
         heads = await self._heads(now) if free > 0 else []
         held: list[Head] = []
@@ -247,6 +274,7 @@ class Dispatcher:
         plan = self._plan(shown, free, now)
         self._settler.begin()
         if free <= 0:
+            self._clear = False
             if self._stop is None:
                 self.watch.blocked("concurrency", now)
             return plan.wait_until
@@ -254,6 +282,7 @@ class Dispatcher:
         planned, given = bool(plan.picks), {cell_id: len(picks) for cell_id, picks in plan.picks.items()}
         started = await self._claim(plan, heads, now) if planned else 0
         self.watch.blocked(binding(heads, plan), now)
+        self._clear = sum(head.ready for head in heads) == plan.size and not plan.calls_blocked and plan.cut is None
         raced = planned and not plan.picks  # others were quicker
         if not started and not self._flights:
             self.outcomes.conclude(self._docket.judged(now, idle=True))
@@ -338,67 +367,12 @@ class Dispatcher:
                 log.info(sentence)
 
     async def _claim(self, plan: Plan, heads: list[Head], now: float) -> int:
-        try:
-            await self._detours.take(plan, now)
-        except BaseException:
-            self._release(plan.picks)
-            raise
-        waiting: dict[tuple[int, str], list[Admission]] = defaultdict(list)
-        counts: Counter[tuple[int, str]] = Counter()
-        for cell_id, admissions in plan.picks.items():
-            for admission in admissions:
-                place = cell_id, admission.desk.name if admission else ""
-                counts[place] += 1
-                if admission:
-                    waiting[place].append(admission)
-        if not counts:
-            return 0
-        picks = [self._pick(cell_id, plan.models[cell_id], account, n) for (cell_id, account), n in counts.items()]
-        try:
-            claimed = await self.store.claim(self.worker, picks, now, self._budgets.limits)
-        except BaseException:
-            self._release(waiting)
-            raise
-        loop = asyncio.get_running_loop()  # asking is a system call
-        if self.clock.now() >= self.desks.lease_until():  # it took so long that others may have them by now
-            self._put_back(claimed)
-            self._release(waiting)
-            return 0
-        for task in claimed:
-            queue = waiting.get((task.cell_id, task.account))
-            admission = queue.pop(0) if queue else None
-            if admission and self.desks.fit(admission, task.model, task.spec, task.body, task.tokens, now):
-                self._wake.set()  # less than was reserved: the next one may go at once
-            self._detours.claimed(task)
-            self._start(task, admission, loop)
-        self._release(waiting)
+        claimed = await self._claiming.claim(plan, now)
         if self._scope.run_id is None or self._flights:  # else a run's empty claim may be its end
             gave = {task.cell_id for task in claimed}
             dry = {h.cell_id: (h, now + DRY_S) for h in heads if h.cell_id in plan.picks and h.cell_id not in gave}
             self._dry = {cell: kept for cell, kept in self._dry.items() if now < kept[1]} | dry
-        await self.desks.prepare(set(filter(None, map(stronger, claimed))), now)
         return len(claimed)
-
-    def _put_back(self, claimed: Sequence[Claimed]) -> None:
-        """Those were not begun."""
-        now = self.clock.now()
-        for task in claimed:
-            self._settler.add(
-                task,
-                Settlement(
-                    task.id, task.fence, State.READY, Outcome.CANCELLED, now, 0.0, cost=0.0, burned=False, counted=False
-                ),
-            )
-
-    def _pick(self, cell_id: int, model_name: str, account: str, n: int) -> Pick:
-        model = self.desks.model(model_name)
-        return Pick(cell_id, n, account, model.input_price, model.output_price) if model else Pick(cell_id, n, account)
-
-    def _release(self, waiting: Mapping[Any, Sequence[Admission | None]]) -> None:
-        for admissions in waiting.values():
-            for admission in admissions:
-                if admission is not None:
-                    admission.desk.release(admission, self.clock.now())
 
     def _start(self, task: Claimed, admission: Admission | None, loop: asyncio.AbstractEventLoop) -> None:
         flight = Flight(task, admission)
@@ -474,7 +448,7 @@ class Dispatcher:
 
     def _lane_slots(self, lane: str) -> int | None:
         slots = self.desks.lane_slots(lane)
-        return None if slots is None else slots - self._flights.by_lane[lane]
+        return None if slots is None else slots - self._flights.by_lane[lane] - self._claiming.coming[lane]
 
 
 def _earliest(*times: float | None) -> float | None:

@@ -141,10 +141,12 @@ class Calls:
         async with self._gate.place(caller, known=None if wishes.key is None else known):
             if listener is not None:
                 lw.listeners.setdefault((run.id, key), listener)  # the first who asks with a key follows the call
+            begun = lw.claim_at_once(run, task)
             done = await lw.store.submit(run, [task], now)
         if done.conflicts:
             raise Refusal(409, f"the Idempotency-Key {key!r} was used for another request", code="idempotency_conflict")
-        lw.poke()
+        if not begun:
+            lw.poke()
         return Accepted(done.ids[0], wishes.key is not None)
 
     def _reader(self, lane: str | None, urgency: Urgency) -> BatchLines:

@@ -426,6 +426,12 @@ class Store(Announcing, Asking, Diverting, Filing, Flowing, Judging, Tallying, V
         ...
 
     @property
+    def in_order(self) -> bool:
+        """Whether writes take effect in the order in which they were asked for, those of a moment in one commit: what
+        is asked to be claimed right after its submission is claimed with it."""
+        ...
+
+    @property
     def poll_s(self) -> float:
         """After how many seconds who waits for others looks by himself."""
         ...

@@ -298,6 +298,10 @@ class PostgresStore(Beside, Tallies, Tokens, Views, Webhooks):
         return await self._read_long(lambda db: pruning.scrub(db, shrink=shrink))
 
     @property
+    def in_order(self) -> bool:
+        return False  # submissions and claims have connections of their own
+
+    @property
     def poll_s(self) -> float:
         return POLL_S
 

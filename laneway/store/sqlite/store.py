@@ -352,6 +352,10 @@ class SQLiteStore(Beside, Tallies, Tokens, Views, Webhooks):
         return await self._read_long(lambda _: pruning.scrub(self.path, shrink=shrink))
 
     @property
+    def in_order(self) -> bool:
+        return True
+
+    @property
     def poll_s(self) -> float:
         return POLL_S
 

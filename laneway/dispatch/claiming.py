@@ -1,0 +1,151 @@
+"""From admissions to running tasks: claim exactly what was admitted, and give back what was not needed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from laneway.clock import Clock
+from laneway.dispatch.desk import Admission
+from laneway.dispatch.desks import Desks
+from laneway.dispatch.detours import Detours
+from laneway.dispatch.order import Plan
+from laneway.dispatch.retry import stronger
+from laneway.dispatch.settler import Settler
+from laneway.errors import StoreError
+from laneway.store.budgets import Limits
+from laneway.store.interface import Head, Pick, Store
+from laneway.task import CLASSIFY, Claimed, Outcome, Route, Settlement, State, Urgency
+
+MOST_CELLS = 1000  # remembered
+Start = Callable[[Claimed, Admission | None, asyncio.AbstractEventLoop], None]
+Place = tuple[int, str]  # cell, account
+Cell = tuple[int, str, str, Urgency]  # run, model, lane, urgency
+
+log = logging.getLogger(__name__)
+
+
+class Claiming:
+    """Every admission that comes in becomes a task's (``start``) or goes back. ``wake``: there may be more to do."""
+
+    def __init__(
+        self,
+        store: Store,
+        worker: str,
+        clock: Clock,
+        desks: Desks,
+        limits: Limits,
+        settler: Settler,
+        detours: Detours,
+        start: Start,
+        wake: Callable[[], None],
+    ) -> None:
+        self._store = store
+        self._worker = worker
+        self._clock = clock
+        self._desks = desks
+        self._limits = limits
+        self._settler = settler
+        self._detours = detours
+        self._start = start
+        self._wake = wake
+        self._cells: dict[Cell, int] = {}
+        self._under_way: set[asyncio.Task[None]] = set()
+        self.coming: Counter[str] = Counter()  # by lane: what is claimed at once, and not there yet
+
+    async def claim(self, plan: Plan, now: float) -> list[Claimed]:
+        """What is planned, running."""
+        try:
+            await self._detours.take(plan, now)
+        except BaseException:
+            self._release(plan.picks)
+            raise
+        waiting: dict[Place, list[Admission]] = defaultdict(list)
+        counts: Counter[Place] = Counter()
+        for cell_id, admissions in plan.picks.items():
+            for admission in admissions:
+                place = cell_id, admission.desk.name if admission else ""
+                counts[place] += 1
+                if admission:
+                    waiting[place].append(admission)
+        if not counts:
+            return []
+        picks = [self._pick(cell_id, plan.models[cell_id], account, n) for (cell_id, account), n in counts.items()]
+        return await self._take(picks, waiting, now)
+
+    def cell(self, run_id: int, route: Route) -> int | None:
+        """Where tasks of such a route stand, if one was claimed there before."""
+        return self._cells.get((run_id, route.model, route.lane, route.urgency))
+
+    def at_once(self, head: Head, admission: Admission, now: float) -> None:
+        """Claim the next task of a cell into which one is being submitted, in the same commit."""
+        self.coming[head.lane] += 1
+        claiming = asyncio.get_running_loop().create_task(self._claim_one(head, admission, now))
+        self._under_way.add(claiming)
+        claiming.add_done_callback(self._under_way.discard)
+
+    async def _claim_one(self, head: Head, admission: Admission, now: float) -> None:
+        account = admission.desk.name
+        pick, claimed = self._pick(head.cell_id, head.model, account, 1), []
+        try:
+            claimed = await self._take([pick], {(head.cell_id, account): [admission]}, now)
+        except StoreError as error:
+            log.debug("%s; a round claims it when the store is back", error.message)
+        finally:
+            self.coming[head.lane] -= 1
+            if not claimed:  # it was there already, or is refused, or stands elsewhere now
+                self._cells.pop((head.run_id, head.model, head.lane, head.urgency), None)
+                self._wake()
+
+    async def _take(self, picks: Sequence[Pick], waiting: Mapping[Place, list[Admission]], now: float) -> list[Claimed]:
+        try:
+            claimed = await self._store.claim(self._worker, picks, now, self._limits)
+        except BaseException:
+            self._release(waiting)
+            raise
+        loop = asyncio.get_running_loop()  # asking is a system call
+        if self._clock.now() >= self._desks.lease_until():  # it took so long that others may have them by now
+            self._put_back(claimed)
+            self._release(waiting)
+            return []
+        for task in claimed:
+            queue = waiting.get((task.cell_id, task.account))
+            admission = queue.pop(0) if queue else None
+            if admission and self._desks.fit(admission, task.model, task.spec, task.body, task.tokens, now):
+                self._wake()  # less than was reserved: the next one may go at once
+            self._detours.claimed(task)
+            self._remember(task)
+            self._start(task, admission, loop)
+        self._release(waiting)
+        await self._desks.prepare(set(filter(None, map(stronger, claimed))), now)
+        return claimed
+
+    def _remember(self, task: Claimed) -> None:
+        if task.parent is None and task.spec.type != CLASSIFY:  # those stand aside
+            if len(self._cells) >= MOST_CELLS:
+                self._cells.clear()
+            self._cells[task.run_id, task.model, task.lane, task.urgency] = task.cell_id
+
+    def _put_back(self, claimed: Sequence[Claimed]) -> None:
+        """Those were not begun."""
+        now = self._clock.now()
+        for task in claimed:
+            self._settler.add(
+                task,
+                Settlement(
+                    task.id, task.fence, State.READY, Outcome.CANCELLED, now, 0.0, cost=0.0, burned=False, counted=False
+                ),
+            )
+
+    def _pick(self, cell_id: int, model_name: str, account: str, n: int) -> Pick:
+        model = self._desks.model(model_name)
+        return Pick(cell_id, n, account, model.input_price, model.output_price) if model else Pick(cell_id, n, account)
+
+    def _release(self, waiting: Mapping[Any, Sequence[Admission | None]]) -> None:
+        for admissions in waiting.values():
+            for admission in admissions:
+                if admission is not None:
+                    admission.desk.release(admission, self._clock.now())
