@@ -14,6 +14,7 @@ import orjson
 
 from laneway.app.budgets import limits_of
 from laneway.app.cascade import AnswerJudge
+from laneway.app.jobs import Answered
 from laneway.app.late_prices import LatePrices
 from laneway.app.python.auto import Auto
 from laneway.app.python.inner_calls import InnerCalls
@@ -34,7 +35,7 @@ from laneway.providers.client import Client
 from laneway.providers.model import Reply
 from laneway.providers.secrets import known_secrets
 from laneway.store.interface import Store
-from laneway.task import CLASSIFY, Claimed, Settlement, Urgency, Wire
+from laneway.task import CLASSIFY, Claimed, Settlement, State, Urgency, Wire
 from laneway.telemetry.wanted import tracing
 
 if TYPE_CHECKING:
@@ -57,11 +58,12 @@ async def engine(
     *,
     catalog: Catalog | None = None,
     scope: Scope | None = None,
-    ended: Callable[[int], None] | None = None,
+    ended: Callable[[int, Answered | None], None] | None = None,
     max_in_flight: int = MAX_IN_FLIGHT,
     rng: random.Random | None = None,
 ) -> AsyncIterator[Engine]:
-    """Join the store and be ready to run. ``ended`` is told the id of every task that ended, after its commit."""
+    """Join the store and be ready to run. ``ended`` is told the id of every task that ended, after its commit,
+    and its answer where that is known here."""
     catalog = catalog or lw.catalog
     lw.redactor.add(known_secrets(lw.env, lw.config))
     rng = rng or random.Random()
@@ -71,7 +73,8 @@ async def engine(
 
     def announce(task: Claimed, settlement: Settlement, accepted: bool) -> None:
         if ended is not None and accepted and settlement.state.ended:
-            ended(task.id)
+            output = settlement.output if settlement.state is State.SUCCEEDED else None
+            ended(task.id, None if output is None else Answered(task.id, task.spec.wire, output))
 
     async with Client(lw.clock) as client, LatePrices(catalog, client.begun) as prices:
         check = OutputCheck(find_function(lw.config.folder))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from laneway.errors import NotFoundError, NoWorker, TaskCancelled, TaskFailed, UsageError, WaitTimeout
 from laneway.store.ear import Ear
 from laneway.store.interface import News, Store
-from laneway.task import Failure, FailureClass, State, Task
+from laneway.task import Failure, FailureClass, State, Task, Wire
 
 if TYPE_CHECKING:
     from laneway.clock import Clock
@@ -17,6 +17,15 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 API_RUN = "api"  # the run that tasks submitted from Python belong to
 NO_WORKER_S = 15.0  # without a time limit of the caller's, a missing worker is reported after this long
+MOST_ENDED = 1000  # remembered, for those who begin to wait a moment too late
+
+
+class Answered(NamedTuple):
+    """What became of a task that succeeded in this process: it need not be read from the store again."""
+
+    id: int
+    wire: Wire
+    output: bytes
 
 
 class Job(Generic[R]):
@@ -92,7 +101,8 @@ class Board:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._waiting: dict[int, list[asyncio.Future[None]]] = {}
+        self._waiting: dict[int, list[asyncio.Future[Answered | None]]] = {}
+        self._ended_lately: dict[int, None] = {}
         self._poller: asyncio.Task[None] | None = None
 
     async def look(self, task_id: int) -> Task:
@@ -102,36 +112,46 @@ class Board:
         return {task.id: task for task in await self._store.get_tasks(task_ids) if task.state.ended}
 
     async def wait(self, task_id: int, limit: float | None) -> Task:
+        found = await self.answer(task_id, limit)
+        return found if isinstance(found, Task) else await self.look(task_id)
+
+    async def answer(self, task_id: int, limit: float | None, *, new: bool = False) -> Task | Answered:
+        """The same, without a look at the store where that is not needed. ``new``: it was submitted just now."""
         started = self._clock.now()
         while True:
             left = NO_WORKER_S if limit is None else limit - (self._clock.now() - started)
-            task = await self._ended(task_id, left)
-            if task.state.ended:
-                return task
+            found = await self._ended(task_id, left, new=new)
+            if isinstance(found, Answered) or found.state.ended:
+                return found
+            new = False
             await self._complain(task_id, limit)
 
-    def ended(self, task_id: int) -> None:
+    def ended(self, task_id: int, answer: Answered | None = None) -> None:
         """A task ended in this process: whoever waits for it need not wait for the next poll."""
+        self._ended_lately[task_id] = None
+        if len(self._ended_lately) > MOST_ENDED:
+            del self._ended_lately[next(iter(self._ended_lately))]
         for waiter in self._waiting.pop(task_id, []):
             if not waiter.done():
-                waiter.set_result(None)
+                waiter.set_result(answer)
 
-    async def _ended(self, task_id: int, seconds: float) -> Task:
+    async def _ended(self, task_id: int, seconds: float, *, new: bool) -> Task | Answered:
         """The task when it has ended, or the time is up."""
-        waiter = asyncio.get_running_loop().create_future()
+        waiter: asyncio.Future[Answered | None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(task_id, []).append(waiter)
         if self._poller is None or self._poller.done():
             self._poller = asyncio.get_running_loop().create_task(self._poll())
         try:
-            task = await self.look(task_id)  # it may have ended before somebody waited
-            if not task.state.ended and seconds > 0:
-                await asyncio.wait((waiter,), timeout=seconds)
-                task = await self.look(task_id)
-            return task
+            if not new or task_id in self._ended_lately:
+                task = await self.look(task_id)  # it may have ended before somebody waited
+                if task.state.ended or seconds <= 0:
+                    return task
+            await asyncio.wait((waiter,), timeout=max(0.0, seconds))
+            return (waiter.result() if waiter.done() else None) or await self.look(task_id)
         finally:
             self._leave(task_id, waiter)
 
-    def _leave(self, task_id: int, waiter: asyncio.Future[None]) -> None:
+    def _leave(self, task_id: int, waiter: asyncio.Future[Answered | None]) -> None:
         waiters = self._waiting.get(task_id, [])
         if waiter in waiters:
             waiters.remove(waiter)
@@ -184,9 +204,9 @@ class Boards:
             self._boards[loop] = Board(store, clock)
         return self._boards[loop]
 
-    def ended(self, loop: asyncio.AbstractEventLoop, task_id: int) -> None:
+    def ended(self, loop: asyncio.AbstractEventLoop, task_id: int, answer: Answered | None) -> None:
         if board := self._boards.get(loop):
-            board.ended(task_id)
+            board.ended(task_id, answer)
 
     def close(self) -> None:
         for loop, board in self._boards.items():

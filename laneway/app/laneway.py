@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, cast
 
 from laneway.app.agent_verbs import AgentVerbs
 from laneway.app.forks import forked, watch_forks
-from laneway.app.jobs import API_RUN, Board, Boards, Job, call_soon
+from laneway.app.jobs import API_RUN, Answered, Board, Boards, Job, call_soon
 from laneway.app.options import Options, of_each, seconds
 from laneway.app.preparing import Preparing
 from laneway.app.python.callbacks import Callbacks
@@ -377,8 +377,8 @@ class Laneway(Registering, AgentVerbs):
 
         loop = asyncio.get_running_loop()
 
-        def announce(task_id: int) -> None:
-            self._boards.ended(loop, task_id)
+        def announce(task_id: int, answer: Answered | None) -> None:
+            self._boards.ended(loop, task_id, answer)
             self.callbacks.poke()
 
         scope = None if lanes is None else Scope(lanes=frozenset(lanes))

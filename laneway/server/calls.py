@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import itertools
 import uuid
 from typing import TYPE_CHECKING, Any
 
 from fastapi import Request
 
+from laneway.app.jobs import Answered
 from laneway.app.routing import Routing
 from laneway.errors import InputError, LanewayError, NoWorker
 from laneway.intake.batch.lines import BatchLines
@@ -34,10 +36,11 @@ RUN = "serve"  # the run that the server's tasks belong to; each team has one of
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Accepted:
-    """A task that is on disk. ``keyed``: by the client, who may come back for it."""
+    """A task that is on disk. ``keyed``: by the client, who may come back for it. ``new``: nobody has done it yet."""
 
     task_id: int
     keyed: bool
+    new: bool
 
 
 CLIENT_GONE = 499  # nginx's word for it; nobody reads it
@@ -58,13 +61,14 @@ class Calls:
         self._routing = Routing(lw, lw.catalog)
         self._runs: dict[str | None, Run] = {}
         self._lines: dict[tuple[str | None, Urgency], BatchLines] = {}
+        self._own, self._number = uuid.uuid4().hex, itertools.count()  # keys of those that come without
         self.waiting = 0
 
-    async def answer(self, request: Request, wire: Wire, body: dict[str, Any], caller: Caller) -> Task:
+    async def answer(self, request: Request, wire: Wire, body: dict[str, Any], caller: Caller) -> Task | Answered:
         """The succeeded task. Raises Refusal, and ClientGone when the client hangs up: then its task is cancelled,
         unless it has a key of the client's."""
         accepted = await self.accept(request, wire, body, caller)
-        waiting = asyncio.ensure_future(self.ended(accepted.task_id))
+        waiting = asyncio.ensure_future(self.ended(accepted))
         gone = asyncio.ensure_future(disconnected(request))
         try:
             await asyncio.wait((waiting, gone), return_when=asyncio.FIRST_COMPLETED)
@@ -88,17 +92,20 @@ class Calls:
         except LanewayError as error:
             raise of_error(error) from error
 
-    async def ended(self, task_id: int) -> Task:
+    async def ended(self, accepted: Accepted) -> Task | Answered:
         """Raises Refusal when it ends without an answer, or not in time."""
         self.waiting += 1
+        task_id = accepted.task_id
         try:
-            task = await self._lw.board.wait(task_id, self._patience)
+            task = await self._lw.board.answer(task_id, self._patience, new=accepted.new)
         except NoWorker as error:
             raise Refusal(503, "no worker is there; the task waits for one", "server_error", task=task_id) from error
         except LanewayError as error:
             raise of_error(error, task_id) from error
         finally:
             self.waiting -= 1
+        if isinstance(task, Answered):
+            return task
         if task.state is not State.SUCCEEDED:
             raise of_task(task)
         if task.pruned:
@@ -126,7 +133,7 @@ class Calls:
         _take_out_metadata(wire, body, metadata)
         wishes = wishes_of(request.headers, metadata)
         urgency = wishes.level(lw.config, self._urgency, caller)
-        key = wishes.key or uuid.uuid4().hex
+        key = wishes.key or f"{self._own}-{next(self._number)}"
         draft = self._reader(wishes.lane, urgency).draft(1, key, wire, body)
         draft = dataclasses.replace(draft, fields=metadata, tags=(*wishes.tags, *carried(request.headers, lw.env)))
         now = lw.clock.now()
@@ -147,7 +154,7 @@ class Calls:
             raise Refusal(409, f"the Idempotency-Key {key!r} was used for another request", code="idempotency_conflict")
         if not begun:
             lw.poke()
-        return Accepted(done.ids[0], wishes.key is not None)
+        return Accepted(done.ids[0], wishes.key is not None, done.new == 1)
 
     def _reader(self, lane: str | None, urgency: Urgency) -> BatchLines:
         known = self._lines.get((lane, urgency))

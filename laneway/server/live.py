@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 
+from laneway.app.jobs import Answered
 from laneway.server import told
 from laneway.server.answers import named, streamed
 from laneway.server.caller import Caller
@@ -84,9 +85,9 @@ class Streams:
         except BaseException:
             self._calls.forget(live)
             raise
-        ended = asyncio.ensure_future(self._calls.ended(accepted.task_id))
+        ended = asyncio.ensure_future(self._calls.ended(accepted))
 
-        def over(ended: asyncio.Future[Task]) -> None:
+        def over(ended: asyncio.Future[Task | Answered]) -> None:
             live.close()
             self._calls.forget(live)
             if not ended.cancelled():
@@ -109,7 +110,9 @@ class Streams:
         await self._calls.left(accepted)
         raise ClientGone
 
-    async def _follow(self, live: Live, ended: asyncio.Future[Task], accepted: Accepted) -> AsyncIterator[bytes]:
+    async def _follow(
+        self, live: Live, ended: asyncio.Future[Task | Answered], accepted: Accepted
+    ) -> AsyncIterator[bytes]:
         try:
             async for events in live.events():
                 yield events
@@ -131,6 +134,6 @@ def _is_usage(wire: Wire, data: Any) -> bool:
     return wire is Wire.CHAT and isinstance(data, dict) and not data.get("choices") and "usage" in data
 
 
-def _other_answer(task: Task) -> Refusal:
+def _other_answer(task: Task | Answered) -> Refusal:
     """Its worker lost the task, and another has answered anew."""
     return Refusal(502, "the call was lost in the middle; ask again by its key", "server_error", task=task.id)
