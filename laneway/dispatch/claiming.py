@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from laneway.clock import Clock
+from laneway.dispatch.budgets import Budgets
 from laneway.dispatch.desk import Admission
 from laneway.dispatch.desks import Desks
 from laneway.dispatch.detours import Detours
@@ -16,7 +17,6 @@ from laneway.dispatch.order import Plan
 from laneway.dispatch.retry import stronger
 from laneway.dispatch.settler import Settler
 from laneway.errors import StoreError
-from laneway.store.budgets import Limits
 from laneway.store.interface import Head, Pick, Store
 from laneway.task import CLASSIFY, Claimed, Outcome, Route, Settlement, State, Urgency
 
@@ -37,7 +37,7 @@ class Claiming:
         worker: str,
         clock: Clock,
         desks: Desks,
-        limits: Limits,
+        budgets: Budgets,
         settler: Settler,
         detours: Detours,
         start: Start,
@@ -47,7 +47,7 @@ class Claiming:
         self._worker = worker
         self._clock = clock
         self._desks = desks
-        self._limits = limits
+        self._budgets = budgets
         self._settler = settler
         self._detours = detours
         self._start = start
@@ -102,7 +102,7 @@ class Claiming:
 
     async def _take(self, picks: Sequence[Pick], waiting: Mapping[Place, list[Admission]], now: float) -> list[Claimed]:
         try:
-            claimed = await self._store.claim(self._worker, picks, now, self._limits)
+            claimed = await self._store.claim(self._worker, picks, now, self._budgets.limits)
         except BaseException:
             self._release(waiting)
             raise

@@ -126,7 +126,7 @@ class Dispatcher:
         self._wake = asyncio.Event()
         self._callers = Callers(desks, self._wake.set)
         self._claiming = Claiming(
-            store, worker, clock, desks, limits, self._settler, self._detours, self._start, self._wake.set
+            store, worker, clock, desks, self._budgets, self._settler, self._detours, self._start, self._wake.set
         )
         self._ending = Ending(store, desks, self._scope, self._budgets)
         self._clear = False  # at the last look nothing waited that could not be started
