@@ -16,7 +16,9 @@ from typing import Any
 import aiohttp
 
 from benchmarks import peers as environments
+from benchmarks import service_pages
 from benchmarks.common import command, environment, workplace
+from benchmarks.million import TASKS
 from benchmarks.peers.litellm_proxy import litellm_proxy
 from benchmarks.processes import cpu_s
 from laneway.simulator.process import SimulatorProcess
@@ -41,6 +43,12 @@ def options(parser: argparse.ArgumentParser) -> None:
         "--rate", type=float, default=RATE, help="calls a second of the open loop (default: %(default)s)"
     )
     parser.add_argument("--seconds", type=float, default=SECONDS, help="of each loop (default: %(default)s)")
+    parser.add_argument(
+        "--tasks",
+        type=int,
+        default=TASKS,
+        help="in the stores of the pages; 0: none (default: %(default)s)",
+    )
     environments.option(parser)
 
 
@@ -50,11 +58,14 @@ class Server:
     pid: int
 
 
-def run(repeat: int, rate: float = RATE, seconds: float = SECONDS, peers: str = "once") -> dict[str, Any]:
+def run(
+    repeat: int, rate: float = RATE, seconds: float = SECONDS, tasks: int = TASKS, peers: str = "once"
+) -> dict[str, Any]:
     """The open loop sends calls evenly, whatever becomes of them; a call's time begins when it should have been sent.
     ``added``: beyond the latency that the simulator was told. ``bare``: the same client straight to the simulator, in
     the same minute. The closed loop's 500 clients ask again as soon as they are answered. ``litellm_ratio``: calls a
-    second of that loop, ours over those of LiteLLM's proxy (or, with several repeats, the medians')."""
+    second of that loop, ours over those of LiteLLM's proxy (or, with several repeats, the medians').
+    ``dashboard``: see ``service_pages``."""
     rows, theirs = [], []
     for number in range(repeat):
         rows.append(_measure(rate, seconds))
@@ -64,6 +75,7 @@ def run(repeat: int, rate: float = RATE, seconds: float = SECONDS, peers: str = 
     return {
         **middle,
         **_beside(middle["requests_per_s"], theirs),
+        **(service_pages.measure(tasks, tasks // 5) if tasks else {}),
         "rate": rate,
         "clients": CLIENTS,
         "added_p50_ms_all": [round(row["added_p50_ms"], 2) for row in rows],
