@@ -5,9 +5,10 @@ from __future__ import annotations
 from laneway.server.caller import operator
 from laneway.server.dashboard.filters import cursor_of, link
 from laneway.server.dashboard.page import Asked, Figures, Page
+from laneway.store.tokens import Deed
 
-ROWS = 100
-LONGEST = 300  # characters of a detail
+ROWS = 50
+LONGEST, MOST = 150, 6  # characters of a detail, and details of a deed
 
 
 async def figures(asked: Asked) -> Figures:
@@ -17,13 +18,15 @@ async def figures(asked: Asked) -> Figures:
     page = await asked.audit.page(asked.caller, cursor, ROWS)
     return {
         "deeds": page.deeds,
-        "details": lambda deed: [
-            (name, _short(value)) for name, value in deed.detail.items() if value not in ("", None)
-        ],
+        "details": _details,
         "teams": asked.caller.sees_all and any(deed.team for deed in page.deeds),
         "older": None if page.next is None else link("/audit", {"cursor": page.next}),
         "first": None if cursor is None else "/audit",
     }
+
+
+def _details(deed: Deed) -> list[tuple[str, str]]:
+    return [(name[:60], _short(value)) for name, value in deed.detail.items() if value not in ("", None)][:MOST]
 
 
 def _short(value: object) -> str:
