@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
+
 import httpx
 
 from laneway.store.budgets import end_of_day
 from laneway.store.tallies import Tally, TallyKind
 from laneway.task import Urgency
+from tests.conftest import Desk
 from tests.server.door import Door
-from tests.server.served import CHAT
+from tests.server.served import CHAT, CONFIG, Serve, Simulate
 
 
 async def spend(door: Door, team: str | None, cost: float) -> None:
@@ -65,3 +68,20 @@ async def test_what_is_looked_up_is_remembered_for_a_moment(door: Door) -> None:
     assert (await ask(client)).status_code == 201
     door.clock.advance(2)
     assert (await ask(client)).status_code == 429
+
+
+def test_what_calls_really_cost_counts(desk: Desk, serve: Serve, simulate: Simulate) -> None:
+    simulate()
+    desk.write(
+        "laneway.toml", CONFIG.replace('id = "gpt-4o-mini"', 'id = "gpt-4o-mini"\ninput_price = 1\noutput_price = 1')
+    )
+    poor, free = (
+        desk.run("token", "create", name, "--team", "red", *more, "--json").json["token"]
+        for name, *more in (("poor", "--daily-budget", "0.00002"), ("free",))
+    )
+    served = serve()
+    give_up = time.monotonic() + 30
+    while (answer := served.ask("/chat/completions", CHAT, Authorization=f"Bearer {poor}"))[0] == 200:
+        assert time.monotonic() < give_up, "its budget is used up by the second call, and known within seconds"
+    assert (answer[0], answer[1]["error"]["code"]) == (429, "daily_budget")
+    assert served.ask("/chat/completions", CHAT, Authorization=f"Bearer {free}")[0] == 200
