@@ -23,6 +23,7 @@ from laneway.cli.common import (
 from laneway.cli.systemd import ServiceManager
 from laneway.cli.worker import load_app
 from laneway.errors import ConfigError, UsageError
+from laneway.logs import learn_secrets
 
 MEGABYTE = 1_000_000
 AFTERWARDS_S = 30.0  # beyond the time of open requests, for what is in flight and the last writes
@@ -79,6 +80,7 @@ def serve(
     except ValueError as error:
         raise UsageError(str(error), hint="see `laneway serve --help`") from None
     token = os.environ.get(token_env, "").strip() or None
+    learn_secrets({token} if token else set())
     listener = passed(os.environ)
     place = host if listener is None else str(listener.getsockname()[0])
     manners = Manners(level, timeout, max_body * MEGABYTE, worker)

@@ -60,6 +60,8 @@ def known_secrets(env: Mapping[str, str], config: Config | None = None) -> set[s
     """The values of all variables that hold keys: the providers' own, ours, and those that the config's accounts
     name."""
     names = {*well_known_keys(), *KEYS_OF_OTHERS, "LANEWAY_TOKEN"}
+    several = "LANEWAY_WEBHOOK_SECRET"
     if config is not None:
         names |= {account.api_key_env for account in config.accounts.values() if account.api_key_env}
-    return {value for name in names if (value := env.get(name, "").strip())}
+        several = config.server.webhook_secret_env
+    return {value for name in names if (value := env.get(name, "").strip())} | set(env.get(several, "").split())

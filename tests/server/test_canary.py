@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import signal
 import threading
@@ -19,6 +20,7 @@ from tests.server.served import Serve, Served
 
 KEY = 'C4nary"+/=4711tail'  # the provider's; written differently in JSON and in URLs
 OPERATOR = "operator-c4nary-9f3e"
+HOOK = b"c4nary-h00k-0123456789abcdef-0123"
 SECRETS = {  # by a piece that is the same however they are written
     "4711tail": "the provider's key",
     "c4nary-9f3e": "the environment's token",
@@ -26,6 +28,8 @@ SECRETS = {  # by a piece that is the same however they are written
     "h3ader-5c2a": "a header of a client",
     "qu3ry-6d11": "a key in an address",
     "c0llector-8e20": "the collector's key",
+    "c4nary-h00k": "the webhooks' secret",
+    base64.b64encode(HOOK).decode()[:20]: "the webhooks' secret",
 }
 ACCOUNTS = {
     "variable": 'api_key_env = "SHOP_KEY"',
@@ -110,6 +114,7 @@ def test_they_turn_up_nowhere(desk: Desk, serve: Serve, collected: tuple[str, li
 def work_in(desk: Desk, way: str, url: str, collector: str) -> None:
     desk.env.pop("OPENAI_API_KEY", None)
     desk.env["LANEWAY_TOKEN"] = OPERATOR
+    desk.env["LANEWAY_WEBHOOK_SECRET"] = "whsec_" + base64.b64encode(HOOK).decode()
     desk.env["OTHER_KEY"] = "sk-of-no-importance"
     desk.env["OTEL_EXPORTER_OTLP_ENDPOINT"] = collector
     desk.env["OTEL_EXPORTER_OTLP_HEADERS"] = "x-api-key=c0llector-8e20"
@@ -130,6 +135,8 @@ def submitted(served: Served, token: str) -> list[str]:
 
         ask("/api/v1/tasks", {"prompt": "answer", "key": f"k-{who[:3]}"})
         ask(f"/api/v1/tasks/k-{who[:3]}/wait?timeout_s=20")
+        for hook in ("http://127.0.0.1:1/", "https://10.0.0.1/x"):
+            ask("/api/v1/tasks", {"prompt": "answer", "webhook": hook})
         ask("/v1/messages/batches", BATCH)
         ask("/v1/messages", {"model": "small", "max_tokens": 9, "messages": hello("bad request")})
         ask("/v1/chat/completions", {"model": "small", "messages": hello("answer"), "stream": True})
