@@ -26,6 +26,13 @@ async def test_limits_are_set_shown_and_given_back(api: Asker, lw: Laneway) -> N
         ("account", "main", {"requests_per_minute": None, "weight": 1}),
         ("lane", "legal", {"concurrency": 10}),
     ]
+    lanes = {one["name"]: one for one in (await api("GET", "/lanes"))["data"]}
+    assert (lanes["legal"]["concurrency"], lanes["legal"]["live"]["set_by"]) == (40, "bob")
+    assert lanes["general"]["live"] is None
+    assert [one["set"] for one in await api("GET", "/limits")] == [
+        {"requests_per_minute": 60, "weight": 0.5},
+        {"concurrency": 40},
+    ]
     answer = await api("PATCH", "/lanes/legal", {"concurrency": None}, who=ANN)
     assert (answer["set"], answer["set_by"]) == ({}, None)
     deeds = [(deed.who, deed.action, deed.detail) for deed in await lw.store.deeds(None, 9)]
