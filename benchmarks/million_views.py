@@ -11,9 +11,10 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.million import LANES, MODELS, TEAMS, TYPES
+from benchmarks.million import LANES, MODELS, TEAMS, TYPES, fill
 from laneway.app import views
 from laneway.app.laneway import Laneway
+from laneway.app.settings import open_store
 from laneway.store.interface import Store
 from laneway.store.steering import Selector
 from laneway.store.tallies import HOUR_S, MINUTE_S, Tally, TallyKind
@@ -135,6 +136,22 @@ async def _ms(what: Callable[[], Awaitable[Any]]) -> float:
     return round(sorted(took)[TIMES // 2] * 1000, 1)
 
 
-if __name__ == "__main__":  # python -m benchmarks.million_views URL
+def prepare(url: str) -> None:
+    """The tasks, and the history that workers would have left."""
+    fill(url)
+    asyncio.run(_prepare(url))
+
+
+async def _prepare(url: str) -> None:
+    store = open_store(url)
+    try:
+        await add_history(store, time.time(), random.Random(0))
+    finally:
+        await store.close()
+
+
+if __name__ == "__main__":  # python -m benchmarks.million_views URL [fill]
+    if "fill" in sys.argv[2:]:
+        prepare(sys.argv[1])
     for name, ms in asyncio.run(measure(sys.argv[1])).items():
         sys.stdout.write(f"{ms:8.1f}  {name}\n")

@@ -18,19 +18,17 @@ from laneway.store.postgres.steering import BY_INDEX, conditions, sources
 from laneway.store.postgres.transaction import Transaction
 from laneway.store.postgres.workers import save_state
 from laneway.store.teams import ALL, Everyone, OfTeam
-from laneway.store.views import MOST_KINDS, Depth, FailureCount, RouteCount, TaskFilter, TaskPage
+from laneway.store.views import MOST_KINDS, NO_KIND, Depth, FailureCount, RouteCount, TaskFilter, TaskPage
 from laneway.task import State, Urgency
 
 _COUNTERS = ", ".join(f"coalesce(sum(n.{state.value}), 0)::bigint" for state in State)
 _CELLS = "FROM laneway.cell c JOIN laneway.cell_count n ON n.cell_id = c.id"
 _TEAMS_RUNS = "SELECT id FROM laneway.run WHERE info ->> 'team' IS NOT DISTINCT FROM %(team)s::text"
 _OF_TEAM = f"(%(everyone)s OR c.run_id IN ({_TEAMS_RUNS}))"
-FAILURES = f"""
+FAILURES = """
     WITH n AS (
         SELECT failure_id, count(*) AS tasks, max(id) AS newest FROM laneway.task
-        WHERE state = 'failed' AND failure_id IN (
-            SELECT id FROM laneway.failure c WHERE (%(run)s::bigint IS NULL OR run_id = %(run)s) AND {_OF_TEAM}
-        )
+        WHERE state = 'failed' AND failure_id {}
         GROUP BY failure_id ORDER BY tasks DESC, newest DESC LIMIT %(limit)s
     )
     SELECT f.class, f.code, f.task_type, f.model, f.lane, f.run_id, n.tasks, n.newest,
@@ -126,7 +124,11 @@ def newest_routes(db: Db, documents: Documents, most: int, team: OfTeam) -> list
 
 def failure_groups(db: Db, run_id: int | None, team: OfTeam) -> list[FailureCount]:
     bindings = {**_team(team), "run": run_id, "limit": MOST_KINDS}
-    found = [FailureCount(*row) for row in rows(db, FAILURES, bindings)]
+    which = f"> {NO_KIND}"  # the index alone
+    if run_id is not None or not isinstance(team, Everyone):
+        of_run = "true" if run_id is None else "run_id = %(run)s"
+        which = f"IN (SELECT id FROM laneway.failure c WHERE {of_run} AND {_OF_TEAM})"
+    found = [FailureCount(*row) for row in rows(db, FAILURES.format(which), bindings)]
     unnamed, newest = failing.unnamed(db)
     if unnamed and run_id is None and isinstance(team, Everyone):
         found.append(FailureCount("", "", "", "", "", 0, unnamed, newest))

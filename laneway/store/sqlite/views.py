@@ -19,17 +19,15 @@ from laneway.store.sqlite.steering import BY_INDEX, conditions, sources
 from laneway.store.sqlite.transaction import Transaction
 from laneway.store.sqlite.workers import save_state
 from laneway.store.teams import ALL, Everyone, OfTeam
-from laneway.store.views import MOST_KINDS, Depth, FailureCount, RouteCount, TaskFilter, TaskPage
+from laneway.store.views import MOST_KINDS, NO_KIND, Depth, FailureCount, RouteCount, TaskFilter, TaskPage
 from laneway.task import State, Urgency
 
 _COUNTERS = ", ".join(f"total({state.value})" for state in State)
 _OF_TEAM = "(?1 OR c.run_id IN (SELECT id FROM run WHERE info ->> '$.team' IS ?2))"
-FAILURES = f"""
+FAILURES = """
     WITH n AS (
         SELECT failure_id, count(*) AS tasks, max(id) AS newest FROM task
-        WHERE state = 'failed' AND failure_id IN (
-            SELECT id FROM failure c WHERE (?3 IS NULL OR run_id = ?3) AND {_OF_TEAM}
-        )
+        WHERE state = 'failed' AND failure_id {}
         GROUP BY failure_id ORDER BY tasks DESC, newest DESC LIMIT ?4
     )
     SELECT f.class, f.code, f.task_type, f.model, f.lane, f.run_id, n.tasks, n.newest,
@@ -121,7 +119,11 @@ def describe_worker(tx: Transaction, worker: str, facts: Mapping[str, Any], now:
 
 
 def failure_groups(db: apsw.Connection, run_id: int | None, team: OfTeam) -> list[FailureCount]:
-    found = [FailureCount(*row) for row in db.execute(FAILURES, (*_team(team), run_id, MOST_KINDS))]
+    which = f"> {NO_KIND}"  # the index alone
+    if run_id is not None or not isinstance(team, Everyone):
+        which = f"IN (SELECT id FROM failure c WHERE (?3 IS NULL OR run_id = ?3) AND {_OF_TEAM})"
+    rows = db.execute(FAILURES.format(which), (*_team(team), run_id, MOST_KINDS))
+    found = [FailureCount(*row) for row in rows]
     ((unnamed, newest),) = db.execute(UNNAMED)
     if unnamed and run_id is None and isinstance(team, Everyone):
         found.append(FailureCount("", "", "", "", "", 0, unnamed, newest))
