@@ -123,16 +123,15 @@ async def engine(
             return Steps(lw)
 
         auto = Auto(lambda: lw.triage, desks.model)
-        inner = patience if traces is None else traces.patience(patience)
-        lw.python.inner = InnerCalls(lw.store, name, lw.clock, inner, desks, dispatcher, rng, prices, auto)
-        executors[Wire.PYTHON] = python_calls = PythonCalls(lw.python, lw.redactor.clean, flow_steps)
+        inner_patience = patience if traces is None else traces.patience(patience)
+        inner = InnerCalls(lw.store, name, lw.clock, inner_patience, desks, dispatcher, rng, prices, auto)
+        executors[Wire.PYTHON] = python_calls = PythonCalls(lw.python, lw.redactor.clean, flow_steps, inner)
         if traces is not None:
             executors |= {wire: traces.around(execute, desks.model) for wire, execute in executors.items()}
         async with Worker(lw.store, name, lw.clock, desks, dispatcher, keep=lw.config.keep) as worker:
             try:
                 yield Engine(worker, desks, dispatcher, prices)
             finally:
-                lw.python.inner = None
                 python_calls.close()
                 if flow_steps.cache_info().currsize:
                     flow_steps().close()

@@ -21,9 +21,10 @@ from laneway.app.preparing import Preparing
 from laneway.app.python.callbacks import Callbacks
 from laneway.app.python.tasks import CURRENT, PythonTasks, TaskFunction
 from laneway.app.registering import Registering
+from laneway.app.renewing import Renewed
 from laneway.app.settings import configured_store, store_exists, store_url
 from laneway.clock import Clock, SystemClock
-from laneway.errors import ConflictError, UsageError
+from laneway.errors import ConfigError, ConflictError, UsageError
 from laneway.flows.current import CURRENT as FLOW
 from laneway.logs import Redactor, learn_secrets
 from laneway.store.interface import Run, Store
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from laneway.app.working import Working
     from laneway.config.models import Config
     from laneway.config.trusted import TrustBook
+    from laneway.dispatch.dispatcher import Dispatcher
     from laneway.providers.catalog import Catalog
     from laneway.providers.streams.follow import Listener
     from laneway.task import Claimed, NewTask
@@ -81,9 +83,7 @@ class Laneway(Registering, AgentVerbs):
         self._run: Run | None = None
         self._preparing: Preparing | None = None
         self._secrets = secrets
-        self._poke: Callable[[], None] | None = None
-        self._call_off: Callable[[int], None] | None = None
-        self._claim: Callable[[int, NewTask], bool] | None = None
+        self._dispatchers: list[Dispatcher] = []  # of workers in this process: two while one takes over from another
         self.listeners: dict[tuple[int, str], Listener] = {}  # by run and key: who follows an answer
         self._sync: Sync | None = None
         self._opening = threading.Lock()
@@ -116,12 +116,34 @@ class Laneway(Registering, AgentVerbs):
             self._catalog = self.new_catalog()
         return self._catalog
 
-    def new_catalog(self, concurrency: int | None = None, *, keys_needed: bool = True) -> Catalog:
+    def take_config(self, renewed: Renewed) -> Renewed:
+        """Go by this from now on; workers that are at work keep what they began with. Returns what held before."""
+        before = Renewed(self.config, self.catalog, self.triage)
+        self._config, self._catalog, self._triage = renewed
+        self._preparing = None
+        return before
+
+    def reread(self) -> Config:
+        """The files that the config came from, as they are now. Raises ConfigError."""
+        from laneway.config.load import load
+
+        if not self.config.sources:
+            raise ConfigError("there is no config file to read again", hint="start anew with a laneway.toml")
+        return load(self.config.sources, env=self.env, cwd=Path.cwd())
+
+    def catalog_of(self, config: Config) -> Catalog:
+        """What a new config makes of the accounts and models, with what is trusted by now."""
+        self._trusted = None
+        return self.new_catalog(config=config)
+
+    def new_catalog(
+        self, concurrency: int | None = None, *, keys_needed: bool = True, config: Config | None = None
+    ) -> Catalog:
         """The accounts and models; ``concurrency`` is that of accounts which only the environment's keys make."""
         from laneway.providers.catalog import Catalog
 
         return Catalog(
-            self.config,
+            config or self.config,
             self.env,
             concurrency=concurrency,
             secrets=self._learn_secrets,
@@ -283,13 +305,17 @@ class Laneway(Registering, AgentVerbs):
 
     def poke(self) -> None:
         """There is new work: a worker of this process looks at once."""
-        if self._poke is not None:
-            self._poke()
+        loop = self.loop
+        if loop is not None:
+            for dispatcher in self._dispatchers:
+                call_soon(loop, dispatcher.poke)
 
     def claim_at_once(self, run: Run, task: NewTask) -> bool:
         """Right before a task is submitted: have it claimed in the same commit, where a worker runs on this loop and
         nothing waits. False: after the commit, ``poke``."""
-        return self._claim is not None and self.loop is asyncio.get_running_loop() and self._claim(run.id, task)
+        if not self._dispatchers or self.loop is not asyncio.get_running_loop():
+            return False
+        return self._dispatchers[-1].claim_at_once(run.id, task)  # the others are leaving
 
     def listener(self, task: Claimed) -> Listener | None:
         return self.listeners.get((task.run_id, task.key)) if task.key else None
@@ -297,8 +323,8 @@ class Laneway(Registering, AgentVerbs):
     async def call_off(self, task_id: int) -> None:
         """Cancel a task; a call that this process is making for it is broken off."""
         await self.store.cancel([task_id], self.clock.now())
-        if self._call_off is not None:
-            self._call_off(task_id)
+        for dispatcher in self._dispatchers:
+            dispatcher.call_off(task_id)
 
     async def submit_many(
         self, task: TaskFunction[..., Any] | str, items: Iterable[Any], **options: Any
@@ -386,15 +412,18 @@ class Laneway(Registering, AgentVerbs):
         async with engine(self, scope=scope, ended=announce) as running:
             working = Working(running, patience)
             async with side_work(self, working):
-                self._poke = partial(call_soon, loop, running.dispatcher.poke)
-                self._call_off, self._claim = running.dispatcher.call_off, running.dispatcher.claim_at_once
+                self._dispatchers.append(running.dispatcher)
                 self.loop = loop
                 working.begin()
                 try:
                     yield working
                 finally:
-                    self._poke = self._call_off = self._claim = self.loop = None
-                    await working.finish()
+                    try:
+                        await working.finish()
+                    finally:
+                        self._dispatchers.remove(running.dispatcher)
+                        if not self._dispatchers:
+                            self.loop = None
 
     def call(
         self,
@@ -422,7 +451,7 @@ class Laneway(Registering, AgentVerbs):
 
     async def _call(self, model: str, messages: Any, output: Any, check: Any, params: Mapping[str, Any]) -> Any:
         context = CURRENT.get()
-        inner = self.python.inner
+        inner = None if context is None else context.inner
         if context is None or inner is None:
             raise UsageError(
                 "lw.call was used outside a task",
@@ -437,9 +466,7 @@ class Laneway(Registering, AgentVerbs):
             self._forked = True
             self._store.forked()
         self._opening = threading.Lock()
-        self._boards, self._run, self._poke, self.loop = Boards(), None, None, None
-        self._call_off = self._claim = None
-        self.python.inner = None
+        self._boards, self._run, self._dispatchers, self.loop = Boards(), None, [], None
         if self._sync is not None:
             self._sync.forked()
 

@@ -62,6 +62,10 @@ class Working:
         self.drain()
         self._broken_off.set()
 
+    def take_time(self) -> None:
+        """Let the block's end wait for what is in flight, however long that takes."""
+        self._grace = None
+
     async def ended(self) -> Stop:
         """When it stops by itself, which is a fault of ours unless somebody drained it, or after ``drain``."""
         return await asyncio.shield(self._work)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from laneway.cli.orders import BREAK_OFF, DRAIN, Orders
+from laneway.cli.orders import BREAK_OFF, DRAIN, RELOAD, Orders
 from laneway.cli.processes import Processes
 from laneway.cli.working import LEFT, Public, Wanted, exit_code
 from laneway.errors import StoreError
@@ -34,7 +34,7 @@ class Fleet(Processes):
     def __init__(self, arguments: Sequence[str], wanted: Wanted, lw: Laneway) -> None:
         super().__init__(arguments, wanted.processes)
         self._lw = lw
-        self._orders = Orders()
+        self._orders = Orders(self._reload)
         self._lines: dict[int, asyncio.StreamWriter] = {}  # by process id, as all that follow
         self._listening: dict[int, asyncio.Task[None]] = {}
         self._healths: dict[int, tuple[Health, float]] = {}  # … and when it was said
@@ -63,6 +63,11 @@ class Fleet(Processes):
         self.drain()
         await self._orders.break_off.wait()
         self.abort()
+
+    async def _reload(self) -> None:
+        """Each child reads the config, and judges it, by itself."""
+        for line in self._lines.values():
+            line.write(RELOAD)
 
     def abort(self) -> None:
         for line in self._lines.values():

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
+from laneway.app.renewing import Shift
 from laneway.app.settings import sqlite_path
 from laneway.cli.common import print_json
 from laneway.cli.orders import Orders, parents_line
@@ -26,7 +27,6 @@ from laneway.server.health import Health, health_endpoint
 
 if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
-    from laneway.app.working import Working
 
 INTERRUPTED, LEFT = 130, 3  # exit codes: after Ctrl-C; work was broken off
 REPORT_S = 0.5  # between two words to the parent
@@ -125,18 +125,22 @@ def exit_code(*, by_ctrl_c: bool, left: bool) -> int:
 async def work(lw: Laneway, wanted: Wanted, *, is_child: bool) -> int:
     """Until a signal, or the parent's word, and the drain after it. Returns the exit code. Raises StoreError when the
     worker ends by itself."""
-    orders = Orders()
+    working = Shift(lw, lanes=wanted.lanes, grace=wanted.grace)
+
+    async def reload() -> None:
+        await working.renew(lw.reread)
+
+    orders = Orders(reload)
     orders.heed_signals()
-    working: Working | None = None
 
     def look() -> Health | None:
-        if working is None:
+        if working.working is None:
             return None
         return Health(orders.drain.is_set() or working.draining, *working.vital(), working.in_flight)
 
     try:
         async with child_of(orders, look) if is_child else Public(wanted, look, lw).answering() as told:
-            async with lw.worker(lanes=wanted.lanes, grace=wanted.grace) as working:
+            async with working:
                 told.ready(working.name)
                 await _until_told(orders, working)
                 told.draining()
@@ -149,7 +153,7 @@ async def work(lw: Laneway, wanted: Wanted, *, is_child: bool) -> int:
     return exit_code(by_ctrl_c=orders.by_ctrl_c, left=bool(working.left))
 
 
-async def _until_told(orders: Orders, working: Working) -> None:
+async def _until_told(orders: Orders, working: Shift) -> None:
     told, ended = asyncio.ensure_future(orders.drain.wait()), asyncio.ensure_future(working.ended())
     await asyncio.wait([told, ended], return_when=asyncio.FIRST_COMPLETED)
     told.cancel()
@@ -158,7 +162,7 @@ async def _until_told(orders: Orders, working: Working) -> None:
     ended.cancel()
 
 
-async def _break_off(orders: Orders, working: Working) -> None:
+async def _break_off(orders: Orders, working: Shift) -> None:
     await orders.break_off.wait()
     working.break_off()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -66,16 +66,13 @@ def application(
     openai_batches, anthropic_batches = Batches(lw, Dialect.OPENAI, gate), Batches(lw, Dialect.ANTHROPIC, gate)
 
     webhooks = Webhooks(lw)
-    duty = Duty(lw, ending)
+    duty = Duty(lw, ending, works=manners.works)
 
     @asynccontextmanager
     async def working(_: FastAPI) -> AsyncIterator[None]:
         for kept in (uploads, openai_batches, anthropic_batches):
             await kept.sweep()
-        async with AsyncExitStack() as stack:
-            if manners.works:
-                duty.working = await stack.enter_async_context(lw.worker())
-            await stack.enter_async_context(webhooks.sending())
+        async with duty.shift, webhooks.sending():
             duty.started = True
             yield
 

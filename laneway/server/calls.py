@@ -58,6 +58,7 @@ class Calls:
         self._gate = gate
         self._urgency = urgency
         self._patience = patience
+        self._config = lw.config
         self._routing = Routing(lw, lw.catalog)
         self._runs: dict[str | None, Run] = {}
         self._lines: dict[tuple[str | None, Urgency], BatchLines] = {}
@@ -128,6 +129,7 @@ class Calls:
         self, request: Request, wire: Wire, body: dict[str, Any], caller: Caller, listener: Listener | None
     ) -> Accepted:
         lw = self._lw
+        self._heed_config()
         self._check_model(body.get("model"))
         metadata = body["metadata"] if isinstance(body.get("metadata"), dict) else {}
         _take_out_metadata(wire, body, metadata)
@@ -155,6 +157,13 @@ class Calls:
         if not begun:
             lw.poke()
         return Accepted(done.ids[0], wishes.key is not None, done.new == 1)
+
+    def _heed_config(self) -> None:
+        """A new one may have come since the last call."""
+        if self._config is not self._lw.config:
+            self._config = self._lw.config
+            self._routing = Routing(self._lw, self._lw.catalog)
+            self._lines.clear()
 
     def _reader(self, lane: str | None, urgency: Urgency) -> BatchLines:
         known = self._lines.get((lane, urgency))

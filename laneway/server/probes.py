@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from laneway.app.renewing import Shift
 from laneway.errors import StoreError
 from laneway.server.health import STARTING, Health
 
 if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
-    from laneway.app.working import Working
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -29,13 +29,13 @@ KEPT_S = 1.0  # how long its answer is believed: probes must not become load
 
 
 class Duty:
-    """How the server stands. ``working``: the worker in its process, where it has one."""
+    """How the server stands. ``shift``: its worker, and its way to a new config."""
 
-    def __init__(self, lw: Laneway, ending: asyncio.Event) -> None:
-        """``ending``: is set when the server begins to end."""
+    def __init__(self, lw: Laneway, ending: asyncio.Event, *, works: bool) -> None:
+        """``ending``: is set when the server begins to end. ``works``: it has a worker."""
         self._lw = lw
         self._ending = ending
-        self.working: Working | None = None
+        self.shift = Shift(lw, works=works)
         self.started = False
         self._store_is_there = False
         self._asked_at = float("-inf")
@@ -47,9 +47,13 @@ class Duty:
     def health(self) -> Health | None:
         if not self.started:
             return None
-        if self.working is None:
+        if self.shift.working is None:
             return Health(self.draining, float("inf"), 0.0, 0.0, 0)
-        return Health(self.draining, *self.working.vital(), self.working.in_flight)
+        return Health(self.draining, *self.shift.vital(), self.shift.in_flight)
+
+    async def reload(self) -> None:
+        """Read the config again, and go by it where it is sound."""
+        await self.shift.renew(self._lw.reread)
 
     async def has_store(self) -> bool:
         """Whether the store answers, asked once a second at most."""

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -47,6 +47,7 @@ class _Server(uvicorn.Server):
     ready: Callable[[], None]
     stopping: Callable[[], None]
     ending: asyncio.Event
+    reload: Callable[[], Awaitable[None]]
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -75,11 +76,15 @@ class _Server(uvicorn.Server):
             await asyncio.sleep(LOOK_S)
         super().handle_exit(sig, None)
 
+    def _reload(self) -> None:
+        self._reloading = asyncio.ensure_future(self.reload())
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self.handle_exit, number, None)
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
         yield
 
 
@@ -111,6 +116,7 @@ async def serve(
         )
     )
     url = f"{origin(listener, options.host)}/v1"
+    server.reload = app.state.duty.reload
     server.ready, server.stopping, server.ending = lambda: ready(url), stopping, ending
     try:
         await server.serve(sockets=[listener])

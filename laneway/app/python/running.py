@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from laneway.app.python.tasks import CURRENT, Context, PythonTasks, to_json
 from laneway.dispatch.desk import Admission
@@ -19,6 +19,9 @@ from laneway.dispatch.time_limit import left_s, out_of_time
 from laneway.errors import NotFoundError, ProviderError
 from laneway.providers.model import Reply
 from laneway.task import Claimed, Failure, FailureClass, Usage
+
+if TYPE_CHECKING:
+    from laneway.app.python.inner_calls import InnerCalls
 
 THREADS = 32
 FlowStep = Callable[[Claimed, Any], Awaitable[Reply]]
@@ -34,8 +37,11 @@ class PythonCalls:
         tasks: PythonTasks,
         clean: Callable[[str], str],
         flows: Callable[[], FlowStep],
+        inner: InnerCalls,
     ) -> None:
-        """``clean`` takes keys out of what functions say when they fail. ``flows``: what carries out steps of flows."""
+        """``clean`` takes keys out of what functions say when they fail. ``flows``: what carries out steps of flows.
+        ``inner``: what makes the calls that functions ask for."""
+        self._inner = inner
         self._flows = flows
         self._tasks = tasks
         self._clean = clean
@@ -43,7 +49,7 @@ class PythonCalls:
 
     async def __call__(self, task: Claimed, admission: Admission | None) -> Reply:
         started = time.perf_counter()
-        token = CURRENT.set(Context(task))
+        token = CURRENT.set(Context(task, self._inner))
         try:
             function = self._tasks.find(task.spec.type)
             if function.is_flow:

@@ -27,6 +27,7 @@ class Context:
     """The task that the running code belongs to."""
 
     task: Claimed
+    inner: InnerCalls  # of the worker that runs it
     calls: int = 0  # of ``lw.call``, so far
 
 
@@ -129,7 +130,6 @@ class PythonTasks:
 
     def __init__(self) -> None:
         self._functions: dict[str, TaskFunction[..., Any]] = {}
-        self.inner: InnerCalls | None = None  # set while a worker runs
 
     @property
     def names(self) -> list[str]:

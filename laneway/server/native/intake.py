@@ -42,6 +42,7 @@ class NativeIntake:
         self._gate = gate
         self._seeing = seeing
         self._webhooks = webhooks
+        self._config = lw.config
         self._routing = Routing(lw, lw.catalog)
 
     async def take(self, caller: Caller, form: NewTaskForm) -> Submitted:
@@ -145,6 +146,8 @@ class NativeIntake:
         deadline, now = when(form.deadline), lw.clock.now()
         tags = tuple(dict.fromkeys((*draft.tags, *form.tags)))
         draft = replace(draft, deadline=deadline, tags=tags)
+        if self._config is not lw.config:  # a new one has come since
+            self._config, self._routing = lw.config, Routing(lw, lw.catalog)
         task, patient = self._routing.route(draft, now)[1:]
         wake_at = Options(delay=form.delay_s, at=when(form.at)).wake_at(now)
         if wake_at is not None:
