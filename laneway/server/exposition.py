@@ -52,7 +52,7 @@ class Exposition:
             if now - self._read_at >= KEPT_S:
                 fleet = await self._fleet.read()
                 own = [*self.registry.collect(), *process_metrics(self._look())]
-                self._text = generate_latest(_Families([*fleet, *own]))
+                self._text = generate_latest(Families([*fleet, *own]))
                 self._read_at = now
         return self._text
 
@@ -79,7 +79,7 @@ def of_all_teams() -> Refusal:
     return Refusal(403, "metrics tell of all teams: this needs an operator's token of no team", code="role")
 
 
-class _Families(CollectorRegistry):
+class Families(CollectorRegistry):
     """Families that are there already, as prometheus_client wants them."""
 
     def __init__(self, families: list[Metric]) -> None:

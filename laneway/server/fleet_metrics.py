@@ -6,9 +6,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
 from laneway.app.standing import Standing, standings
+from laneway.app.views.workers import facts
+from laneway.server.tally_metrics import TallyMetrics
 from laneway.store.interface import CellTally
 from laneway.store.steering import PauseKind
 from laneway.task import State
@@ -40,6 +42,7 @@ class FleetMetrics:
     def __init__(self, lw: Laneway) -> None:
         self._lw = lw
         self._names: dict[str, Names] = {}
+        self._tallies = TallyMetrics(lw, self.name)
 
     def name(self, kind: str, name: str) -> str:
         if kind not in self._names:
@@ -60,6 +63,8 @@ class FleetMetrics:
         cells = await store.tally(aside=True)
         workers = [one for one in await store.workers(now) if one.lease_until > now]
         accounts = await store.states("account:")
+        living = {one.id for one in workers}
+        said = [own for worker, own in (await facts(store)).items() if worker in living]
         return [
             *self._tasks(cells),
             self._queue_depth(cells, held),
@@ -70,6 +75,8 @@ class FleetMetrics:
                 max((now - one.heartbeat_at for one in workers), default=0.0),
             ),
             *self._accounts(accounts, held),
+            *self._use(said),
+            *await self._tallies.read(now),
             *budgets(await standings(self._lw.config, store, now)),
         ]
 
@@ -111,7 +118,6 @@ class FleetMetrics:
         limit = GaugeMetricFamily(
             "laneway_account_limit", "Limits that are configured, stated or found.", labels=["account", "limit"]
         )
-        calls = CounterMetricFamily("laneway_account_calls", "Calls that were begun.", labels=["account"])
         for name, (state, _) in states.items():
             account = self.name("account", name)
             if account == OTHER:
@@ -119,12 +125,32 @@ class FleetMetrics:
             paused.add_metric([account, "by_hand"], (PauseKind.ACCOUNT, name) in held)
             paused.add_metric([account, "failure"], bool(state.get("paused")))
             down.add_metric([account], bool(state.get("down")))
-            calls.add_metric([account], float(state.get("made") or 0))
             limits = {**(state.get("limits") or {}), **(state.get("found") or {})}
             for kind, value in limits.items():
                 if isinstance(value, int | float):
                     limit.add_metric([account, kind], value)
-        return paused, down, limit, calls
+        return paused, down, limit
+
+    def _use(self, said: Iterable[Mapping[str, Any]]) -> Iterable[Metric]:
+        """``said``: what living workers last said of themselves, some seconds ago."""
+        in_flight = GaugeMetricFamily("laneway_account_in_flight", "Calls under way.", labels=["account"])
+        use = GaugeMetricFamily(
+            "laneway_account_limit_use_ratio",
+            "Of the worker that uses most of its part of the limit.",
+            labels=["account", "limit"],
+        )
+        flying, used = Counter[str](), dict[tuple[str, str], float]()
+        for own in said:
+            for name, one in (own.get("accounts") or {}).items():
+                if (account := self.name("account", name)) != OTHER:
+                    flying[account] += int(one.get("in_flight") or 0)
+                    for limit, share in (one.get("use") or {}).items():
+                        used[account, limit] = max(float(share), used.get((account, limit), 0.0))
+        for account, n in flying.items():
+            in_flight.add_metric([account], n)
+        for place, share in used.items():
+            use.add_metric(place, share)
+        return in_flight, use
 
 
 def budgets(found: Iterable[Standing]) -> Iterable[Metric]:

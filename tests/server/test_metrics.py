@@ -55,7 +55,7 @@ def test_what_prometheus_reads_of_a_server(desk: Desk, serve: Serve, simulate: S
     assert value(found, "laneway_http_requests_total", route="unknown", status="404") == 1
     assert value(found, "laneway_http_request_duration_seconds_count", **route) == 4
     assert value(found, "process_resident_memory_bytes") > 0
-    assert "4711" not in text, "no label comes from a path"
+    assert "secret-path" not in text, "no label comes from a path"
 
 
 def test_metrics_need_a_token_where_there_is_one_and_probes_do_not(
