@@ -79,6 +79,21 @@ def test_spans_reach_a_collector_under_the_submitters_trace_and_hold_no_key(
     assert KEY not in "".join(collector.headers)
 
 
+def test_tasks_of_the_native_api_carry_their_submitters_trace(
+    desk: Desk, serve: Serve, simulate: Simulate, collector: Collector
+) -> None:
+    simulate()
+    desk.env |= {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
+    served = serve()
+    served.url = served.url.removesuffix("/v1") + "/api/v1"
+    status, task, _ = served.ask("/tasks", {"prompt": "hello", "tags": ["mine"]}, traceparent=PARENT)
+    assert (status, task["tags"]) == (201, ["mine", f"traceparent={PARENT}"])
+    bulk = {"tasks": [{"prompt": "one"}, {"prompt": "two"}]}
+    assert served.ask("/tasks/bulk", bulk, traceparent=PARENT)[0] == 201
+    assert served.ask("/tasks", {"prompt": "no trace"}, traceparent="rubbish")[1]["tags"] == []
+    served.stop()
+
+
 def test_a_collector_that_is_away_costs_no_task(desk: Desk, serve: Serve, simulate: Simulate) -> None:
     simulate()
     desk.env |= {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "OTEL_EXPORTER_OTLP_TIMEOUT": "1"}

@@ -58,6 +58,10 @@ class NewTaskForm(Form):
             raise ValueError("a task has either at or delay_s")
         return self
 
+    def traced(self, tags: tuple[str, ...]) -> Self:
+        """``tags``: what has the request's trace go with the task."""
+        return self.model_copy(update={"tags": [*self.tags, *tags]}) if tags else self
+
 
 class BulkForm(Form):
     tasks: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=MOST_BULK)]

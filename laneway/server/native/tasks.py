@@ -43,6 +43,7 @@ from laneway.server.native.seeing import Seeing
 from laneway.server.native.shapes import Changed, Done, Explained, Page, Taken, TaskAnswer, TaskLine, Tree
 from laneway.server.native.telling import page_of, task_line, whole_task
 from laneway.store.steering import Selector
+from laneway.telemetry.wanted import carried
 
 if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
@@ -73,16 +74,17 @@ def tasks_router(
         response_model=TaskAnswer,
         responses={200: {"model": TaskAnswer, "description": "The key is known: this is its task."}},
     )
-    async def submit(form: NewTaskForm, caller: Asking, response: Response) -> Any:
+    async def submit(form: NewTaskForm, caller: Asking, request: Request, response: Response) -> Any:
         """Submit one task. It is durable when this answers."""
-        done = await intake.take(caller, form)
+        done = await intake.take(caller, form.traced(carried(request.headers, lw.env)))
         response.status_code = 201 if done.new or done.shared else 200
         return await whole((await lw.store.get_tasks(done.ids))[0])
 
     @router.post("/tasks/bulk", status_code=201, response_model=Taken, openapi_extra=BULK)
     async def submit_many(request: Request, caller: Asking) -> Any:
         """Submit up to 10,000 tasks, all of them or none."""
-        forms = _forms(await _sent(request))
+        trace = carried(request.headers, lw.env)
+        forms = [form.traced(trace) for form in _forms(await _sent(request))]
         done = await intake.take_many(caller, forms)
         return {
             "ids": done.ids,
