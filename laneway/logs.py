@@ -149,6 +149,11 @@ def crash_text(error: BaseException) -> str:
     return _configured().crash(error)
 
 
+def speaks_json() -> bool:
+    """Whether ``configure`` was asked for one object a line."""
+    return isinstance(_configured(), _JsonLines)
+
+
 def without_secrets(text: str) -> str:
     """A text for people, without the secrets that logs have been told of."""
     return _configured().redactor.hide(text)

@@ -20,6 +20,8 @@ import typer
 from laneway.errors import LanewayError
 
 if TYPE_CHECKING:
+    from logging import Logger
+
     from laneway.app.laneway import Laneway
     from laneway.config.models import Config
     from laneway.logs import Redactor
@@ -137,16 +139,24 @@ def printable(text: str) -> str:
 
 def fail(error: LanewayError, as_json: bool) -> NoReturn:
     """Say what is wrong and what to do next, and leave with the error's exit code."""
-    from laneway.logs import without_secrets
+    from laneway.logs import speaks_json, without_secrets
 
+    said = error.as_json()["error"]
     if as_json:
-        said = error.as_json()["error"]
         print_json({"error": {name: without_secrets(text) for name, text in said.items()}})
+    elif speaks_json():
+        _log().error("%s", said.pop("message"), extra={"fields": said})
     else:
         sys.stderr.write(f"laneway: {printable(without_secrets(error.message))}\n")
         if error.hint:
             sys.stderr.write(f"  → {printable(without_secrets(error.hint))}\n")
     raise SystemExit(error.exit_code)
+
+
+def _log() -> Logger:
+    import logging
+
+    return logging.getLogger("laneway.cli")
 
 
 def command_name(command: str = "laneway") -> str:
@@ -167,13 +177,18 @@ def _from_here(path: Path) -> str:
 
 def crash(error: Exception, as_json: bool) -> NoReturn:
     """An error that nobody expected: a bug of ours. Its trace is shown as logs are, without keys."""
-    from laneway.logs import crash_text
+    from laneway.logs import crash_text, speaks_json
 
-    sys.stderr.write(crash_text(error))
     name = type(error).__name__
+    fault = f"an unexpected {name}; this is a fault of Laneway's: please report it"
+    if speaks_json():
+        _log().critical(fault, exc_info=error)
+    else:
+        sys.stderr.write(crash_text(error))
     if as_json:
         print_json({"error": {"kind": "internal", "message": f"an unexpected {name}", "hint": "please report it"}})
-    sys.stderr.write(f"laneway: an unexpected {name}; this is a fault of Laneway's: please report it\n")
+    if not speaks_json():
+        sys.stderr.write(f"laneway: {fault}\n")
     raise SystemExit(1)
 
 

@@ -125,6 +125,18 @@ def test_a_request_is_one_line_of_json(desk: Desk, serve: Serve, simulate: Simul
     assert "canary" not in err
 
 
+def test_why_a_server_does_not_begin_is_a_line_of_json_too(desk: Desk) -> None:
+    desk.write("laneway.toml", CONFIG + "[lanes.legal]\nconcurrency = 0\n")
+    done = desk.run("serve", "--log-format", "json")
+    desk.write("laneway.toml", CONFIG)
+    other = desk.run("serve", "--log-format", "json", "--host", "0.0.0.0")
+    for one, words in ((done, "lanes.legal.concurrency"), (other, "there is no token")):
+        (line,) = one.err.splitlines()
+        said = json.loads(line)
+        assert (one.code, said["level"], words in said["message"]) == (2, "error", True)
+        assert {"kind", "hint"} <= said.keys()
+
+
 def test_names_that_clients_choose_are_bounded() -> None:
     name = Names(["legal"], most=3)
     assert [name(one) for one in ("a", "legal", "b", "c", "a", "d")] == ["a", "legal", "b", OTHER, "a", OTHER]
