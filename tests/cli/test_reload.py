@@ -26,6 +26,7 @@ class Said:
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.lines: list[str] = []
+        self._process = process
         self._stream = process.stderr
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
@@ -33,6 +34,16 @@ class Said:
     def _read(self) -> None:
         assert self._stream is not None
         self.lines.extend(iter(self._stream.readline, ""))
+
+    def end(self) -> int:
+        """SIGTERM. Returns the exit code."""
+        self._process.send_signal(signal.SIGTERM)
+        code = self._process.wait(60)
+        self._thread.join()
+        for stream in (self._process.stdout, self._stream):
+            assert stream is not None
+            stream.close()
+        return code
 
     def has(self, words: str) -> bool:
         return any(words in line for line in [*self.lines])
@@ -57,8 +68,7 @@ def test_a_worker_goes_by_its_new_config_and_finishes_what_it_has(desk: Desk, pr
         desk.write("b", "")
         desk.write("c", "")
         until(lambda: states(desk)["slow"] == {"succeeded": 3}, "all are done")
-        worker.send_signal(signal.SIGTERM)
-        assert worker.wait(60) == 0
+        assert said.end() == 0
         assert not said.has("broke off")
 
 
@@ -76,8 +86,7 @@ def test_a_config_that_is_wrong_is_refused_and_the_old_one_holds(desk: Desk) -> 
         desk.write("laneway.toml", 'app = "others:lw"\n')
         worker.send_signal(signal.SIGHUP)
         until(lambda: said.has("app will hold after the next start"), "what cannot change is said")
-        worker.send_signal(signal.SIGTERM)
-        assert worker.wait(60) == 0
+        assert said.end() == 0
 
 
 def calls_by(served: Served, body: object = CHAT) -> str:
@@ -108,6 +117,5 @@ def test_a_server_routes_and_limits_by_its_new_config(desk: Desk, serve: Serve, 
     served.process.send_signal(signal.SIGHUP)
     until(lambda: said.has("the new config is refused"), "it says so")
     assert calls_by(served, {**CHAT, "model": "third"}) == "gpt-4.1", "the one before holds"
-    served.process.send_signal(signal.SIGTERM)
-    assert served.process.wait(60) == 0
+    assert said.end() == 0
     assert simulator.stats()["completed"] == 4
