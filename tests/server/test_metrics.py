@@ -8,8 +8,9 @@ import urllib.request
 from urllib.error import HTTPError
 
 from laneway.server.fleet_metrics import OTHER, Names
+from tests.cli.working import until
 from tests.conftest import Desk
-from tests.server.scraping import scraped, value
+from tests.server.scraping import Samples, scraped, value
 from tests.server.served import CHAT, CONFIG, Serve, Served, Simulate
 
 BUDGET = CONFIG + "[lanes.legal]\nbudget_per_day = 5\n"
@@ -56,6 +57,27 @@ def test_what_prometheus_reads_of_a_server(desk: Desk, serve: Serve, simulate: S
     assert value(found, "laneway_http_request_duration_seconds_count", **route) == 4
     assert value(found, "process_resident_memory_bytes") > 0
     assert "secret-path" not in text, "no label comes from a path"
+
+
+def test_what_workers_count_comes_to_prometheus(serve: Serve, simulate: Simulate) -> None:
+    simulate()
+    served = serve()
+    first = scraped(get(root(served) + "/metrics")[1])
+    assert not any(name.startswith("laneway_ended") for name, _ in first), "it begins with the first look"
+    for _ in range(3):
+        assert served.ask("/chat/completions", CHAT)[0] == 200
+
+    def found() -> Samples:
+        return scraped(get(root(served) + "/metrics")[1])
+
+    lane = {"lane": "general"}
+    until(lambda: any(name == "laneway_ended_tasks_total" for name, _ in found()))
+    samples = found()
+    assert value(samples, "laneway_ended_tasks_total", outcome="succeeded", **lane) == 3
+    assert value(samples, "laneway_task_run_seconds_count", **lane) == 3
+    assert value(samples, "laneway_task_run_seconds_bucket", le="60.0", **lane) == 3
+    assert value(samples, "laneway_calls_total", account="main") == 3
+    assert value(samples, "laneway_tokens_total", model="small", direction="output") == 30
 
 
 def test_metrics_need_a_token_where_there_is_one_and_probes_do_not(
