@@ -15,6 +15,7 @@ from laneway.errors import (
     NotFoundError,
     NoWorker,
     ProviderError,
+    ServerUnreachable,
     StoreError,
     TaskCancelled,
     TaskFailed,
@@ -26,13 +27,16 @@ from laneway.version import VERSION
 if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
     from laneway.app.python.callbacks import Ended
+    from laneway.client import AsyncClient, Client
     from laneway.flows import api as flow
 
 __version__ = VERSION
 
 __all__ = [
+    "AsyncClient",
     "AuthError",
     "BudgetError",
+    "Client",
     "ConfigError",
     "ConflictError",
     "Ended",
@@ -43,6 +47,7 @@ __all__ = [
     "NoWorker",
     "NotFoundError",
     "ProviderError",
+    "ServerUnreachable",
     "StoreError",
     "TaskCancelled",
     "TaskFailed",
@@ -59,6 +64,10 @@ def __getattr__(name: str) -> Any:
         from laneway.app.laneway import Laneway
 
         return Laneway
+    if name in ("Client", "AsyncClient"):
+        import laneway.client
+
+        return getattr(laneway.client, name)
     if name == "flow":
         from laneway.flows import api
 

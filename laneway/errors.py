@@ -15,7 +15,8 @@
     │   └── TaskFailed              provider    1     a task ended without an answer
     ├── StoreError                  store       3     the database is locked, full, damaged or gone
     ├── WaitTimeout                 timeout     3     the caller's own time ran out; the task goes on
-    │   └── NoWorker                timeout     3     … and nobody is there to do the task
+    │   ├── NoWorker                timeout     3     … and nobody is there to do the task
+    │   └── ServerUnreachable       timeout     3     … and `laneway serve` did not answer a client
     ├── TaskCancelled               cancelled   1     the task was cancelled
     └── Interrupted                 cancelled   130   somebody pressed Ctrl-C
 
@@ -116,6 +117,14 @@ class WaitTimeout(LanewayError, TimeoutError):
 
 class NoWorker(WaitTimeout):
     """The task waits and no live worker serves this store: start ``laneway worker`` or ``async with lw.worker()``."""
+
+
+class ServerUnreachable(WaitTimeout):
+    """``laneway serve`` did not answer ``laneway.Client``. ``sent``: it may have got the request all the same."""
+
+    def __init__(self, message: str, *, hint: str = "", sent: bool = True) -> None:
+        super().__init__(message, hint=hint)
+        self.sent = sent
 
 
 class TaskCancelled(LanewayError):

@@ -51,6 +51,7 @@ steer    GET    /api/v1/limits
 asking   POST   /api/v1/tasks
 asking   POST   /api/v1/tasks/bulk
 asking   GET    /api/v1/tasks
+asking   POST   /api/v1/tasks/results
 asking   GET    /api/v1/tasks/{ref}
 asking   GET    /api/v1/tasks/{ref}/wait
 asking   GET    /api/v1/tasks/{ref}/explain
@@ -125,5 +126,6 @@ BODIES: dict[str, object] = {
     "PATCH /api/v1/tasks/{ref}": {"urgency": "relaxed"},
     "POST /api/v1/tasks/{ref}/feedback": {"word": "good"},
     "POST /api/v1/tasks/{ref}/event": {"name": "go"},
+    "POST /api/v1/tasks/results": {"ids": [1]},
     "POST /api/v1/tasks/select": {"filter": {"state": "failed"}, "verb": "retry", "dry_run": True},
 }

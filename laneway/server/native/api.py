@@ -13,6 +13,7 @@ from laneway.server.native.changing import Changing
 from laneway.server.native.errors import ErrorAnswer, explain_errors
 from laneway.server.native.events import events_router
 from laneway.server.native.figures import figures_router
+from laneway.server.native.gathering import gathering_router
 from laneway.server.native.hub import Hub
 from laneway.server.native.intake import NativeIntake
 from laneway.server.native.runs import runs_router
@@ -46,6 +47,7 @@ def native_api(lw: Laneway, gate: Gate, largest: int, ending: asyncio.Event, web
     app.include_router(events_router(lw, seeing, Hub(lw, ending)))
     app.include_router(figures_router(lw, seeing))
     app.include_router(steering_router(lw, seeing, changing, audit))  # before /tasks/{ref}
+    app.include_router(gathering_router(lw, changing))
     app.include_router(tasks_router(lw, gate, NativeIntake(lw, gate, seeing, webhooks), seeing, changing, audit))
     app.include_router(runs_router(lw, seeing))
     return app

@@ -50,7 +50,7 @@ def events_router(lw: Laneway, seeing: Seeing, hub: Hub) -> APIRouter:
             clock = asyncio.get_running_loop().time
             said_at = looked_at = clock()
             figures = await hub.figures(caller)
-            yield event("figures", figures)
+            yield event("figures", figures, cursor)
             while not hub.closed:
                 found = await hub.after(cursor)
                 for one in found:
@@ -62,7 +62,7 @@ def events_router(lw: Laneway, seeing: Seeing, hub: Hub) -> APIRouter:
                     looked_at = clock()
                     if (now := await hub.figures(caller)) != figures:
                         figures, said_at = now, clock()
-                        yield event("figures", figures)
+                        yield event("figures", figures, cursor)
                 if clock() - said_at >= HEARTBEAT_S:
                     said_at = clock()
                     yield HEARTBEAT
