@@ -149,6 +149,14 @@ class AsyncClient:
         """What has ended, in the order of ending; ``after``: the ``seq`` of the last one that is known."""
         return self._http.walk(self._calls.results(run, after))
 
+    async def overview(self) -> dict[str, Any]:
+        """How everything stands."""
+        return await self._http.run(self._calls.overview())
+
+    def figures(self, of: str) -> AsyncIterator[dict[str, Any]]:
+        """Of ``lanes``, ``accounts``, ``models``, ``types``, ``workers`` or ``failures``, as the API has them."""
+        return self._http.walk(self._calls.figures(of))
+
     def events(self, *, after: int | str | None = None) -> AsyncIterator[Event]:
         """What happens, as it does, without an end: ``ended`` with a task, ``figures``. Breaks are made up for;
         ``after``: the id of the last event that is known."""
@@ -193,6 +201,15 @@ class AsyncClient:
 
     async def resume(self, *, lane: str | None = None, account: str | None = None, run: int | None = None) -> bool:
         return await self._http.run(self._calls.hold("resume", lane, account, run))
+
+    async def limit(self, *, lane: str | None = None, account: str | None = None, **limits: float | None) -> None:
+        """Change limits while work goes on: concurrency, weight, and an account's rates, which can only be lowered.
+        None gives the config's back."""
+        await self._http.run(self._calls.limit(lane, account, limits))
+
+    async def drain(self, worker: str) -> None:
+        """Have a worker finish what it has and end."""
+        await self._http.run(self._calls.drain(worker))
 
     async def feedback(self, task: Ref, word: str, *, field: str | None = None, note: str | None = None) -> None:
         """Say that its answer was ``good`` or ``bad``, or a label, with ``field`` saying of what."""

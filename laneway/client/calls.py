@@ -15,6 +15,7 @@ from laneway.client.shapes import Result, Run, Selected, Task
 from laneway.client.steps import LONGEST_S, Plan
 from laneway.errors import UsageError, WaitTimeout
 
+FIGURES = ("lanes", "accounts", "models", "types", "workers", "failures")
 POLL_S = 30.0  # of one question for a task's end
 Moment = float | datetime.datetime
 
@@ -119,6 +120,24 @@ class Calls:
             raise UsageError(f"{verb} what?", hint=f"{verb}(lane=…), {verb}(account=…) or {verb}(run=…)")
         ((kind, name),) = places.items()
         return bool((yield from told(send(f"/{kind}/{named(name)}/{verb}"), self._patience))["changed"])
+
+    def limit(self, lane: str | None, account: str | None, limits: Mapping[str, float | None]) -> Plan[None]:
+        places = given(lanes=lane, accounts=account)
+        if len(places) != 1 or not limits:
+            raise UsageError("limit what?", hint="limit(lane=…, concurrency=4), or limit(account=…, …)")
+        ((kind, name),) = places.items()
+        yield from asked(send(f"/{kind}/{named(name)}", dict(limits), method="PATCH"), self._patience)
+
+    def drain(self, worker: str) -> Plan[None]:
+        yield from asked(send(f"/workers/{named(worker)}/drain"), self._patience)
+
+    def overview(self) -> Plan[Any]:
+        return (yield from told(get("/overview"), self._patience))
+
+    def figures(self, of: str) -> Plan[None]:
+        if of not in FIGURES:
+            raise UsageError(f"there are no figures of {of!r}", hint=f"there are of {', '.join(FIGURES)}")
+        return listed(f"/{of}", {}, dict, self._patience)
 
     def runs(self) -> Plan[None]:
         return listed("/runs", {}, Run.of, self._patience)

@@ -32,6 +32,9 @@ async def test_every_verb(served: Served) -> None:
         assert await client.retry(later)
         assert await later.cancel()
         assert await client.resume(lane="slow")
+        await client.limit(lane="slow", concurrency=3)
+        assert [one["name"] async for one in client.figures("lanes")]
+        assert await client.overview()
         assert (await client.tree(job))["task"] == job.id
         (run,) = [run async for run in client.runs()]
         assert (await client.run(run.id)).tasks["succeeded"] == 1

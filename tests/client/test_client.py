@@ -104,6 +104,16 @@ def test_lists_runs_results_and_steering(client: Client) -> None:
     assert client.pause(lane="slow")
     assert not client.pause(lane="slow")
     assert client.resume(lane="slow")
+    client.limit(lane="slow", concurrency=3)
+    assert "slow" in [one["name"] for one in client.figures("lanes")]
+    client.limit(lane="slow", concurrency=None)
+    with pytest.raises(UsageError, match="limit what"):
+        client.limit(lane="slow")
+    with pytest.raises(UsageError, match="no figures of 'queues'"):
+        client.figures("queues")
+    assert client.overview()
+    (worker,) = client.figures("workers")
+    client.drain(worker["id"])
     (run,) = client.runs()
     assert client.run(run.id).tasks["cancelled"] == 31
     results = list(client.results(run.id))
