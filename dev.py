@@ -9,6 +9,7 @@ Inside an active virtual environment that one is used, else ``.venv`` beside thi
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import venv
@@ -16,6 +17,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 LOCK = HERE / "requirements" / "dev.lock"
+CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 MOST_WORKERS = 16  # each takes 10 s of a core to read all tests in
 
 
@@ -52,6 +54,28 @@ def demo(python: Path, arguments: list[str]) -> None:
     run(python, "-m", "laneway", "demo", *arguments)
 
 
+def chromium() -> None:
+    """The dashboard's tests drive one, and are skipped where there is none: as root on Debian or Ubuntu the
+    distribution's is installed, if that can be done."""
+    is_root = hasattr(os, "geteuid") and os.geteuid() == 0
+    if any(shutil.which(name) for name in CHROMIUMS) or not is_root or shutil.which("apt-get") is None:
+        return
+    print("installing the distribution's chromium for the dashboard's tests", flush=True)
+    for arguments in (["update", "-q"], ["install", "-qy", "--no-install-recommends", "chromium"]):
+        try:
+            subprocess.run(
+                ["apt-get", *arguments],  # noqa: S607 - wherever the distribution has it
+                env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                timeout=600,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return
+
+
 def test(python: Path, arguments: list[str]) -> None:
     pip(python, "--require-hashes", "-r", LOCK)
     pip(python, "--no-deps", "--no-build-isolation", ".")
@@ -66,6 +90,7 @@ def test(python: Path, arguments: list[str]) -> None:
             run(python, "-c", "from importlinter.cli import lint_imports_command as c; c()")
         else:
             run(python, "-m", *command)
+    chromium()
     print("== tests", flush=True)
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or each of the commands that tests start compiles all of Laneway
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # what learns in a test has the cores not to itself

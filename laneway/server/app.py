@@ -18,8 +18,10 @@ from laneway.server.batches.anthropic_api import message_batches_router
 from laneway.server.batches.book import Batches
 from laneway.server.batches.openai_api import batches_router
 from laneway.server.batches.outputs import Outputs
+from laneway.server.caller import caller
 from laneway.server.calls import CLIENT_GONE, Calls, ClientGone
 from laneway.server.dashboard.router import dashboard_router
+from laneway.server.dashboard.router import refused as refused_page
 from laneway.server.envelopes import Dialect, Refusal
 from laneway.server.exposition import Exposition
 from laneway.server.files.api import files_router
@@ -118,6 +120,8 @@ def _explain_errors(app: FastAPI) -> None:
 
     @app.exception_handler(404)
     async def unknown(request: Request, _: Exception) -> Response:
+        if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
+            return refused_page(Refusal(404, "There is no such page."), request, await caller(request))
         return refused(
             request, Refusal(404, f"{request.method} {request.url.path} is not served here", code="unknown_url")
         )

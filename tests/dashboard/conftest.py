@@ -37,7 +37,13 @@ def config() -> str:
 
 
 @pytest.fixture(scope="module")
-def site(config: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def token() -> str:
+    """Of this module's server; "": anybody may come in."""
+    return ""
+
+
+@pytest.fixture(scope="module")
+def site(config: str, token: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     kept = {
         name: value for name, value in os.environ.items() if not name.startswith(("LANEWAY_", "OPENAI_", "ANTHROPIC_"))
     }
@@ -49,6 +55,8 @@ def site(config: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site
         "OPENAI_BASE_URL": simulator.url,
         "XDG_STATE_HOME": str(tmp_path_factory.mktemp("state")),
     }
+    if token:
+        env["LANEWAY_TOKEN"] = token
     desk = Desk(tmp_path_factory.mktemp("desk"), env)
     desk.write("laneway.toml", config)
     served = Served(desk)

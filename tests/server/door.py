@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,8 @@ class Door:
         reachable = access(host, own, [], tokens=tokens)
         self.keyring = Keyring(self.lw, own, opened=reachable.opened)
         manners = Manners(Urgency.IMMEDIATE, patience=0.01, largest=LARGEST, works=False)
-        self.app = application(self.lw, manners, self.keyring)
+        self.ending = asyncio.Event()  # set: streams end at once
+        self.app = application(self.lw, manners, self.keyring, self.ending)
         per_minute = settings.server.requests_per_minute
         guard: Any = Guard(
             Shortcut(self.app, self.app.state.calls), reachable, LARGEST, self.keyring, self.clock.now, per_minute

@@ -60,6 +60,7 @@ class Teams:
 @pytest.fixture
 async def teams(door: Door) -> Teams:
     made = Teams(door, {"nobody": door.client()})
+    door.ending.set()
     for name, (role, team) in CALLERS.items():
         made.clients[name] = door.client(await door.token(name.replace(" ", "-"), role, team))
     red = made.clients["red submit"]

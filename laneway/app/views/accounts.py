@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from laneway.app.views.figures import NO_WORK, Point, Shown, Work, no_series, series, works
 from laneway.app.views.workers import facts
-from laneway.dispatch.live_limits import STATE, live_limits
+from laneway.dispatch.live_limits import RATES, STATE, live_limits
 from laneway.store.steering import PauseKind
 from laneway.store.tallies import TallyKind
 from laneway.store.teams import ALL, OfTeam
 
 if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
+    from laneway.config.models import AccountConfig
 
 CHANGES = 20  # of the newest that are shown
 
@@ -71,6 +72,7 @@ async def accounts(lw: Laneway, team: OfTeam = ALL) -> list[Account]:
     paused = {one.name: one.since for one in await store.pauses() if one.kind is PauseKind.ACCOUNT}
     live = {one.name: one for one in live_limits(await store.states(STATE)) if one.kind is PauseKind.ACCOUNT}
     serves: dict[str, list[str]] = {}
+    nothing = no_series(now)
     for model, settings in config.models.items():
         for name in settings.account_names:
             serves.setdefault(name, []).append(model)
@@ -78,19 +80,24 @@ async def accounts(lw: Laneway, team: OfTeam = ALL) -> list[Account]:
         _account(
             name,
             states.get(name),
+            config.accounts.get(name),
             [own[name] for own in said if name in own],
             models=serves.get(name, []),
             paused_since=paused.get(name),
             live=live[name].as_json() if name in live else None,
             hour=hour.get(name, NO_WORK),
-            minutes=minutes.get(name) or no_series(now),
+            minutes=minutes.get(name) or nothing,
         )
         for name in sorted({*config.accounts, *states} - {""})
     ]
 
 
 def _account(
-    name: str, saved: tuple[Mapping[str, Any], float] | None, said: list[Mapping[str, Any]], **rest: Any
+    name: str,
+    saved: tuple[Mapping[str, Any], float] | None,
+    settings: AccountConfig | None,
+    said: list[Mapping[str, Any]],
+    **rest: Any,
 ) -> Account:
     state, saved_at = saved or ({}, None)
     breaker, health = state.get("breaker") or {}, state.get("health") or {}
@@ -98,7 +105,7 @@ def _account(
     return Account(
         name=name,
         in_flight=sum(int(one.get("in_flight") or 0) for one in said),
-        limits=_limits(state, said),
+        limits=_limits(state, settings, said),
         changes=[
             LimitChange(at, limit, value, reason)
             for at, limit, value, reason in (one for one in state.get("history") or [] if len(one) == 4)
@@ -114,7 +121,10 @@ def _account(
     )
 
 
-def _limits(state: Mapping[str, Any], said: list[Mapping[str, Any]]) -> list[Limit]:
+def _limits(state: Mapping[str, Any], settings: AccountConfig | None, said: list[Mapping[str, Any]]) -> list[Limit]:
+    if not state and settings is not None:  # nobody has used it yet
+        stated = {name: getattr(settings, name) for name in (*RATES, "requests_per_day", "concurrency")}
+        return [Limit(name, value, "config", None) for name, value in sorted(stated.items()) if value is not None]
     found = state.get("found") or {}
     values = {**(state.get("limits") or {}), "concurrency": state.get("concurrency"), **found}
     origins = state.get("origins") or {}

@@ -127,7 +127,8 @@ async def series(
     for one in await store.tallies(kind, steps[0], now + 1, span=span, team=team, times=False):
         point = Point(one.at, one.succeeded, one.failed, one.cancelled, one.calls, one.rate_limited, round(one.cost, 8))
         known.setdefault(one.name, {})[one.at] = point
-    return {name: [found.get(at, Point(at)) for at in steps] for name, found in known.items()}
+    nothing = [Point(at) for at in steps]
+    return {name: [found.get(none.at, none) for none in nothing] for name, found in known.items()}
 
 
 def no_series(now: float, span: int = MINUTE_S) -> list[Point]:

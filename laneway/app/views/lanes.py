@@ -21,6 +21,7 @@ from laneway.dispatch.live_limits import STATE, live_limits
 from laneway.store.steering import PauseKind
 from laneway.store.tallies import TallyKind
 from laneway.store.teams import ALL, OfTeam
+from laneway.store.views import Depth
 
 if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
@@ -61,10 +62,14 @@ async def lanes(lw: Laneway, team: OfTeam = ALL) -> list[Lane]:
     hour, minutes = await works(store, TallyKind.LANE, now, team), await series(store, TallyKind.LANE, now, team)
     paused = {one.name: one.since for one in await store.pauses() if one.kind is PauseKind.LANE}
     live = {one.name: one for one in live_limits(await store.states(STATE)) if one.kind is PauseKind.LANE}
-    names = {*config.lanes, config.defaults.lane, *live, *(one.lane for one in depths)} - {""}
+    by_lane: dict[str, list[Depth]] = {}
+    for depth in depths:
+        by_lane.setdefault(depth.lane, []).append(depth)
+    names = {*config.lanes, config.defaults.lane, *live, *by_lane} - {""}
+    nothing = no_series(now)
     found = []
     for name in sorted(names):
-        own, points = [one for one in depths if one.lane == name], minutes.get(name) or no_series(now)
+        own, points = by_lane.get(name, []), minutes.get(name) or nothing
         counts, speed, settings = counted(one.counts for one in own), per_minute(points, now), config.lane(name)
         set_ = live.get(name)
         left = sum(counts[state] for state in ("triaging", "ready", "running", "waiting"))

@@ -9,12 +9,14 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 from laneway.errors import LanewayError
+from laneway.server.envelopes import Refusal
 
 if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
 
 LOOK_S = 1.0
 LEAST_REST = 20  # times as long as a look took: a large store is not asked all the time
+MOST_LISTENERS = 500  # in this process
 ANYHOW_S = 5.0  # ages and shares move on though nothing happened
 MESSAGE = b"event: changed\ndata: now\n\n"
 
@@ -27,6 +29,11 @@ class Changes:
         self._ending = ending
         self._listeners: set[asyncio.Event] = set()
         self._looking: asyncio.Task[None] | None = None
+
+    def check(self) -> None:
+        """Raises Refusal."""
+        if len(self._listeners) >= MOST_LISTENERS:
+            raise Refusal(429, "too many pages are open already", again=True)
 
     async def stream(self) -> AsyncIterator[bytes]:
         """Server-sent events, until the listener leaves or the server ends."""

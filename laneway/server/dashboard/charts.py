@@ -10,25 +10,31 @@ WIDE, HIGH = 300, 60
 TRACK = '<rect class="track" width="100" height="6"/>'
 
 
-def sparkline(series: Sequence[tuple[str, Sequence[float]]], said: str) -> Markup:
-    """Areas on top of one another, the first at the bottom. ``series``: (CSS class, values), all of one length."""
+def columns(series: Sequence[tuple[str, Sequence[float]]], said: str) -> Markup:
+    """Columns, parts of one on top of another. ``series``: (CSS class, values), all of one length, the first at the
+    bottom."""
     length = max((len(values) for _, values in series), default=0)
-    base = [0.0] * length
     top = max((sum(values[i] for _, values in series) for i in range(length)), default=0.0) or 1.0
-    areas = []
+    step, base, parts = WIDE / max(1, length), [0.0] * length, []
     for name, values in series:
-        upper = [low + value for low, value in zip(base, values, strict=True)]
-        there = [_point(i, value, length, top) for i, value in enumerate(upper)]
-        back = [_point(i, value, length, top) for i, value in reversed(list(enumerate(base)))]
-        areas.append(f'<path class="{escape(name)}" d="M{" L".join(there + back)} Z"/>')
-        base = upper
-    return _drawing("spark", said, f"0 0 {WIDE} {HIGH}", "".join(areas))
+        for i, value in enumerate(values):
+            if value:
+                base[i] += value
+                place = f'x="{i * step:.1f}" y="{HIGH * (1 - base[i] / top):.1f}"'
+                size = f'width="{max(1.0, 0.8 * step):.1f}" height="{HIGH * value / top:.1f}"'
+                parts.append(f'<rect class="{escape(name)}" {place} {size}/>')
+    return _drawing("spark", said, f"0 0 {WIDE} {HIGH}", "".join(parts))
+
+
+def less(values: Sequence[float], part: Sequence[float]) -> list[float]:
+    """What is left of each without a part of it that is drawn on top."""
+    return [max(0.0, whole - some) for whole, some in zip(values, part, strict=True)]
 
 
 def meter(share: float, said: str, kind: str = "") -> Markup:
-    """How full something is, 0 to 1. ``kind``: a CSS class besides; high shares are marked as such by themselves."""
+    """How full something is, 0 to 1. ``kind``: a CSS class; by itself it marks what is full."""
     width = 100 * min(1.0, max(0.0, share))
-    level = kind or ("full" if share >= 0.995 else "high" if share >= 0.8 else "")
+    level = kind or ("full" if share >= 0.995 else "")
     bar = (
         f'<rect class="track" width="100" height="6" rx="1"/><rect class="fill" width="{width:.1f}" height="6" rx="1"/>'
     )
@@ -44,23 +50,6 @@ def stack(parts: Sequence[tuple[str, float]], said: str) -> Markup:
         bars.append(f'<rect class="{escape(name)}" x="{at:.2f}" width="{width:.2f}" height="6"/>')
         at += width
     return _drawing("meter stack", said, "0 0 100 6", "".join(bars))
-
-
-def columns(values: Sequence[float], said: str, kind: str = "plain") -> Markup:
-    """A histogram: one column for each value."""
-    top = max(values, default=0.0) or 1.0
-    step = WIDE / max(1, len(values))
-    bars = [
-        f'<rect class="{escape(kind)}" x="{i * step:.1f}" y="{HIGH * (1 - value / top):.1f}"'
-        f' width="{max(1.0, step - 1.5):.1f}" height="{HIGH * value / top:.1f}"/>'
-        for i, value in enumerate(values)
-        if value
-    ]
-    return _drawing("spark", said, f"0 0 {WIDE} {HIGH}", "".join(bars))
-
-
-def _point(i: int, value: float, length: int, top: float) -> str:
-    return f"{WIDE * i / max(1, length - 1):.1f},{HIGH * (1 - value / top):.1f}"
 
 
 def _drawing(kind: str, said: str, box: str, inside: str) -> Markup:

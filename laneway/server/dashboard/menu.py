@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from laneway.server.dashboard.account import ACCOUNT
+from laneway.server.dashboard.accounts import ACCOUNTS
 from laneway.server.dashboard.audit import AUDIT
 from laneway.server.dashboard.failures import FAILURES, RETRY
 from laneway.server.dashboard.flow import FLOW
 from laneway.server.dashboard.flows import FLOWS
+from laneway.server.dashboard.lane import LANE
+from laneway.server.dashboard.lanes import LANES
+from laneway.server.dashboard.models import MODELS
 from laneway.server.dashboard.overview import OVERVIEW
 from laneway.server.dashboard.page import Page
 from laneway.server.dashboard.run import RUN
 from laneway.server.dashboard.runs import RUNS
 from laneway.server.dashboard.task import TASK, TEXT
+from laneway.server.dashboard.task_types import TYPES
 from laneway.server.dashboard.tasks import TASKS
 from laneway.server.dashboard.triage import TRIAGE
+from laneway.server.dashboard.workers import WORKERS
 
 MENU = (
     ("/", "Overview"),
@@ -28,4 +35,24 @@ MENU = (
     ("/triage", "Triage"),
     ("/audit", "Audit"),
 )
-PAGES: tuple[Page, ...] = (OVERVIEW, FAILURES, RETRY, TASKS, TEXT, TASK, RUNS, RUN, FLOWS, FLOW, TRIAGE, AUDIT)
+PAGES: tuple[Page, ...] = (
+    OVERVIEW,
+    LANES,
+    LANE,
+    ACCOUNTS,
+    ACCOUNT,
+    MODELS,
+    TYPES,
+    WORKERS,
+    FAILURES,
+    RETRY,
+    TASKS,
+    TEXT,
+    TASK,
+    RUNS,
+    RUN,
+    FLOWS,
+    FLOW,
+    TRIAGE,
+    AUDIT,
+)

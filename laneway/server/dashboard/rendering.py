@@ -9,7 +9,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from laneway.server.dashboard import charts, words
+from laneway.server.dashboard import charts, limits, words
 from laneway.server.dashboard.assets import asset
 from laneway.server.dashboard.menu import MENU
 
@@ -24,8 +24,14 @@ FILTERS = (
     words.clock,
     words.iso,
     words.short_path,
+    words.quoted,
+    charts.less,
+    words.capitalize_first,
+    limits.limit_name,
+    limits.limit_said,
+    limits.limit_source,
 )
-CHARTS = (charts.sparkline, charts.meter, charts.stack, charts.columns)
+CHARTS = (charts.columns, charts.meter, charts.stack)
 
 
 def render(template: str, values: Mapping[str, Any]) -> str:

@@ -42,6 +42,7 @@ def dashboard_router(lw: Laneway, ending: asyncio.Event) -> APIRouter:
 
     @router.get("/ui/changes")
     async def changed(_: Asking) -> Response:
+        changes.check()
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return StreamingResponse(changes.stream(), media_type="text/event-stream", headers=headers)
 

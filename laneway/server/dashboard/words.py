@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from urllib.parse import quote
 
 NOTHING = "–"
 _SPANS = ((86_400.0, "d"), (3600.0, "h"), (60.0, "min"))
@@ -34,7 +35,7 @@ def percent(share: float | None) -> str:
         return NOTHING
     if 0 < share < 0.001:
         return "<0.1 %"
-    return f"{share:.1%}".replace(".0%", "%").replace("%", " %") if share < 0.1 else f"{share:.0%}".replace("%", " %")
+    return f"{100 * share:.1f} %" if 0 < share < 0.1 else f"{100 * share:.0f} %"
 
 
 def span(seconds: float | None) -> str:
@@ -82,3 +83,13 @@ def short_path(path: str, most: int = 48) -> str:
     """The end of it, which says most."""
     name = path.replace("\\", "/").rstrip("/").rpartition("/")[2] or path
     return name if len(name) <= most else f"{name[: most - 1]}…"
+
+
+def quoted(name: str) -> str:
+    """In a URL."""
+    return quote(name, safe="")
+
+
+def capitalize_first(text: str) -> str:
+    """Only the first letter: names keep theirs."""
+    return text[:1].upper() + text[1:]

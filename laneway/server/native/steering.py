@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter
 
-from laneway.app.live_limits import configured_limits, limits_set, set_limits
-from laneway.app.steering import Verb, carry_out, check_place, drain_worker
+from laneway.app.live_limits import configured_limits, limits_set
+from laneway.app.steering import Verb, carry_out
 from laneway.errors import UsageError
 from laneway.server.audit import Audit
 from laneway.server.caller import Caller, Operating, Steering
+from laneway.server.holding import drain, hold, limit
 from laneway.server.native.bounds import NamePath, NumberPath
 from laneway.server.native.changing import Changing
 from laneway.server.native.forms import AccountLimitsForm, LaneLimitsForm, LimitsForm, SelectForm
@@ -27,35 +28,30 @@ if TYPE_CHECKING:
 def steering_router(lw: Laneway, seeing: Seeing, changing: Changing, audit: Audit) -> APIRouter:
     router = APIRouter(route_class=JsonRoute, tags=["steering"])
 
-    async def hold(caller: Caller, kind: PauseKind, name: str, *, paused: bool) -> dict[str, Any]:
-        await check_place(lw, kind, name)
-        do = lw.store.pause if paused else lw.store.resume
-        changed = await do(kind, name, lw.clock.now())
-        lw.poke()
-        await audit.record(caller, f"{kind}.{'pause' if paused else 'resume'}", name)
+    async def held(caller: Caller, kind: PauseKind, name: str, *, paused: bool) -> dict[str, Any]:
+        changed = await hold(lw, audit, caller, kind, name, paused=paused)
         return {"kind": kind.value, "name": name, "paused": paused, "changed": changed}
 
     @router.post("/lanes/{name}/pause", response_model=Held)
     async def pause_lane(name: NamePath, caller: Steering) -> Any:
         """Nothing new starts there until it is resumed; calls in flight are finished."""
-        return await hold(caller, PauseKind.LANE, name, paused=True)
+        return await held(caller, PauseKind.LANE, name, paused=True)
 
     @router.post("/lanes/{name}/resume", response_model=Held)
     async def resume_lane(name: NamePath, caller: Steering) -> Any:
-        return await hold(caller, PauseKind.LANE, name, paused=False)
+        return await held(caller, PauseKind.LANE, name, paused=False)
 
     @router.post("/accounts/{name}/pause", response_model=Held)
     async def pause_account(name: NamePath, caller: Steering) -> Any:
-        return await hold(caller, PauseKind.ACCOUNT, name, paused=True)
+        return await held(caller, PauseKind.ACCOUNT, name, paused=True)
 
     @router.post("/accounts/{name}/resume", response_model=Held)
     async def resume_account(name: NamePath, caller: Steering) -> Any:
         """Also after a failure that paused it."""
-        return await hold(caller, PauseKind.ACCOUNT, name, paused=False)
+        return await held(caller, PauseKind.ACCOUNT, name, paused=False)
 
-    async def limit(caller: Caller, kind: PauseKind, name: str, form: LimitsForm) -> dict[str, Any]:
-        await set_limits(lw, kind, name, form.changes, caller.name)
-        await audit.record(caller, f"{kind}.limits", name, form.changes)
+    async def limited(caller: Caller, kind: PauseKind, name: str, form: LimitsForm) -> dict[str, Any]:
+        await limit(lw, audit, caller, kind, name, form.changes)
         found = next((one for one in await limits_set(lw.store) if (one.kind, one.name) == (kind, name)), None)
         return {
             "kind": kind.value,
@@ -70,30 +66,29 @@ def steering_router(lw: Laneway, seeing: Seeing, changing: Changing, audit: Audi
     async def limit_lane(name: NamePath, form: LaneLimitsForm, caller: Steering) -> Any:
         """Change its concurrency or weight while it works. All workers go by it within a second, also after a
         restart."""
-        return await limit(caller, PauseKind.LANE, name, form)
+        return await limited(caller, PauseKind.LANE, name, form)
 
     @router.patch("/accounts/{name}", response_model=LimitsSet)
     async def limit_account(name: NamePath, form: AccountLimitsForm, caller: Steering) -> Any:
         """Lower its limits, or change its weight, while it works."""
-        return await limit(caller, PauseKind.ACCOUNT, name, form)
+        return await limited(caller, PauseKind.ACCOUNT, name, form)
 
     @router.post("/workers/{name}/drain", response_model=Draining)
-    async def drain(name: NamePath, caller: Steering) -> Any:
+    async def drain_one(name: NamePath, caller: Steering) -> Any:
         """A worker, on whichever machine, starts nothing more, finishes what it has and ends. It hears of it within a
         few seconds."""
-        await drain_worker(lw, name, caller.name)
-        await audit.record(caller, "worker.drain", name)
+        await drain(lw, audit, caller, name)
         return {"worker": name, "draining": True}
 
     @router.post("/runs/{run_id}/pause", response_model=Held)
     async def pause_run(run_id: NumberPath, caller: Operating) -> Any:
         await seeing.run(caller, run_id)
-        return await hold(caller, PauseKind.RUN, str(run_id), paused=True)
+        return await held(caller, PauseKind.RUN, str(run_id), paused=True)
 
     @router.post("/runs/{run_id}/resume", response_model=Held)
     async def resume_run(run_id: NumberPath, caller: Operating) -> Any:
         await seeing.run(caller, run_id)
-        return await hold(caller, PauseKind.RUN, str(run_id), paused=False)
+        return await held(caller, PauseKind.RUN, str(run_id), paused=False)
 
     @router.post("/tasks/select", response_model=Selected)
     async def select(form: SelectForm, caller: Operating) -> Any:
