@@ -43,6 +43,7 @@ def test_a_page_that_is_not_there_is_told_to_people_as_a_page(look: Look, token:
     with look.page("/login") as page:
         page.get_by_label("Token").fill(token)
         page.keyboard.press("Enter")
+        expect(page.get_by_role("heading", name="Overview")).to_be_visible()
         page.goto(look.url + "/nothing/here")
         expect(page.get_by_role("heading", name="Not found")).to_be_visible()
         page.get_by_role("link", name="Back to the overview").click()
