@@ -311,8 +311,8 @@ class Laneway(Registering, AgentVerbs):
                 call_soon(loop, dispatcher.poke)
 
     def claim_at_once(self, run: Run, task: NewTask) -> bool:
-        """Right before a task is submitted: have it claimed in the same commit, where a worker runs on this loop and
-        nothing waits. False: after the commit, ``poke``."""
+        """Right after ``store.submit``, which is not awaited yet: have the task claimed in the same commit, where a
+        worker runs on this loop and nothing waits. False: after the commit, ``poke``."""
         if not self._dispatchers or self.loop is not asyncio.get_running_loop():
             return False
         return self._dispatchers[-1].claim_at_once(run.id, task)  # the others are leaving

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from laneway.clock import Clock
@@ -74,24 +74,38 @@ class Claiming:
         if not counts:
             return []
         picks = [self._pick(cell_id, plan.models[cell_id], account, n) for (cell_id, account), n in counts.items()]
-        return await self._take(picks, waiting, now)
+        try:
+            claiming = self._store.claim(self._worker, picks, now, self._budgets.limits)
+        except BaseException:
+            self._release(waiting)
+            raise
+        return await self._take(claiming, waiting, now)
 
     def cell(self, run_id: int, route: Route) -> int | None:
         """Where tasks of such a route stand, if one was claimed there before."""
         return self._cells.get((run_id, route.model, route.lane, route.urgency))
 
-    def at_once(self, head: Head, admission: Admission, now: float) -> None:
+    def at_once(self, head: Head, admission: Admission, now: float) -> bool:
         """Claim the next task of a cell into which one is being submitted, in the same commit."""
-        self.coming[head.lane] += 1
-        claiming = asyncio.get_running_loop().create_task(self._claim_one(head, admission, now))
-        self._under_way.add(claiming)
-        claiming.add_done_callback(self._under_way.discard)
-
-    async def _claim_one(self, head: Head, admission: Admission, now: float) -> None:
-        account = admission.desk.name
-        pick, claimed = self._pick(head.cell_id, head.model, account, 1), []
+        waiting = {(head.cell_id, admission.desk.name): [admission]}
+        pick = self._pick(head.cell_id, head.model, admission.desk.name, 1)
         try:
-            claimed = await self._take([pick], {(head.cell_id, account): [admission]}, now)
+            claiming = self._store.claim(self._worker, [pick], now, self._budgets.limits)
+        except StoreError:
+            self._release(waiting)
+            return False
+        self.coming[head.lane] += 1
+        taking = asyncio.get_running_loop().create_task(self._take_one(claiming, head, waiting, now))
+        self._under_way.add(taking)
+        taking.add_done_callback(self._under_way.discard)
+        return True
+
+    async def _take_one(
+        self, claiming: Awaitable[list[Claimed]], head: Head, waiting: Mapping[Place, list[Admission]], now: float
+    ) -> None:
+        claimed: list[Claimed] = []
+        try:
+            claimed = await self._take(claiming, waiting, now)
         except StoreError as error:
             log.debug("%s; a round claims it when the store is back", error.message)
         finally:
@@ -100,9 +114,11 @@ class Claiming:
                 self._cells.pop((head.run_id, head.model, head.lane, head.urgency), None)
                 self._wake()
 
-    async def _take(self, picks: Sequence[Pick], waiting: Mapping[Place, list[Admission]], now: float) -> list[Claimed]:
+    async def _take(
+        self, claiming: Awaitable[list[Claimed]], waiting: Mapping[Place, list[Admission]], now: float
+    ) -> list[Claimed]:
         try:
-            claimed = await self._store.claim(self._worker, picks, now, self._budgets.limits)
+            claimed = await claiming
         except BaseException:
             self._release(waiting)
             raise

@@ -162,8 +162,8 @@ class Dispatcher:
             asyncio.get_running_loop().call_soon(flight.call.cancel)  # not before it has begun, or it would never end
 
     def claim_at_once(self, run_id: int, task: NewTask) -> bool:
-        """Have a task that is about to be submitted claimed in the same commit, if nothing waits before it and its
-        account admits it. Call this right before ``store.submit``, on this worker's loop. False: it will be found."""
+        """Have a task claimed in the commit of its submission, if nothing waits before it and its account admits it.
+        Call this after ``store.submit``, before that is awaited, on this worker's loop. False: it will be found."""
         route, lanes = task.route, self._scope.lanes
         cell_id = self._claiming.cell(run_id, route) if self._clear and self.store.in_order else None
         if cell_id is None or self._stop is not None or (lanes is not None and route.lane not in lanes):
@@ -178,8 +178,7 @@ class Dispatcher:
         admission = self.desks.admit(route.model, self.desks.calibration.size(route.model, *sizes[0][1:]), now)
         if isinstance(admission, Blocked):
             return False
-        self._claiming.at_once(head, admission, now)
-        return True
+        return self._claiming.at_once(head, admission, now)
 
     async def admission(self, model: str, input_tokens: int, output_tokens: int, task: Claimed) -> Admission:
         """Wait until a call that a running task makes itself may start."""

@@ -150,8 +150,9 @@ class Calls:
         async with self._gate.place(caller, known=None if wishes.key is None else known):
             if listener is not None:
                 lw.listeners.setdefault((run.id, key), listener)  # the first who asks with a key follows the call
+            submitting = lw.store.submit(run, [task], now)
             begun = lw.claim_at_once(run, task)
-            done = await lw.store.submit(run, [task], now)
+            done = await submitting
         if done.conflicts:
             raise Refusal(409, f"the Idempotency-Key {key!r} was used for another request", code="idempotency_conflict")
         if not begun:

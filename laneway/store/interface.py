@@ -191,7 +191,7 @@ class Store(Announcing, Asking, Diverting, Filing, Flowing, Judging, Tallying, V
 
     async def runs(self, limit: int = 50) -> list[Run]: ...
 
-    async def submit(self, run: Run, tasks: Sequence[NewTask], now: float, *, held: bool = False) -> Submitted:
+    def submit(self, run: Run, tasks: Sequence[NewTask], now: float, *, held: bool = False) -> Awaitable[Submitted]:
         """Take tasks in bulk. ``held``: they stay ``triaging`` until the run is sealed. Known tasks (same key, same
         body) are kept; failed ones go again; a key that comes twice in one submission with another body is reported
         in ``conflicts`` and not taken."""
@@ -244,7 +244,9 @@ class Store(Announcing, Asking, Diverting, Filing, Flowing, Judging, Tallying, V
         """Make waiting tasks ready whose time has come; tell when the next one's comes."""
         ...
 
-    async def claim(self, worker: str, picks: Sequence[Pick], now: float, limits: Limits = NO_LIMITS) -> list[Claimed]:
+    def claim(
+        self, worker: str, picks: Sequence[Pick], now: float, limits: Limits = NO_LIMITS
+    ) -> Awaitable[list[Claimed]]:
         """Take the next tasks of the cells, in the order of ``picks``, and write their attempts with what they
         reserve. Fewer come back where a cell has fewer, the run's budget would be passed, or a budget of the day
         (``limits``) is used up; tasks of a type whose budget is wait for the day's end (wait reason ``budget``)."""
@@ -427,8 +429,8 @@ class Store(Announcing, Asking, Diverting, Filing, Flowing, Judging, Tallying, V
 
     @property
     def in_order(self) -> bool:
-        """Whether writes take effect in the order in which they were asked for, those of a moment in one commit: what
-        is asked to be claimed right after its submission is claimed with it."""
+        """Whether ``submit`` and ``claim`` ask their writes with the call, before they are awaited, and these take
+        effect in order, those of a moment in one commit: a claim right behind its submission is done with it."""
         ...
 
     @property

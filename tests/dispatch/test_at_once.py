@@ -24,8 +24,9 @@ BETWEEN = 0.003  # s, so that it falls between two looks at the queue
 
 
 async def submit(world: World, new: NewTask) -> bool:
+    submitting = world.store.submit(world.run, [new], world.clock.now())
     begun = world.dispatcher.claim_at_once(world.run.id, new)
-    await world.store.submit(world.run, [new], world.clock.now())
+    await submitting
     return begun
 
 
@@ -185,9 +186,8 @@ async def test_a_claim_right_behind_its_submission_shares_its_commit(tmp_path: P
 
         held = store._writer.write(hold)
         await asyncio.to_thread(begun.wait, 10)
-        submitting = asyncio.ensure_future(store.submit(run, [task("second")], now))
-        claiming = asyncio.ensure_future(store.claim("w", [Pick(head.cell_id, 1)], now))
-        await asyncio.sleep(0)
+        submitting = store.submit(run, [task("second")], now)
+        claiming = store.claim("w", [Pick(head.cell_id, 1)], now)
         before = store._writer.commits
         let_go.set()
         await held

@@ -84,8 +84,8 @@ class SQLiteStore(Beside, Tallies, Tokens, Views, Webhooks):
     async def runs(self, limit: int = 50) -> list[Run]:
         return self._read(lambda db: runs.list_runs(db, limit))
 
-    async def submit(self, run: Run, tasks: Sequence[NewTask], now: float, *, held: bool = False) -> Submitted:
-        return await self._writer.write(lambda tx: runs.submit(tx, run, tasks, now, held))
+    def submit(self, run: Run, tasks: Sequence[NewTask], now: float, *, held: bool = False) -> Awaitable[Submitted]:
+        return self._writer.write(lambda tx: runs.submit(tx, run, tasks, now, held))
 
     def owns(self, connection: object, path: str) -> bool:
         if not is_same_file(path, self.path):
@@ -150,9 +150,13 @@ class SQLiteStore(Beside, Tallies, Tokens, Views, Webhooks):
         later = self._read(lambda db: scalar(db, queue.NEXT_WAKE))
         return None if later is None else float(later)
 
-    async def claim(self, worker: str, picks: Sequence[Pick], now: float, limits: Limits = NO_LIMITS) -> list[Claimed]:
-        taken = await self._writer.write(lambda tx: queue.claim(tx, worker, picks, now, limits))
-        return [claimed for one in taken for claimed in self._claimed(one, now)]
+    def claim(
+        self, worker: str, picks: Sequence[Pick], now: float, limits: Limits = NO_LIMITS
+    ) -> Awaitable[list[Claimed]]:
+        return self._read_claimed(self._writer.write(lambda tx: queue.claim(tx, worker, picks, now, limits)), now)
+
+    async def _read_claimed(self, taking: Awaitable[list[queue.Taken]], now: float) -> list[Claimed]:
+        return [claimed for one in await taking for claimed in self._claimed(one, now)]
 
     def _claimed(self, taken: queue.Taken, now: float) -> Iterator[Claimed]:
         cell, account = taken.cell, taken.pick.account
