@@ -16,7 +16,7 @@ from laneway.dispatch.desk import NO_MODEL, Admission, Blocked, Desk
 from laneway.dispatch.heart import INTERVAL_S, LEASE_S
 from laneway.dispatch.latency import Latencies
 from laneway.dispatch.limits import Size
-from laneway.dispatch.live_limits import LiveLimits
+from laneway.dispatch.live_limits import limited
 from laneway.dispatch.order import Place
 from laneway.dispatch.pauses import held_by
 from laneway.dispatch.shares import Shares, Want
@@ -27,6 +27,7 @@ from laneway.providers.bounds import bounded
 from laneway.providers.model import Account, Model, Reply
 from laneway.store.grants import Capacity, Grant
 from laneway.store.interface import Store
+from laneway.store.live_limits import LiveLimits
 from laneway.store.steering import PauseKind
 from laneway.task import Spec, needs_account
 
@@ -99,7 +100,7 @@ class Desks:
                 self._accounts[account.name] = account
                 desk = Desk(account, now, self._rng)
                 if live := self._live.get(account.name):
-                    desk.reconfigure(live.of(account), live.values, now)
+                    desk.reconfigure(limited(account, live), live.values, now)
                 if saved := await self._store.load_state(f"account:{account.name}"):
                     desk.restore(saved[0], now - saved[1], now)
                 self._desks[account.name] = desk
@@ -132,7 +133,7 @@ class Desks:
         for desk in (self._desks[name] for name in changed if name in self._desks):
             account = self._accounts[desk.name]
             one = live.get(desk.name)
-            desk.reconfigure(account if one is None else one.of(account), one.values if one else (), now)
+            desk.reconfigure(account if one is None else limited(account, one), one.values if one else (), now)
             wants[f"account:{desk.name}"] = self._want(desk)
         if wants:
             await self._renew(wants)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from laneway.app.live_limits import set_limits
+from laneway.app.setting_limits import set_limits
 from laneway.app.steering import check_place, drain_worker
 from laneway.server.audit import Audit
 from laneway.server.caller import Caller

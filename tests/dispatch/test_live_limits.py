@@ -11,9 +11,9 @@ import pytest
 
 from laneway.dispatch.ending import Stop
 from laneway.dispatch.limits import Limiter, Size
-from laneway.dispatch.live_limits import STATE, live_limits
 from laneway.providers.model import Limits
 from laneway.simulator.options import Options
+from laneway.store.live_limits import STATE, live_limits
 from laneway.task import State
 from tests.dispatch.fleet import Fleet, in_fleet
 from tests.dispatch.practice import account, prompt

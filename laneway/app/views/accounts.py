@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from laneway.app.views.figures import NO_WORK, Point, Shown, Work, no_series, series, works
 from laneway.app.views.workers import facts
-from laneway.dispatch.live_limits import RATES, STATE, live_limits
+from laneway.store.live_limits import RATES, STATE, live_limits
 from laneway.store.steering import PauseKind
 from laneway.store.tallies import TallyKind
 from laneway.store.teams import ALL, OfTeam

@@ -17,7 +17,7 @@ from laneway.app.views.figures import (
     series,
     works,
 )
-from laneway.dispatch.live_limits import STATE, live_limits
+from laneway.store.live_limits import STATE, live_limits
 from laneway.store.steering import PauseKind
 from laneway.store.tallies import TallyKind
 from laneway.store.teams import ALL, OfTeam
