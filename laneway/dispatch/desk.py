@@ -28,6 +28,7 @@ PAUSED = "paused"  # after a failure of the account: a wrong key, no credit
 PRICE_OF = "price of model "  # is waited for, where a budget is on a model whose price nobody knows
 NO_MODEL = "model "  # is waited for, which cannot be called: no key, no such name
 RUN_BUDGET = "the run's budget"
+DRY = "budget"  # of a head that gave nothing a moment ago, since a budget had nothing left for it
 FLOWS_OPEN = "open_flows"  # as many have begun and not ended as may
 
 

@@ -12,7 +12,7 @@ from laneway.clock import Clock
 from laneway.dispatch.budgets import Budgets
 from laneway.dispatch.callers import Callers
 from laneway.dispatch.claiming import Claiming
-from laneway.dispatch.desk import Admission, Blocked
+from laneway.dispatch.desk import DRY, Admission, Blocked
 from laneway.dispatch.desks import Desks
 from laneway.dispatch.detours import Detours
 from laneway.dispatch.docket import Case, Docket
@@ -331,7 +331,7 @@ class Dispatcher:
         """Whether this very head gave nothing when it was claimed from, a moment ago: its run's budget is used up. It
         must not take the turns of others."""
         seen, until = self._dry.get(head.cell_id, (None, 0.0))
-        return Blocked(until, "budget") if seen is head and now < until else None
+        return Blocked(until, DRY) if seen is head and now < until else None
 
     def _look_deeper(self, given: Mapping[int, int | None], cut: int | None) -> None:
         """At once, where a cell gave all that was seen of it and has more; less deep again where it gave far less."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from laneway.dispatch.budgets import Budgets, priceless
-from laneway.dispatch.desk import FLOWS_OPEN, NO_MODEL, PAUSED, PRICE_OF, RUN_BUDGET, Blocked
+from laneway.dispatch.desk import DRY, FLOWS_OPEN, NO_MODEL, PAUSED, PRICE_OF, RUN_BUDGET, Blocked
 from laneway.dispatch.desks import Desks
 from laneway.dispatch.order import Plan
 from laneway.dispatch.pauses import how_to_resume
@@ -101,7 +101,8 @@ class Ending:
             if not comes and not everything and waits[WaitReason.EVENT]:
                 self._say_events(waits[WaitReason.EVENT])
             return None
-        if not comes and all(one.stuck for one in blocked):
+        spent = self._scope.budget and any(one.by == RUN_BUDGET for one in calls) and left[State.RUNNING] <= len(calls)
+        if not comes and all(one.stuck or (spent and one.by == DRY) for one in blocked):
             if any(one.by == PAUSED for one in blocked):
                 return Stop(StopReason.ACCOUNT, self._desks.pauses())
             if none := sorted({one.by.removeprefix(NO_MODEL) for one in blocked if one.by.startswith(NO_MODEL)}):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -21,7 +22,7 @@ def looked_at(served: Served, names: dict[str, str]) -> dict[str, str]:
     served.url = root.removesuffix("/v1")
     for route in ROUTES:
         if route.method == "GET" and route.path not in STREAMS and not route.path.startswith("/v1"):
-            told[route.path] = str(served.ask(route.path.replace(":int", "").format_map(names)))
+            told[route.path] = str(served.ask(re.sub(r":(int|path)}", "}", route.path).format_map(names)))
     served.url = root
     return told
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from laneway.store.heads import Heads
-from laneway.store.interface import Pick
+from laneway.store.interface import Pick, Run, Submitted
 from laneway.store.sqlite import SQLiteStore
 from laneway.store.sqlite.connection import connect
 from laneway.store.sqlite.heads import HeadSource
 from laneway.store.steering import Change, Selector
-from laneway.task import Claimed, State, Urgency
+from laneway.task import Claimed, NewTask, State, Urgency
 from tests.store.helpers import LEASE, NOW, finish, new, open_run
 
 KEYS = st.sampled_from("abcdefgh")
@@ -45,10 +46,13 @@ class History(RuleBasedStateMachine):
     def do(self, work: Any) -> Any:
         return self.loop.run_until_complete(work)
 
+    async def submitted(self, run: Run, tasks: Sequence[NewTask]) -> Submitted:
+        return await self.store.submit(run, tasks, self.now, held=True)
+
     @rule(tasks=st.dictionaries(KEYS, st.sampled_from(["1", "2"]), min_size=1))
     def submit_anew(self, tasks: dict[str, str]) -> None:
         self.run = self.do(open_run(self.store))
-        self.do(self.store.submit(self.run, [new(k, b) for k, b in tasks.items()], self.now, held=True))
+        self.do(self.submitted(self.run, [new(k, b) for k, b in tasks.items()]))
         self.do(self.store.seal_run(self.run, self.now))
         self.run = self.do(self.store.get_run(self.run.id))
         self.bodies = dict(tasks)
@@ -56,7 +60,7 @@ class History(RuleBasedStateMachine):
     @rule(tasks=st.dictionaries(KEYS, st.just("3"), min_size=1))
     def submit_and_give_up(self, tasks: dict[str, str]) -> None:
         run = self.do(open_run(self.store))
-        self.do(self.store.submit(run, [new(k, b) for k, b in tasks.items()], self.now, held=True))
+        self.do(self.submitted(run, [new(k, b) for k, b in tasks.items()]))
         self.do(self.store.abandon_run(run))
 
     @rule(tasks=st.dictionaries(KEYS, st.sampled_from(["1", "2"]), min_size=1), data=st.data())
@@ -65,7 +69,7 @@ class History(RuleBasedStateMachine):
             tasks |= dict(data.draw(st.sets(st.sampled_from(sorted(self.done)))))
         run = self.do(open_run(self.store, f"other {len(self.do(self.store.runs()))}"))
         rows = [new(k, b, dedupe_for=1e9) for k, b in tasks.items()]
-        self.do(self.store.submit(run, rows, self.now, held=True))
+        self.do(self.submitted(run, rows))
         self.do(self.store.seal_run(run, self.now))
         self.do(self.store.wake(self.now))
         self.given |= {(run.id, k) for k, b in tasks.items() if (k, b) in self.done}

@@ -40,6 +40,7 @@ CHECKS = [
     response_schema_conformance,
     negative_data_rejection,
 ]
+IN_URLS = CHECKS[:-1]  # everything in a URL is text: a number where a list of words may stand is one word
 Operation = APIOperation[Any, Any, Any, Any]
 ENDLESS = ("/events", "/tasks/{ref}/events")  # they answer for as long as somebody listens
 PARTS = 4  # so that several processes of the test run share them
@@ -149,7 +150,8 @@ def _ask(
         change(case)
         answer = server.ask(case)
         statuses.add(answer.status_code)
-        case.validate_response(answer, checks=CHECKS)
+        unsound_url = mode is GenerationMode.NEGATIVE and operation.method.upper() == "GET"
+        case.validate_response(answer, checks=IN_URLS if unsound_url else CHECKS)
 
     ask()
     return statuses
