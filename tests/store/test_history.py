@@ -47,7 +47,10 @@ class History(RuleBasedStateMachine):
         return self.loop.run_until_complete(work)
 
     async def submitted(self, run: Run, tasks: Sequence[NewTask]) -> Submitted:
-        return await self.store.submit(run, tasks, self.now, held=True)
+        return await self.store.submit(run, tasks, self.now, held=True)  # begun when it is called, on a loop
+
+    async def claimed(self, pick: Pick) -> list[Claimed]:
+        return await self.store.claim(f"w{self.worker}", [pick], self.now)
 
     @rule(tasks=st.dictionaries(KEYS, st.sampled_from(["1", "2"]), min_size=1))
     def submit_anew(self, tasks: dict[str, str]) -> None:
@@ -77,7 +80,7 @@ class History(RuleBasedStateMachine):
     @rule(n=st.integers(1, 5))
     def claim(self, n: int) -> None:
         for head in self.do(self.store.peek(self.now, depth=n)):
-            claimed = self.do(self.store.claim(f"w{self.worker}", [Pick(head.cell_id, n)], self.now))
+            claimed = self.do(self.claimed(Pick(head.cell_id, n)))
             for task in claimed:
                 if task.run_id == self.run.id:
                     assert (task.key, task.body.decode()) not in self.done, "an answered task was claimed again"
