@@ -11,7 +11,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from laneway.app.settings import open_store
-from laneway.store.interface import Pick, Run, Store
+from laneway.store.cells import Pick
+from laneway.store.interface import Store
+from laneway.store.runs import Run
 from laneway.task import (
     Claimed,
     Failure,

@@ -11,7 +11,9 @@ from laneway.store.teams import ALL
 if TYPE_CHECKING:
     from laneway.store.feedback import Feedback
     from laneway.store.figures import RunFigures
-    from laneway.store.interface import Result, Run, Store
+    from laneway.store.interface import Store
+    from laneway.store.results import Result
+    from laneway.store.runs import Run
     from laneway.store.teams import OfTeam
     from laneway.store.views import FailureCount, TaskFilter, TaskLine, TaskPage
     from laneway.task import Attempt, Task

@@ -24,7 +24,8 @@ from laneway.triage.values import value_test
 
 if TYPE_CHECKING:
     from laneway.config.models import Config
-    from laneway.store.interface import Run, Store, Submitted
+    from laneway.store.interface import Store
+    from laneway.store.runs import Run, Submitted
     from laneway.triage.patient import Patient
     from laneway.triage.pipeline import Triage
 

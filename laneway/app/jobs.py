@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from laneway.errors import NotFoundError, NoWorker, TaskCancelled, TaskFailed, UsageError, WaitTimeout
-from laneway.store.ear import Ear
-from laneway.store.interface import News, Store
+from laneway.store.interface import Store
+from laneway.store.news import Ear, News
 from laneway.task import Failure, FailureClass, State, Task, Wire
 
 if TYPE_CHECKING:

@@ -26,7 +26,8 @@ from laneway.app.settings import configured_store, store_exists, store_url
 from laneway.clock import Clock, SystemClock
 from laneway.errors import ConflictError, UsageError
 from laneway.flows.current import CURRENT as FLOW
-from laneway.store.interface import Run, Store
+from laneway.store.interface import Store
+from laneway.store.runs import Run
 
 if TYPE_CHECKING:
     from laneway.app.outbox.relay import Relay

@@ -17,7 +17,7 @@ from laneway.intake.batch.lines import request_of
 from laneway.intake.batch.request import Bad
 from laneway.intake.prompts import record_text
 from laneway.store.feedback import GOOD, About, Feedback
-from laneway.store.interface import Result
+from laneway.store.results import Result
 from laneway.task import Attempt, Outcome, State, Task, Wire
 from laneway.triage.classifier import CLASSIFY
 

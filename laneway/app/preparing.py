@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from laneway.clock import Clock
     from laneway.config.models import Config
     from laneway.intake.prompts import PromptType, Rendered
-    from laneway.store.interface import Run, Store, Submitted
+    from laneway.store.interface import Store
+    from laneway.store.runs import Run, Submitted
     from laneway.triage.patient import Patient
     from laneway.triage.pipeline import Triage
 

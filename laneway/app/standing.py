@@ -11,7 +11,8 @@ from laneway.task import State, Task, WaitReason, Wire
 
 if TYPE_CHECKING:
     from laneway.config.models import Config
-    from laneway.store.interface import CellTally, Store
+    from laneway.store.cells import CellTally
+    from laneway.store.interface import Store
 
 
 class Standing(NamedTuple):

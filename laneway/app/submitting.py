@@ -26,7 +26,7 @@ from laneway.task import NewTask, Wire
 
 if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
-    from laneway.store.interface import Run
+    from laneway.store.runs import Run
 
 JSON_FILES = (".json", ".jsonl", ".ndjson")  # each line is the arguments of a call, or its only one
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from laneway.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
-    from laneway.store.interface import Run, Store
+    from laneway.store.interface import Store
+    from laneway.store.runs import Run
     from laneway.task import Task
 
 

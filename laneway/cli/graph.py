@@ -54,7 +54,7 @@ async def _drawn(config: Config, place: str | None, what: list[str]) -> Graph:
     from laneway.app.flows.trees import grown
     from laneway.app.settings import configured_store
     from laneway.cli.flow_refs import meant
-    from laneway.store.interface import Run
+    from laneway.store.runs import Run
 
     store = configured_store(place, config, os.environ)
     try:

@@ -16,7 +16,8 @@ from laneway.errors import UsageError
 if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
     from laneway.intake.shapes import Shape
-    from laneway.store.interface import Result, Run
+    from laneway.store.results import Result
+    from laneway.store.runs import Run
 
 BATCH = 1000  # results read at once
 EVERY_S = 0.2  # how often --follow looks

@@ -27,7 +27,9 @@ from laneway.errors import UsageError
 
 if TYPE_CHECKING:
     from laneway.config.models import Config
-    from laneway.store.interface import CellTally, Run, Store
+    from laneway.store.cells import CellTally
+    from laneway.store.interface import Store
+    from laneway.store.runs import Run
 
 DAY_S = 86_400.0
 RUNS = 10  # of the newest that are shown

@@ -38,7 +38,7 @@ async def _trees(config: Config, place: str | None, what: list[str]) -> tuple[li
     from laneway.app.flows.trees import grown
     from laneway.app.settings import configured_store
     from laneway.cli.flow_refs import meant
-    from laneway.store.interface import Run
+    from laneway.store.runs import Run
     from laneway.task import is_flow
 
     store = configured_store(place, config, os.environ)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from laneway.cli.ago import ago
 
 if TYPE_CHECKING:
-    from laneway.store.interface import Doing, Part, WorkerInfo
+    from laneway.store.workers import Doing, Part, WorkerInfo
 
 
 def worker_data(

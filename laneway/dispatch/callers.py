@@ -10,7 +10,7 @@ from laneway.dispatch.desk import RUN_BUDGET, Admission, Blocked
 from laneway.dispatch.desks import Desks
 from laneway.dispatch.order import Key, Plan
 from laneway.errors import BudgetError, NotFoundError
-from laneway.store.interface import Head
+from laneway.store.cells import Head
 from laneway.task import Claimed
 
 SPENT_S = 1.0  # after which a run's budget that had nothing left for a call is asked again

@@ -17,7 +17,8 @@ from laneway.dispatch.order import Plan
 from laneway.dispatch.retry import stronger
 from laneway.dispatch.settler import Settler
 from laneway.errors import StoreError
-from laneway.store.interface import Head, Pick, Store
+from laneway.store.cells import Head, Pick
+from laneway.store.interface import Store
 from laneway.task import CLASSIFY, Claimed, Outcome, Route, Settlement, State, Urgency
 
 MOST_CELLS = 1000  # remembered

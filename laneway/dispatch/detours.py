@@ -20,8 +20,9 @@ from itertools import islice
 
 from laneway.dispatch.desks import Desks
 from laneway.dispatch.order import Plan, is_of_lane
+from laneway.store.cells import Head
 from laneway.store.detours import Stray
-from laneway.store.interface import Head, Store
+from laneway.store.interface import Store
 from laneway.task import Claimed
 
 CHUNK = 1000  # tasks looked at in one round; few of them may have a further model

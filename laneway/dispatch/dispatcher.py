@@ -33,8 +33,9 @@ from laneway.errors import StoreError
 from laneway.logs import ABOUT
 from laneway.providers.model import Reply
 from laneway.store.budgets import NO_LIMITS, Limits
-from laneway.store.ear import listen
-from laneway.store.interface import Head, News, Store
+from laneway.store.cells import Head
+from laneway.store.interface import Store
+from laneway.store.news import News, listen
 from laneway.task import (
     Claimed,
     Failure,

@@ -14,7 +14,8 @@ from laneway.dispatch.desks import Desks
 from laneway.dispatch.order import Plan
 from laneway.dispatch.pauses import how_to_resume
 from laneway.store.budgets import Budget, BudgetKind, end_of_day
-from laneway.store.interface import Head, Store
+from laneway.store.cells import Head
+from laneway.store.interface import Store
 from laneway.task import State, WaitReason
 
 NEVER_ANSWERED_PATIENCE_S = 15.0  # a provider that never answered at all

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from laneway.dispatch.desk import Admission, Blocked
 from laneway.dispatch.limits import Size
 from laneway.dispatch.turns import Turns
-from laneway.store.interface import Head
+from laneway.store.cells import Head
 from laneway.task import Urgency, is_flow, needs_account
 
 Admit = Callable[[str, Size, float], Admission | Blocked | None]  # (model, size, now); None: needs no account

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from laneway.dispatch.desk import FLOWS_OPEN, Blocked
-from laneway.store.interface import Head, Store
+from laneway.store.cells import Head
+from laneway.store.interface import Store
 from laneway.task import NEW_FLOW, is_flow
 
 PYTHON_IN_FLIGHT = 256  # two looks at a deep cell: while one half runs, the other is written

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from laneway.dispatch.desk import Blocked
-from laneway.store.interface import Head
+from laneway.store.cells import Head
 from laneway.store.steering import Pause, PauseKind
 
 DRAIN = "drain:"  # of the states by which somebody tells workers to end: "drain:NAME"

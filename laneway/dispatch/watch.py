@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 
 from laneway.dispatch.order import Plan
-from laneway.store.interface import Head
+from laneway.store.cells import Head
 
 
 @dataclass(slots=True)

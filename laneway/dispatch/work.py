@@ -7,8 +7,8 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from math import inf
 
 from laneway.dispatch.limits import Size
+from laneway.store.cells import Head
 from laneway.store.grants import ByUrgency
-from laneway.store.interface import Head
 from laneway.task import Urgency
 
 Flown = tuple[str, str, Urgency]  # (account, lane, urgency) of a call in flight

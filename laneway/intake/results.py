@@ -19,8 +19,9 @@ from laneway.errors import ConflictError, InputError, StoreError
 from laneway.files import open_private
 from laneway.intake.places import stem_of
 from laneway.intake.shapes import Shape
-from laneway.store.interface import Run, Store
+from laneway.store.interface import Store
 from laneway.store.keeping import answers_pruned
+from laneway.store.runs import Run
 from laneway.task import State
 
 BATCH = 1000  # results in one write

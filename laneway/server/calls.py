@@ -28,7 +28,7 @@ from laneway.telemetry.wanted import carried
 if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
     from laneway.providers.streams.follow import Listener
-    from laneway.store.interface import Run
+    from laneway.store.runs import Run
 
 MOST_READERS = 100  # kept: lanes are named by clients
 RUN = "serve"  # the run that the server's tasks belong to; each team has one of its own, and so keys of its own

@@ -11,7 +11,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from laneway.app.standing import Standing, standings
 from laneway.app.views.workers import facts
 from laneway.server.tally_metrics import TallyMetrics
-from laneway.store.interface import CellTally
+from laneway.store.cells import CellTally
 from laneway.store.steering import PauseKind
 from laneway.task import State
 

@@ -7,12 +7,10 @@ ledger, and its cost counts for the run; but it is in no count of the run's task
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
+from laneway.store.runs import Run
 from laneway.task import NewTask, Route, WaitReason
-
-if TYPE_CHECKING:
-    from laneway.store.interface import Run
 
 Labels = Mapping[str, str]  # field (category, complexity, urgency) → label
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from laneway.store.budgets import DAY_S, PROJECT, Budget, BudgetKind, Limits, Spending, day_of, end_of_day
-from laneway.store.interface import Pick
+from laneway.store.cells import Pick
 
 HELD_AT_ONCE = 1000
 NEARBY = 100  # tasks of a type that calls in flight may free money for: so many stay where they stand

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from laneway.store.interface import Head
+from laneway.store.cells import Head
 from laneway.task import Urgency
 
 Place = tuple[str, str, int]  # model, lane, urgency

@@ -8,12 +8,11 @@ damaged or gone; the verb then had no effect.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from laneway.store.asking import Asking
 from laneway.store.budgets import NO_LIMITS, Budget, Limits, Spending
+from laneway.store.cells import Backlog, CellTally, Head, Pick
 from laneway.store.detours import Diverting
 from laneway.store.feedback import Judging
 from laneway.store.figures import PastCall, RunFigures
@@ -21,151 +20,16 @@ from laneway.store.filing import Filing
 from laneway.store.flows import Flowing
 from laneway.store.grants import Capacity, Demand, Grant
 from laneway.store.keeping import Pruned
+from laneway.store.news import News
+from laneway.store.results import Result
+from laneway.store.runs import Run, Sealed, Submitted
 from laneway.store.steering import Change, Extent, Pause, PauseKind, Selector, Waiting
 from laneway.store.tallies import Tallying
 from laneway.store.tokens import Vouching
 from laneway.store.views import Viewing
 from laneway.store.webhooks import Announcing
-from laneway.task import Attempt, Claimed, NewTask, Settlement, State, Task, Urgency, Wire
-
-POISON_AFTER = 3  # workers that may die holding one task before it is given up
-
-
-class News(StrEnum):
-    """What a process may wait for that others bring."""
-
-    WORK = "work"  # tasks that became ready
-    RESULTS = "results"  # tasks that ended
-
-
-class Run(NamedTuple):
-    """Tasks submitted together. ``identity`` is what a later submission of the same work is recognised by."""
-
-    id: int
-    identity: str
-    generation: int  # counts submissions; a task belongs to the run while it was part of the last sealed one
-    sealed: bool  # the last submission is complete
-    created_at: float
-    cursor: int  # results up to this sequence number are in the results file …
-    offset: int  # … which holds this many bytes of them
-    max_cost: float | None  # USD
-    spent: float  # USD, all submissions, lost attempts at their reserved cost
-    budget_spent: float  # USD, of the present budget (since the last stop that was caused by the budget)
-    info: Mapping[str, Any] = {}
-
-
-@dataclass(slots=True)
-class Submitted:
-    """What became of one batch of tasks."""
-
-    ids: list[int] = field(default_factory=list)  # one for each task given, in order
-    new: int = 0
-    kept: int = 0  # known, and ended well or still on their way
-    again: int = 0  # known and failed: will be tried again
-    duplicates: int = 0  # the same key and body twice in one submission
-    shared: int = 0  # done by an earlier task of another run (``dedupe_for``)
-    conflicts: list[int] = field(default_factory=list)  # positions whose key came with another body before
-    waiting: list[int] = field(default_factory=list)  # positions of tasks that wait for the classifier (or for a time)
-
-
-class Sealed(NamedTuple):
-    opened: int  # tasks that may now run
-    dropped: int  # tasks of earlier submissions that this one no longer names
-    rewrite: bool  # the results file must be written anew
-
-
-class Head(NamedTuple):
-    """The next tasks of a queue cell that has some ready."""
-
-    cell_id: int
-    run_id: int
-    model: str
-    lane: str
-    urgency: Urgency
-    ready: int
-    sizes: tuple[tuple[float, int, int], ...]  # (due_at, input tokens, output tokens), earliest due first
-
-
-class Pick(NamedTuple):
-    """Claim ``n`` tasks of a cell for one account. Prices (USD per million tokens) make the reserved cost."""
-
-    cell_id: int
-    n: int
-    account: str = ""
-    input_price: float | None = None
-    output_price: float | None = None
-
-
-class Reaped(NamedTuple):
-    workers: tuple[str, ...] = ()
-    returned: int = 0  # tasks made ready again
-    poisoned: int = 0  # tasks failed because workers kept dying of them
-
-
-class CellTally(NamedTuple):
-    """Maintained counters of one queue cell."""
-
-    cell_id: int
-    run_id: int
-    model: str
-    lane: str
-    urgency: Urgency
-    counts: Mapping[State, int]
-
-
-class Backlog(NamedTuple):
-    """All tasks of the store, by maintained counters."""
-
-    open: int  # that have not ended
-    ended: int
-
-
-class Result(NamedTuple):
-    """An ended task as the results writer needs it."""
-
-    seq: int
-    task_id: int
-    key: str | None
-    type: str
-    wire: Wire  # the format of ``output``
-    state: State
-    model: str
-    record: bytes | None
-    output: bytes | None
-    error: Mapping[str, Any] | None
-    cost: float | None  # USD over all its attempts; None: unknown
-    settled_at: float
-    request_id: str | None
-    schema: Mapping[str, Any] | None = None  # what the answer was asked for as
-    pruned: bool = False  # its content was taken away
-
-
-class WorkerInfo(NamedTuple):
-    id: str
-    host: str
-    pid: int
-    joined_at: float
-    heartbeat_at: float
-    lease_until: float
-    running: int
-
-
-class Doing(NamedTuple):
-    """What a worker has in flight in one lane."""
-
-    worker: str
-    lane: str
-    running: int
-    since: float | None  # when the oldest of these calls began
-
-
-class Part(NamedTuple):
-    """What a worker has of an account at the moment."""
-
-    worker: str
-    account: str
-    share: float  # of its limits a minute, 0 to 1
-    slots: int  # of its concurrency
+from laneway.store.workers import Doing, Part, Reaped, WorkerInfo
+from laneway.task import Attempt, Claimed, NewTask, Settlement, State, Task
 
 
 class Store(Announcing, Asking, Diverting, Filing, Flowing, Judging, Tallying, Viewing, Vouching, Protocol):

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from laneway.store.figures import GroupFigures, PastCall
-from laneway.store.interface import Result
+from laneway.store.results import Result
 from laneway.store.views import TaskLine
 from laneway.task import Attempt, Outcome, Route, Spec, State, Task, Urgency, Usage, WaitReason, is_flow, needs_account
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
+from laneway.store.runs import Run
 from laneway.store.steering import Selector
 from laneway.store.teams import ALL, OfTeam
 from laneway.task import Route, State, Urgency, WaitReason
-
-if TYPE_CHECKING:
-    from laneway.store.interface import Run
 
 TaskFilter = Selector
 LOOKED_AT = 5_000  # tasks that one page of a list looks at

@@ -12,7 +12,7 @@ import pytest
 from laneway.app.jobs import Answered, Board
 from laneway.clock import SystemClock
 from laneway.errors import NoWorker
-from laneway.store.interface import Pick
+from laneway.store.cells import Pick
 from laneway.store.sqlite import SQLiteStore
 from laneway.task import Outcome, Settlement, State, Task, Wire
 from tests.dispatch.world import task

@@ -18,8 +18,9 @@ from laneway.app.hearing import rulings
 from laneway.app.inquiries import Asked, Inquiries
 from laneway.config.models import Config
 from laneway.store.asking import Ruling
-from laneway.store.interface import Run, Submitted, WorkerInfo
+from laneway.store.runs import Run, Submitted
 from laneway.store.steering import Pause, PauseKind
+from laneway.store.workers import WorkerInfo
 from laneway.task import NewTask, Urgency
 from laneway.triage.patient import Patient, Pins
 from laneway.triage.pipeline import left_open

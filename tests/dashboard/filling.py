@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from laneway.store.cells import Pick
 from laneway.store.flows import Child, Event, Suspension, WaitGroup
-from laneway.store.interface import Pick, Store
+from laneway.store.interface import Store
 from laneway.store.steering import PauseKind
 from laneway.store.tallies import Tally, TallyKind
 from laneway.store.tokens import Deed

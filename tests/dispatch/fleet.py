@@ -23,7 +23,7 @@ from laneway.errors import StoreError
 from laneway.providers.answers.validate import OutputCheck
 from laneway.providers.model import Account, Model, Reply
 from laneway.simulator.options import Options
-from laneway.store.interface import Run
+from laneway.store.runs import Run
 from laneway.store.sqlite import SQLiteStore
 from laneway.task import Claimed, NewTask, State, Wire
 from tests.dispatch.practice import NETWORK_S, Call, PracticeClient, Side

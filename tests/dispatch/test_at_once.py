@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from laneway.dispatch.ending import Stop
 from laneway.providers.model import Limits
-from laneway.store.interface import Pick
+from laneway.store.cells import Pick
 from laneway.store.sqlite import SQLiteStore
 from laneway.store.steering import PauseKind
 from laneway.task import NewTask, State, Urgency

@@ -12,7 +12,7 @@ from laneway.dispatch.budgets import Budgets
 from laneway.dispatch.ending import Stop, StopReason
 from laneway.providers.model import Account, Limits, Model
 from laneway.store.budgets import PROJECT, Budget, BudgetKind, Spending, end_of_day
-from laneway.store.interface import Pick
+from laneway.store.cells import Pick
 from laneway.store.steering import PauseKind
 from laneway.task import NewTask, Spec, State, Wire
 from tests.dispatch.world import DOWN, World, in_world, task

@@ -19,7 +19,7 @@ from laneway.dispatch.order import Order, Place, Plan, rises
 from laneway.dispatch.turns import BELOW
 from laneway.providers.model import Account, Limits
 from laneway.simulator.options import Options
-from laneway.store.interface import Head
+from laneway.store.cells import Head
 from laneway.task import Urgency, Wire
 from tests.dispatch.practice import account, practise, prompt
 from tests.dispatch.world import World, in_world, task

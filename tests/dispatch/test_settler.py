@@ -9,7 +9,7 @@ from typing import Any
 
 from laneway.dispatch.settler import PATIENCE_S, Settler
 from laneway.errors import StoreError
-from laneway.store.interface import Pick
+from laneway.store.cells import Pick
 from laneway.store.sqlite import SQLiteStore
 from laneway.task import Claimed, Settlement, State
 from tests.dispatch.world import World, in_world, task

@@ -25,7 +25,7 @@ from laneway.providers.answers.validate import OutputCheck
 from laneway.providers.model import Account, Limits, Model, Reply
 from laneway.providers.streams.follow import Listener
 from laneway.store.budgets import NO_LIMITS, Budget
-from laneway.store.interface import Run
+from laneway.store.runs import Run
 from laneway.store.sqlite import SQLiteStore
 from laneway.task import Claimed, Failure, FailureClass, NewTask, Route, Spec, Urgency, Usage, Wire
 from tests.virtual import EPOCH, run_virtual

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from laneway.errors import ConflictError, InputError
 from laneway.intake.results import ResultsWriter, check_out, default_out, errors_file
 from laneway.intake.shapes import _cell, shape_for
-from laneway.store.interface import Run
+from laneway.store.runs import Run
 from laneway.store.sqlite import SQLiteStore
 from laneway.task import State
 from tests.store.helpers import LEASE, NOW, claim, finish, new, run_with

@@ -11,7 +11,7 @@ import pytest
 from anthropic.types.messages import MessageBatchIndividualResponse
 
 from laneway.intake.shapes import shape_for
-from laneway.store.interface import Result
+from laneway.store.results import Result
 from laneway.task import State, Wire
 
 SHAPE = shape_for(Path("out.jsonl"), "batch", list)

@@ -13,7 +13,7 @@ import pytest
 from laneway.server.backpressure import Gate
 from laneway.server.caller import LOCAL
 from laneway.server.envelopes import Refusal
-from laneway.store.interface import Backlog
+from laneway.store.cells import Backlog
 from tests.conftest import Desk
 from tests.server.door import Door
 from tests.server.served import CHAT, CONFIG, Serve, Served, Simulate

@@ -15,7 +15,7 @@ from laneway.server.bulk import Bulk
 from laneway.server.caller import LOCAL, Caller
 from laneway.server.dashboard.holdups import holdups
 from laneway.server.dashboard.page import Asked
-from laneway.store.interface import Run
+from laneway.store.runs import Run
 from laneway.store.steering import PauseKind
 from tests.store.helpers import LEASE, NOW, new, run_with
 

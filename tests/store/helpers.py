@@ -6,9 +6,11 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from laneway.store.interface import Pick, Run, Store
+from laneway.store.cells import Pick
+from laneway.store.interface import Store
 from laneway.store.postgres import PostgresStore
 from laneway.store.postgres.connection import run
+from laneway.store.runs import Run
 from laneway.store.sqlite import SQLiteStore
 from laneway.task import (
     Claimed,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from laneway.store.budgets import DAY_S, PROJECT, Budget, BudgetKind, Limits, end_of_day
-from laneway.store.interface import Pick, Store
+from laneway.store.cells import Pick
+from laneway.store.interface import Store
 from laneway.store.steering import Change
 from laneway.task import Attempt, Claimed, Outcome, Route, Spec, State, Urgency, Usage, WaitReason, Wire
 from tests.store.conftest import OpenStore

@@ -13,8 +13,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from laneway.store.cells import Pick
 from laneway.store.heads import Heads
-from laneway.store.interface import Pick, Run, Submitted
+from laneway.store.runs import Run, Submitted
 from laneway.store.sqlite import SQLiteStore
 from laneway.store.sqlite.connection import connect
 from laneway.store.sqlite.heads import HeadSource

@@ -10,8 +10,8 @@ import pytest
 
 from laneway.errors import LanewayError
 from laneway.store.budgets import PROJECT, Budget, BudgetKind, Limits
+from laneway.store.cells import Head, Pick
 from laneway.store.heads import Heads
-from laneway.store.interface import Head, Pick
 from laneway.store.sqlite import SQLiteStore
 from laneway.store.steering import Change, Selector
 from laneway.task import Claimed, NewTask, Route, Settlement, Spec, State, Urgency, Wire

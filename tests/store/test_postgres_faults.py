@@ -17,10 +17,12 @@ import pytest
 
 from benchmarks.postgres import PostgresServer
 from laneway.errors import StoreError
-from laneway.store.interface import Pick, Run, Store
+from laneway.store.cells import Pick
+from laneway.store.interface import Store
 from laneway.store.postgres import PostgresStore
 from laneway.store.postgres.connection import connect_first
 from laneway.store.postgres.transaction import Transaction, Transactions
+from laneway.store.runs import Run
 from laneway.store.writer import GoneError, Writer
 from laneway.task import State
 from tests.store.helpers import counts, new, run_with, settlement, sound

@@ -13,7 +13,7 @@ import orjson
 import pytest
 
 from laneway.errors import StoreError
-from laneway.store.interface import Pick
+from laneway.store.cells import Pick
 from laneway.store.sqlite import (
     SQLiteStore,
     connection,
@@ -283,7 +283,7 @@ async def test_a_full_disk_loses_nothing_and_ends_with_room(tmp_path: Path) -> N
 KILLED = """
 import asyncio, sys
 from pathlib import Path
-from laneway.store.interface import Pick
+from laneway.store.cells import Pick
 from laneway.store.sqlite import SQLiteStore
 from tests.store.helpers import *
 async def main():

@@ -17,7 +17,8 @@ from laneway.app.outbox.table import Away, OutboxFile, Row, conflict, from_text
 from laneway.clock import Clock
 from laneway.errors import StoreError
 from laneway.logs import Quoted
-from laneway.store.interface import Run, Store
+from laneway.store.interface import Store
+from laneway.store.runs import Run
 
 PREFIX = "outbox:"
 POLL_S = 0.05  # how soon a committed task is seen

@@ -14,7 +14,8 @@ from laneway.app.outbox import table as outbox
 from laneway.app.outbox.callers import Caller, recognise
 from laneway.app.outbox.pending import Arrivals, PendingJob
 from laneway.app.preparing import Prepared
-from laneway.store.interface import Run, Store
+from laneway.store.interface import Store
+from laneway.store.runs import Run
 
 if TYPE_CHECKING:
     from laneway.app.outbox.relay import Relay

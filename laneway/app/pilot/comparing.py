@@ -17,7 +17,7 @@ from laneway.intake.draft import Draft
 from laneway.providers.answers.reading import Unusable
 from laneway.providers.answers.validate import Answers
 from laneway.providers.chat import answer_text
-from laneway.store.interface import Result
+from laneway.store.results import Result
 from laneway.task import FailureClass, Spec, State, Wire
 
 Scorer = Callable[[Any, Any, Mapping[str, Any]], float]

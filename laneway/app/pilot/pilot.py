@@ -33,7 +33,8 @@ from laneway.intake.places import stem_of
 from laneway.intake.reading import open_reading
 from laneway.planning.demand import Demand
 from laneway.planning.estimate import Estimate, estimate
-from laneway.store.interface import Result, Run, Submitted
+from laneway.store.results import Result
+from laneway.store.runs import Run, Submitted
 from laneway.task import NewTask, Route, State, Urgency, Wire
 from laneway.triage.patient import Pins
 

@@ -26,7 +26,8 @@ from laneway.intake.reading import Reading, open_reading
 from laneway.intake.results import ResultsWriter, check_out, default_out, errors_file, run_identity
 from laneway.intake.shapes import shape_for
 from laneway.store.figures import RunFigures
-from laneway.store.interface import Run, Store
+from laneway.store.interface import Store
+from laneway.store.runs import Run
 from laneway.task import State, is_flow
 
 if TYPE_CHECKING:

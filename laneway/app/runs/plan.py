@@ -23,7 +23,8 @@ from laneway.planning.history import History
 from laneway.planning.ranges import Range, total
 from laneway.providers.model import Account, Limits, Model
 from laneway.providers.trust import is_loopback
-from laneway.store.interface import Run, Store
+from laneway.store.interface import Store
+from laneway.store.runs import Run
 from laneway.store.steering import PauseKind
 from laneway.task import State, Usage
 

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from laneway.providers.catalog import Catalog
     from laneway.providers.model import Model
     from laneway.store.figures import RunFigures
-    from laneway.store.interface import Run, Store
+    from laneway.store.interface import Store
+    from laneway.store.runs import Run
     from laneway.task import Task
     from laneway.triage.learned.choice import Choice
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from laneway.app.inquiries import Inquiries
     from laneway.app.laneway import Laneway
     from laneway.providers.catalog import Catalog
-    from laneway.store.interface import Run
+    from laneway.store.runs import Run
     from laneway.task import NewTask
 
 CHUNK = 500  # tasks in one submission to the store …

@@ -11,7 +11,7 @@ from laneway.task import Urgency
 
 if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
-    from laneway.store.interface import CellTally
+    from laneway.store.cells import CellTally
 
 LATELY_S = 600.0
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from laneway.app.laneway import Laneway
-    from laneway.store.interface import Run
+    from laneway.store.runs import Run
     from laneway.task import State
 
 PAGE = 50

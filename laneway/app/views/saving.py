@@ -13,7 +13,7 @@ from laneway.task import Outcome
 if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
     from laneway.app.views.runs import RunLine
-    from laneway.store.interface import Run
+    from laneway.store.runs import Run
 
 LARGEST = 2_000  # tasks of a run whose calls are added up for a page
 

@@ -24,7 +24,8 @@ from laneway.task import State, Urgency, Wire
 
 if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
-    from laneway.store.interface import Result, Run
+    from laneway.store.results import Result
+    from laneway.store.runs import Run
 
 PREFIX: Mapping[Dialect, str] = {Dialect.OPENAI: "batch_", Dialect.ANTHROPIC: "msgbatch_"}
 GIVEN_UP_S = 86_400.0  # after which a batch that never came in whole is forgotten

@@ -23,7 +23,7 @@ from laneway.task import NewTask, Urgency, Wire
 
 if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
-    from laneway.store.interface import Run
+    from laneway.store.runs import Run
 
 CHUNK = 100  # requests looked at without a pause: calls are answered meanwhile
 MOST_REQUESTS = 100_000  # in one batch

@@ -11,7 +11,7 @@ from laneway.app.views.workers import workers
 from laneway.errors import LanewayError
 from laneway.server.dashboard.page import Asked
 from laneway.server.dashboard.words import ahead, money, plural
-from laneway.store.interface import CellTally
+from laneway.store.cells import CellTally
 from laneway.store.steering import PauseKind
 from laneway.task import State, Usage, WaitReason, needs_account
 

@@ -17,7 +17,8 @@ from laneway.server.dashboard.words import plural
 from laneway.server.envelopes import Refusal
 from laneway.server.holding import hold
 from laneway.server.native.seeing import LONGEST_ID, Seeing
-from laneway.store.interface import CellTally, Run
+from laneway.store.cells import CellTally
+from laneway.store.runs import Run
 from laneway.store.steering import PauseKind, Selector
 from laneway.task import State, needs_account
 

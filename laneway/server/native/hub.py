@@ -15,8 +15,7 @@ from laneway.errors import LimitError, StoreError
 from laneway.server.caller import Caller
 from laneway.server.native.seeing import team_seen
 from laneway.server.native.telling import task_line
-from laneway.store.ear import Ear
-from laneway.store.interface import News
+from laneway.store.news import Ear, News
 from laneway.store.steering import Selector
 from laneway.store.teams import OfTeam
 from laneway.task import State

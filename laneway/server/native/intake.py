@@ -29,7 +29,7 @@ from laneway.task import Wire
 if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
     from laneway.server.native.seeing import Seeing
-    from laneway.store.interface import Run, Submitted
+    from laneway.store.runs import Run, Submitted
     from laneway.task import NewTask
 
 AT_ONCE = 50  # tasks rendered and routed without a pause: calls are answered meanwhile

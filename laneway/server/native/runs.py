@@ -18,7 +18,7 @@ from laneway.store.steering import PauseKind
 
 if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
-    from laneway.store.interface import Run
+    from laneway.store.runs import Run
 
 AS_LINES: dict[int | str, dict[str, Any]] = {
     200: {"content": {NDJSON: {"schema": {"type": "string", "description": "A ResultLine a line."}}}}

@@ -11,7 +11,7 @@ from laneway.store.teams import ALL, OfTeam
 
 if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
-    from laneway.store.interface import Run
+    from laneway.store.runs import Run
     from laneway.task import Task
 
 MOST_KNOWN = 100_000  # runs whose team is remembered: it never changes

@@ -18,7 +18,8 @@ from laneway.task import State, Wire, needs_account
 if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
     from laneway.providers.answers.validate import Answers
-    from laneway.store.interface import Result, Run
+    from laneway.store.results import Result
+    from laneway.store.runs import Run
     from laneway.task import Attempt, Task
 
 T = TypeVar("T")

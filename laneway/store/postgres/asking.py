@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from psycopg.types.json import Jsonb
 
 from laneway.store.asking import LONGEST_S, AskedFigures, Judged, Labels, Question, Ruling
-from laneway.store.interface import Run
 from laneway.store.postgres.connection import Db, first, rows, run
 from laneway.store.postgres.places import Places
 from laneway.store.postgres.submitting import Routes, submit
 from laneway.store.postgres.transaction import Transaction
+from laneway.store.runs import Run
 from laneway.task import BY_HAND, NewTask, Route, State, WaitReason
 
 KNOWN = "SELECT digest, said FROM laneway.verdict WHERE digest = ANY(%s)"

@@ -8,9 +8,6 @@ from laneway.store.asking import AskedFigures, Judged, Labels, Question, Ruling
 from laneway.store.feedback import Feedback
 from laneway.store.filing import Upload
 from laneway.store.flows import Arrived, Ask, Event, History, Node, TypeCount
-from laneway.store.interface import (
-    Run,
-)
 from laneway.store.postgres import (
     asking,
     feedback,
@@ -19,6 +16,7 @@ from laneway.store.postgres import (
     looking,
 )
 from laneway.store.postgres.base import Base
+from laneway.store.runs import Run
 from laneway.store.teams import OfTeam
 from laneway.task import NewTask
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 import psycopg
 
 from laneway.errors import StoreError
-from laneway.store.interface import News
+from laneway.store.news import News
 from laneway.store.postgres.connection import Db, connect
 from laneway.store.postgres.reads import Reads
 

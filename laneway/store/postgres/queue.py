@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from laneway.store.books import Left, Place, choose, price
 from laneway.store.budgets import NO_LIMITS, Limits
-from laneway.store.interface import Pick
+from laneway.store.cells import Pick
 from laneway.store.postgres import flows, sharing, spending
 from laneway.store.postgres.cells import Cell, Cells
 from laneway.store.postgres.connection import Db, array, first, json, rows, run, scalar

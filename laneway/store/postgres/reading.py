@@ -6,12 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from laneway.errors import NotFoundError
+from laneway.store.cells import Backlog, CellTally
 from laneway.store.figures import FailureGroup, GroupFigures, RunFigures
-from laneway.store.interface import Backlog, CellTally, Doing, Part, Result, Run, WorkerInfo
 from laneway.store.postgres.connection import Db, by_index, first, rows, scalar
 from laneway.store.postgres.documents import Documents
 from laneway.store.postgres.transaction import HORIZON, STATES
+from laneway.store.results import Result
 from laneway.store.rows import ATTEMPT, RESULT, TASK, attempt_of, grouped, result_of, task_of, with_costs
+from laneway.store.runs import Run
+from laneway.store.workers import Doing, Part, WorkerInfo
 from laneway.task import Attempt, FailureClass, Outcome, State, Task, Urgency
 
 _TASK = f"""

@@ -8,13 +8,13 @@ from typing import Any
 import orjson
 
 from laneway.errors import NotFoundError
-from laneway.store.interface import Run, Sealed
 from laneway.store.keeping import answers_pruned
 from laneway.store.postgres.connection import Db, first, json, rows, run, scalar
 from laneway.store.postgres.flows import close
 from laneway.store.postgres.places import Places, cell_id
 from laneway.store.postgres.pruning import pruned, unpruned
 from laneway.store.postgres.transaction import HORIZON, Transaction
+from laneway.store.runs import Run, Sealed
 from laneway.store.views import NO_KIND
 from laneway.task import Route, State
 

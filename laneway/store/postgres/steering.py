@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from laneway.store.interface import News
+from laneway.store.news import News
 from laneway.store.paging import by_kind_alone
 from laneway.store.postgres.connection import Db, rows, run, scalar
 from laneway.store.postgres.failing import any_unnamed, kinds

@@ -7,26 +7,13 @@ from functools import partial
 from typing import Any
 
 from laneway.store.budgets import NO_LIMITS, Budget, Limits, Spending
+from laneway.store.cells import Backlog, CellTally, Head, Pick
 from laneway.store.detours import Detour, Strays
 from laneway.store.figures import PastCall, RunFigures
 from laneway.store.grants import Capacity, Demand, Grant
 from laneway.store.heads import Heads
-from laneway.store.interface import (
-    Backlog,
-    CellTally,
-    Doing,
-    Head,
-    News,
-    Part,
-    Pick,
-    Reaped,
-    Result,
-    Run,
-    Sealed,
-    Submitted,
-    WorkerInfo,
-)
 from laneway.store.keeping import Pruned
+from laneway.store.news import News
 from laneway.store.postgres import (
     checking,
     detours,
@@ -50,7 +37,10 @@ from laneway.store.postgres.tallies import Tallies
 from laneway.store.postgres.tokens import Tokens
 from laneway.store.postgres.views import Views
 from laneway.store.postgres.webhooks import Webhooks
+from laneway.store.results import Result
+from laneway.store.runs import Run, Sealed, Submitted
 from laneway.store.steering import Change, Extent, Pause, PauseKind, Selector, Waiting
+from laneway.store.workers import Doing, Part, Reaped, WorkerInfo
 from laneway.task import Attempt, Claimed, NewTask, Settlement, State, Task
 
 POLL_S = 0.5  # notices come at once; this is for those that were lost

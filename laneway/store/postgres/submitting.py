@@ -9,12 +9,12 @@ from psycopg.types.json import Jsonb
 
 from laneway.errors import UsageError
 from laneway.store.asking import wait_of
-from laneway.store.interface import Run, Submitted
 from laneway.store.postgres.connection import Db, rows, run, scalar, text
 from laneway.store.postgres.documents import Documents
 from laneway.store.postgres.earlier import Earlier, over
 from laneway.store.postgres.places import Places
 from laneway.store.postgres.transaction import Transaction
+from laneway.store.runs import Run, Submitted
 from laneway.store.steering import keeping_hands
 from laneway.task import BY_HAND, NewTask, Route, State
 

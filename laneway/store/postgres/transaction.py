@@ -14,7 +14,7 @@ from typing import Any, cast
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from laneway.store.interface import News
+from laneway.store.news import News
 from laneway.store.postgres.connection import RACES, Db, connect, run, scalar, store_error
 from laneway.store.postgres.outage import Outage
 from laneway.store.postgres.spending import Books

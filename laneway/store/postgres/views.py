@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from laneway.store.interface import Run
 from laneway.store.paging import by_counters
 from laneway.store.postgres import failing
 from laneway.store.postgres.base import Base
@@ -17,6 +16,7 @@ from laneway.store.postgres.runs import RUN
 from laneway.store.postgres.steering import BY_INDEX, conditions, sources
 from laneway.store.postgres.transaction import Transaction
 from laneway.store.postgres.workers import save_state
+from laneway.store.runs import Run
 from laneway.store.teams import ALL, Everyone, OfTeam
 from laneway.store.views import MOST_KINDS, NO_KIND, Depth, FailureCount, RouteCount, TaskFilter, TaskPage
 from laneway.task import State, Urgency

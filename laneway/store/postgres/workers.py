@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from laneway.store.grants import Capacity, Demand, Grant, Others, divide
-from laneway.store.interface import POISON_AFTER, Reaped
 from laneway.store.postgres import failing, flows
 from laneway.store.postgres.connection import Db, first, json, rows, run, scalar
 from laneway.store.postgres.results import fail
 from laneway.store.postgres.runs import to_model
 from laneway.store.postgres.transaction import Transaction
+from laneway.store.workers import POISON_AFTER, Reaped
 from laneway.task import Failure, FailureClass, State, needs_account
 
 JOIN = """

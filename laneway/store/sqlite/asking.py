@@ -8,7 +8,7 @@ import apsw
 import orjson
 
 from laneway.store.asking import LONGEST_S, AskedFigures, Judged, Labels, Question, Ruling
-from laneway.store.interface import Run
+from laneway.store.runs import Run
 from laneway.store.sqlite.runs import Places, submit
 from laneway.store.sqlite.transaction import Transaction
 from laneway.task import BY_HAND, NewTask, State, WaitReason

@@ -8,9 +8,7 @@ from laneway.store.asking import AskedFigures, Judged, Labels, Question, Ruling
 from laneway.store.feedback import Feedback
 from laneway.store.filing import Upload
 from laneway.store.flows import Arrived, Ask, Event, History, Node, TypeCount
-from laneway.store.interface import (
-    Run,
-)
+from laneway.store.runs import Run
 from laneway.store.sqlite import (
     asking,
     feedback,

@@ -11,7 +11,7 @@ import orjson
 
 from laneway.store.books import Left, Place, choose, price
 from laneway.store.budgets import NO_LIMITS, Limits
-from laneway.store.interface import Pick
+from laneway.store.cells import Pick
 from laneway.store.sqlite import flows, sharing, spending
 from laneway.store.sqlite.pruning import is_pruned
 from laneway.store.sqlite.results import fail

@@ -10,11 +10,14 @@ import apsw
 import orjson
 
 from laneway.errors import NotFoundError
+from laneway.store.cells import Backlog, CellTally
 from laneway.store.figures import FailureGroup, GroupFigures, RunFigures
-from laneway.store.interface import Backlog, CellTally, Doing, Part, Result, Run, WorkerInfo
+from laneway.store.results import Result
 from laneway.store.rows import ATTEMPT, RESULT, TASK, attempt_of, grouped, result_of, task_of, with_costs
+from laneway.store.runs import Run
 from laneway.store.sqlite import spending
 from laneway.store.sqlite.connection import scalar
+from laneway.store.workers import Doing, Part, WorkerInfo
 from laneway.task import Attempt, FailureClass, Outcome, Route, Spec, State, Task, Urgency
 
 _TASK = f"""

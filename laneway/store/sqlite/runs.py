@@ -10,8 +10,8 @@ import orjson
 
 from laneway.errors import NotFoundError
 from laneway.store.asking import wait_of
-from laneway.store.interface import Run, Sealed, Submitted
 from laneway.store.keeping import answers_pruned
+from laneway.store.runs import Run, Sealed, Submitted
 from laneway.store.sqlite.connection import scalar
 from laneway.store.sqlite.earlier import Earlier, over
 from laneway.store.sqlite.flows import close

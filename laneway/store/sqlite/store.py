@@ -11,26 +11,15 @@ import orjson
 
 from laneway.errors import UsageError
 from laneway.store.budgets import NO_LIMITS, Budget, Limits, Spending
+from laneway.store.cells import Backlog, CellTally, Head, Pick
 from laneway.store.detours import Detour, Strays
 from laneway.store.figures import PastCall, RunFigures
 from laneway.store.grants import Capacity, Demand, Grant
 from laneway.store.heads import Heads
-from laneway.store.interface import (
-    Backlog,
-    CellTally,
-    Doing,
-    Head,
-    News,
-    Part,
-    Pick,
-    Reaped,
-    Result,
-    Run,
-    Sealed,
-    Submitted,
-    WorkerInfo,
-)
 from laneway.store.keeping import Pruned
+from laneway.store.news import News
+from laneway.store.results import Result
+from laneway.store.runs import Run, Sealed, Submitted
 from laneway.store.sqlite import (
     detours,
     feedback,
@@ -53,6 +42,7 @@ from laneway.store.sqlite.transaction import Transaction
 from laneway.store.sqlite.views import Views
 from laneway.store.sqlite.webhooks import Webhooks
 from laneway.store.steering import Change, Extent, Pause, PauseKind, Selector, Waiting
+from laneway.store.workers import Doing, Part, Reaped, WorkerInfo
 from laneway.task import Attempt, Claimed, NewTask, Settlement, State, Task
 
 T = TypeVar("T")

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from laneway.store.flows import Flow, Suspended, Suspension
-from laneway.store.interface import Run
+from laneway.store.runs import Run
 from laneway.store.sqlite.connection import scalar
 from laneway.store.sqlite.flows import KNOWN_EVENTS, call_off, close
 from laneway.store.sqlite.runs import cell_id, get_run, requeue, submit

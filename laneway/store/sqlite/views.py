@@ -9,8 +9,8 @@ from typing import Any
 import apsw
 import orjson
 
-from laneway.store.interface import Run
 from laneway.store.paging import by_counters
+from laneway.store.runs import Run
 from laneway.store.sqlite import failing
 from laneway.store.sqlite.base import Base
 from laneway.store.sqlite.listing import list_tasks

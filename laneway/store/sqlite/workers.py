@@ -10,12 +10,12 @@ from math import ceil
 import orjson
 
 from laneway.store.grants import Capacity, Demand, Grant, Others, divide
-from laneway.store.interface import POISON_AFTER, Reaped
 from laneway.store.sqlite import failing, flows
 from laneway.store.sqlite.connection import scalar
 from laneway.store.sqlite.results import fail
 from laneway.store.sqlite.runs import to_model
 from laneway.store.sqlite.transaction import Transaction
+from laneway.store.workers import POISON_AFTER, Reaped
 from laneway.task import Failure, FailureClass, State, needs_account
 
 HELD = """

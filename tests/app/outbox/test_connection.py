@@ -16,7 +16,7 @@ import pytest
 from laneway import ConfigError, ConflictError, Laneway, NotFoundError, UsageError, WaitTimeout
 from laneway.app.outbox.callers import Place
 from laneway.config.models import Config
-from laneway.store.interface import Run
+from laneway.store.runs import Run
 from laneway.task import State
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from laneway.app.pilot import comparing
 from laneway.errors import InputError, UsageError
-from laneway.store.interface import Result
+from laneway.store.results import Result
 from laneway.task import State, Wire
 
 

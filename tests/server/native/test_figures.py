@@ -7,7 +7,7 @@ import pytest
 from laneway import Laneway
 from laneway.server.caller import Caller, Role
 from laneway.server.native import telling
-from laneway.store.interface import Pick
+from laneway.store.cells import Pick
 from laneway.task import Failure, FailureClass, Outcome, Settlement, State
 from tests.server.native.asking import Asker, Refused
 

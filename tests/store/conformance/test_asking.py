@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from laneway.store.asking import AskedFigures, Judged, Ruling
-from laneway.store.interface import Run, Store
+from laneway.store.interface import Store
+from laneway.store.runs import Run
 from laneway.store.steering import Change, Selector
 from laneway.task import NewTask, Route, Spec, State, Urgency, WaitReason, Wire
 from tests.store.helpers import LEASE, NOW, ROUTE, claim, counts, finish, new, open_run, sound

@@ -9,7 +9,8 @@ import pytest
 
 from laneway.errors import NotFoundError
 from laneway.store.flows import Ask, Child, Event, Heard, Suspension, WaitGroup
-from laneway.store.interface import Run, Store
+from laneway.store.interface import Store
+from laneway.store.runs import Run
 from laneway.task import (
     FLOW,
     NEW_FLOW,

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from laneway.errors import ConflictError
-from laneway.store.interface import Run, Store
+from laneway.store.interface import Store
+from laneway.store.runs import Run
 from laneway.task import NewTask, State
 from tests.store.helpers import (
     LEASE,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from laneway.store.interface import Pick, Store
+from laneway.store.cells import Pick
+from laneway.store.interface import Store
 from laneway.store.steering import Change, Selector
 from laneway.task import Outcome, Route, State, Urgency, Usage
 from tests.store.conftest import OpenStore

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from laneway.errors import NotFoundError
-from laneway.store.interface import Backlog, Store
+from laneway.store.cells import Backlog
+from laneway.store.interface import Store
 from laneway.task import Outcome, State, Usage
 from tests.store.conftest import OpenStore
 from tests.store.helpers import (

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from laneway.store.interface import Run, Store
+from laneway.store.interface import Store
+from laneway.store.runs import Run
 from laneway.task import NewTask, Spec, State, WaitReason, Wire
 from tests.store.helpers import (
     LEASE,

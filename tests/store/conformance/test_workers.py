@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from laneway.store.cells import Pick
 from laneway.store.grants import Capacity, Demand, Grant
-from laneway.store.interface import Pick, Store
+from laneway.store.interface import Store
 from laneway.task import Outcome, Route, State, Urgency
 from tests.store.conftest import OpenStore
 from tests.store.helpers import (

@@ -5,8 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from laneway.store.interface import News, Store
+if TYPE_CHECKING:
+    from laneway.store.interface import Store
+
+
+class News(StrEnum):
+    """What a process may wait for that others bring."""
+
+    WORK = "work"  # tasks that became ready
+    RESULTS = "results"  # tasks that ended
 
 
 def listen(store: Store, kind: News, heard: Callable[[], None]) -> Callable[[], None]:
