@@ -26,7 +26,7 @@ from laneway.store.sqlite import (
     steering,
     workers,
 )
-from laneway.store.sqlite.runs import _KNOWN
+from laneway.store.sqlite.submitting import KNOWN
 from laneway.store.sqlite.transaction import Transaction
 from laneway.store.steering import Change, Selector
 from laneway.task import State
@@ -61,7 +61,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (queue.DUE, (NOW,), "task_waiting"),
         (queue.NEXT_WAKE, (), "task_waiting"),
         (workers.HELD, ("w",), "task_running"),
-        (_KNOWN, (1, '["7"]'), "task_identity"),
+        (KNOWN, (1, '["7"]'), "task_identity"),
         (f"{reading._TASK} WHERE t.key = ? ORDER BY t.id DESC LIMIT 1", ("7",), "task_key"),
         (earlier.EARLIER, ('["7"]',), "task_key"),
         (f"SELECT t.id {steering.CHOSEN} AND t.key = ?", ("7",), "task_key"),
@@ -75,7 +75,7 @@ def test_hot_queries_use_their_index(large: Path, sql: str, bindings: tuple[obje
     db.close()
     assert any(index in step for step in plan), plan
     assert not any(step.startswith("SCAN t") for step in plan), plan
-    if sql not in (_KNOWN, earlier.EARLIER):
+    if sql not in (KNOWN, earlier.EARLIER):
         assert not any("TEMP B-TREE" in step for step in plan), plan
 
 

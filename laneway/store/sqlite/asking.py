@@ -9,7 +9,8 @@ import orjson
 
 from laneway.store.asking import LONGEST_S, AskedFigures, Judged, Labels, Question, Ruling
 from laneway.store.runs import Run
-from laneway.store.sqlite.runs import Places, submit
+from laneway.store.sqlite.places import Places
+from laneway.store.sqlite.submitting import Routes, submit
 from laneway.store.sqlite.transaction import Transaction
 from laneway.task import BY_HAND, NewTask, State, WaitReason
 
@@ -69,6 +70,7 @@ def waiting_for(db: apsw.Connection, question: int) -> list[int]:
 def hear(tx: Transaction, question: int, rulings: Sequence[Ruling], now: float) -> int:
     waiting = {id_: (run_id, cell, reason) for id_, run_id, cell, reason in tx.db.execute(WAITING, (question,))}
     places: dict[int, Places] = {}
+    routes = Routes(tx.db)
     went = 0
     for ruling in rulings:
         said = None if ruling.said is None else orjson.dumps(dict(ruling.said)).decode()
@@ -84,17 +86,17 @@ def hear(tx: Transaction, question: int, rulings: Sequence[Ruling], now: float) 
             tx.db.execute(GO_ON, (ruling.task_id,))
         home = cell
         if ruling.route is not None:
-            home = _reroute(tx, places.setdefault(run_id, Places(tx.db, run_id)), ruling)
+            home = _reroute(tx, places.setdefault(run_id, Places(tx.db, run_id)), routes, ruling)
         tx.count(cell, State.WAITING, -1)
         tx.count(home, state, 1)
         went += 1
     return went
 
 
-def _reroute(tx: Transaction, places: Places, ruling: Ruling) -> int:
+def _reroute(tx: Transaction, places: Places, routes: Routes, ruling: Ruling) -> int:
     """Its cell from here on. What somebody set by hand meanwhile stays."""
     assert ruling.route is not None
-    route = places.keeping_hands(ruling.task_id, ruling.route)
+    route = routes.keeping_hands(ruling.task_id, ruling.route)
     home = places.cell(route)
     due_at = None if route.reasons.get("urgency") == BY_HAND else ruling.due_at
     tx.db.execute(MOVE, (home, due_at, ruling.task_id))

@@ -8,8 +8,8 @@ import apsw
 import orjson
 
 from laneway.store.detours import Detour, Stray, Strays
+from laneway.store.sqlite.places import cell_id
 from laneway.store.sqlite.reading import Documents
-from laneway.store.sqlite.runs import cell_id
 from laneway.store.sqlite.transaction import Transaction
 from laneway.task import State
 

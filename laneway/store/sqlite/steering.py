@@ -11,7 +11,7 @@ import orjson
 from laneway.store.paging import by_kind_alone
 from laneway.store.sqlite.connection import scalar
 from laneway.store.sqlite.failing import any_unnamed, kinds
-from laneway.store.sqlite.runs import Places
+from laneway.store.sqlite.places import Places
 from laneway.store.sqlite.transaction import Transaction
 from laneway.store.steering import (
     Change,

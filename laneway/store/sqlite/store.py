@@ -32,6 +32,7 @@ from laneway.store.sqlite import (
     settling,
     spending,
     steering,
+    submitting,
     workers,
 )
 from laneway.store.sqlite.beside import Beside
@@ -75,7 +76,7 @@ class SQLiteStore(Beside, Tallies, Tokens, Views, Webhooks):
         return self._read(lambda db: runs.list_runs(db, limit))
 
     def submit(self, run: Run, tasks: Sequence[NewTask], now: float, *, held: bool = False) -> Awaitable[Submitted]:
-        return self._writer.write(lambda tx: runs.submit(tx, run, tasks, now, held))
+        return self._writer.write(lambda tx: submitting.submit(tx, run, tasks, now, held))
 
     def owns(self, connection: object, path: str) -> bool:
         if not is_same_file(path, self.path):
@@ -93,12 +94,12 @@ class SQLiteStore(Beside, Tallies, Tokens, Views, Webhooks):
         with sqlite_errors(self.path), connection:  # a savepoint inside the caller's transaction
             tx = Transaction(connection)
             run = runs.open_run(tx, identity, {"kind": "api"}, None, now, fresh=False, join=True)
-            done = runs.submit(tx, run, tasks, now, held=False)
+            done = submitting.submit(tx, run, tasks, now, held=False)
             tx.flush()
         return done
 
     async def named(self, run: Run, keys: Sequence[str]) -> dict[str, tuple[int, bytes]]:
-        return self._read(lambda db: runs.named(db, run, keys))
+        return self._read(lambda db: submitting.named(db, run, keys))
 
     async def seal_run(self, run: Run, now: float) -> Sealed:
         sealed = await self._writer.write(lambda tx: runs.seal(tx, run, now))

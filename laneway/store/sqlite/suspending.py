@@ -12,7 +12,9 @@ from laneway.store.flows import Flow, Suspended, Suspension
 from laneway.store.runs import Run
 from laneway.store.sqlite.connection import scalar
 from laneway.store.sqlite.flows import KNOWN_EVENTS, call_off, close
-from laneway.store.sqlite.runs import cell_id, get_run, requeue, submit
+from laneway.store.sqlite.places import cell_id
+from laneway.store.sqlite.runs import get_run, requeue
+from laneway.store.sqlite.submitting import submit
 from laneway.store.sqlite.transaction import Transaction
 from laneway.task import State
 
