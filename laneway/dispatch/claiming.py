@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from laneway.clock import Clock
@@ -16,17 +15,12 @@ from laneway.dispatch.detours import Detours
 from laneway.dispatch.order import Plan
 from laneway.dispatch.retry import stronger
 from laneway.dispatch.settler import Settler
-from laneway.errors import StoreError
-from laneway.store.cells import Head, Pick
+from laneway.store.cells import Pick
 from laneway.store.interface import Store
-from laneway.task import CLASSIFY, Claimed, Outcome, Route, Settlement, State, Urgency
+from laneway.task import Claimed, Outcome, Settlement, State
 
-MOST_CELLS = 1000  # remembered
 Start = Callable[[Claimed, Admission | None, asyncio.AbstractEventLoop], None]
 Place = tuple[int, str]  # cell, account
-Cell = tuple[int, str, str, Urgency]  # run, model, lane, urgency
-
-log = logging.getLogger(__name__)
 
 
 class Claiming:
@@ -53,9 +47,6 @@ class Claiming:
         self._detours = detours
         self._start = start
         self._wake = wake
-        self._cells: dict[Cell, int] = {}
-        self._under_way: set[asyncio.Task[None]] = set()
-        self.coming: Counter[str] = Counter()  # by lane: what is claimed at once, and not there yet
 
     async def claim(self, plan: Plan, now: float) -> list[Claimed]:
         """What is planned, running."""
@@ -74,46 +65,20 @@ class Claiming:
                     waiting[place].append(admission)
         if not counts:
             return []
-        picks = [self._pick(cell_id, plan.models[cell_id], account, n) for (cell_id, account), n in counts.items()]
+        picks = [self.pick(cell_id, plan.models[cell_id], account, n) for (cell_id, account), n in counts.items()]
+        return await self.ask(picks, waiting, now)
+
+    def ask(
+        self, picks: Sequence[Pick], waiting: Mapping[Place, list[Admission]], now: float
+    ) -> Coroutine[None, None, list[Claimed]]:
+        """Claim these for the admissions that wait for them. The store is asked with the call (``in_order``), not when
+        it is awaited; awaited, they run."""
         try:
             claiming = self._store.claim(self._worker, picks, now, self._budgets.limits)
         except BaseException:
             self._release(waiting)
             raise
-        return await self._take(claiming, waiting, now)
-
-    def cell(self, run_id: int, route: Route) -> int | None:
-        """Where tasks of such a route stand, if one was claimed there before."""
-        return self._cells.get((run_id, route.model, route.lane, route.urgency))
-
-    def at_once(self, head: Head, admission: Admission, now: float) -> bool:
-        """Claim the next task of a cell into which one is being submitted, in the same commit."""
-        waiting = {(head.cell_id, admission.desk.name): [admission]}
-        pick = self._pick(head.cell_id, head.model, admission.desk.name, 1)
-        try:
-            claiming = self._store.claim(self._worker, [pick], now, self._budgets.limits)
-        except StoreError:
-            self._release(waiting)
-            return False
-        self.coming[head.lane] += 1
-        taking = asyncio.get_running_loop().create_task(self._take_one(claiming, head, waiting, now))
-        self._under_way.add(taking)
-        taking.add_done_callback(self._under_way.discard)
-        return True
-
-    async def _take_one(
-        self, claiming: Awaitable[list[Claimed]], head: Head, waiting: Mapping[Place, list[Admission]], now: float
-    ) -> None:
-        claimed: list[Claimed] = []
-        try:
-            claimed = await self._take(claiming, waiting, now)
-        except StoreError as error:
-            log.debug("%s; a round claims it when the store is back", error.message)
-        finally:
-            self.coming[head.lane] -= 1
-            if not claimed:  # it was there already, or is refused, or stands elsewhere now
-                self._cells.pop((head.run_id, head.model, head.lane, head.urgency), None)
-                self._wake()
+        return self._take(claiming, waiting, now)
 
     async def _take(
         self, claiming: Awaitable[list[Claimed]], waiting: Mapping[Place, list[Admission]], now: float
@@ -134,17 +99,10 @@ class Claiming:
             if admission and self._desks.fit(admission, task.model, task.spec, task.body, task.tokens, now):
                 self._wake()  # less than was reserved: the next one may go at once
             self._detours.claimed(task)
-            self._remember(task)
             self._start(task, admission, loop)
         self._release(waiting)
         await self._desks.prepare(set(filter(None, map(stronger, claimed))), now)
         return claimed
-
-    def _remember(self, task: Claimed) -> None:
-        if task.parent is None and task.spec.type != CLASSIFY:  # those stand aside
-            if len(self._cells) >= MOST_CELLS:
-                self._cells.clear()
-            self._cells[task.run_id, task.model, task.lane, task.urgency] = task.cell_id
 
     def _put_back(self, claimed: Sequence[Claimed]) -> None:
         """Those were not begun."""
@@ -157,7 +115,7 @@ class Claiming:
                 ),
             )
 
-    def _pick(self, cell_id: int, model_name: str, account: str, n: int) -> Pick:
+    def pick(self, cell_id: int, model_name: str, account: str, n: int) -> Pick:
         model = self._desks.model(model_name)
         return Pick(cell_id, n, account, model.input_price, model.output_price) if model else Pick(cell_id, n, account)
 

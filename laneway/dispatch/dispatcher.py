@@ -9,10 +9,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from math import inf
 
 from laneway.clock import Clock
+from laneway.dispatch.at_once import AtOnce
+from laneway.dispatch.bars import Bars
 from laneway.dispatch.budgets import Budgets
 from laneway.dispatch.callers import Callers
 from laneway.dispatch.claiming import Claiming
-from laneway.dispatch.desk import DRY, Admission, Blocked
+from laneway.dispatch.depths import PEEK_DEPTH, Depths
+from laneway.dispatch.desk import Admission, Blocked
 from laneway.dispatch.desks import Desks
 from laneway.dispatch.detours import Detours
 from laneway.dispatch.docket import Case, Docket
@@ -23,7 +26,6 @@ from laneway.dispatch.live_limits import SetLimits
 from laneway.dispatch.order import Order, Plan
 from laneway.dispatch.outcomes import Outcomes
 from laneway.dispatch.own_code import OwnCode
-from laneway.dispatch.pauses import EVERY_S, Pauses
 from laneway.dispatch.retry import called_off
 from laneway.dispatch.settler import PATIENCE_S, Settled, Settler
 from laneway.dispatch.tallying import Tallies
@@ -50,10 +52,8 @@ from laneway.task import (
 
 MAX_IN_FLIGHT = 2000
 PEEK_CELLS = 16  # that are looked at of each model, lane and urgency, if there are so many runs
-PEEK_DEPTH = 16  # tasks that are looked at of each cell; more of one that gives all of these
 OPEN_FLOWS = 1000
 MOST_STARTS = 256  # in one round: an urgent task that comes in the meantime would have to wait for its end
-DRY_S = 1.0  # after which a cell that gave nothing is tried again
 LONGEST_PAUSE_S = 2.0  # between two tries of a worker whose store is away
 POLL_S = 0.02  # how soon work that another process brought is seen
 
@@ -98,19 +98,15 @@ class Dispatcher:
         self._scope = scope or Scope()
         self._announce = announce
         self._order = Order(weights, desks.place, rise_before)
-        self._deeper: dict[int, int] = {}  # by cell: look at more than usual
-        self._dry: dict[int, tuple[Head, float]] = {}  # by cell: the head that gave nothing; believed until then
+        self._depths = Depths(MOST_STARTS)
         self.max_in_flight = max_in_flight
-        self._pauses = Pauses()
-        desks.held = self._pauses.account
-        self._pauses_at = 0.0  # when to look at them next
         self._set_limits = SetLimits(store, desks, self._order, weights or {})
         self._own_code = OwnCode(store, has_app, open_flows)
         self._budgets = Budgets(limits)
-        desks.over = self._budgets.of_account
+        self._bars = Bars(store, clock, desks, self._budgets)
         patience = PATIENCE_S if self._scope.run_id is not None else inf
         self._settler = Settler(store, worker, clock, self._settled, patience)
-        self._flights = Flights()
+        self._flights = Flights(max_in_flight)
         self.calling = 0  # calls of running tasks that are under way
         desks.work.in_flight = self._flights.flown
         self._docket = Docket()
@@ -129,6 +125,8 @@ class Dispatcher:
         self._claiming = Claiming(
             store, worker, clock, desks, self._budgets, self._settler, self._detours, self._start, self._wake.set
         )
+        lanes = self._scope.lanes
+        self._at_once = AtOnce(clock, desks, self._bars, self._flights, self._claiming, lanes, self._wake.set)
         self._ending = Ending(store, desks, self._scope, self._budgets)
         self._clear = False  # at the last look nothing waited that could not be started
         self._stop: Stop | None = None
@@ -165,21 +163,7 @@ class Dispatcher:
     def claim_at_once(self, run_id: int, task: NewTask) -> bool:
         """Have a task claimed in the commit of its submission, if nothing waits before it and its account admits it.
         Call this after ``store.submit``, before that is awaited, on this worker's loop. False: it will be found."""
-        route, lanes = task.route, self._scope.lanes
-        cell_id = self._claiming.cell(run_id, route) if self._clear and self.store.in_order else None
-        if cell_id is None or self._stop is not None or (lanes is not None and route.lane not in lanes):
-            return False
-        sizes = ((task.due_at, task.input_tokens, task.output_tokens),)
-        head, now = Head(cell_id, run_id, route.model, route.lane, route.urgency, 1, sizes), self.clock.now()
-        slots = self._lane_slots(route.lane)
-        if self._free <= 0 or (slots is not None and slots <= 0) or self._barred(head, now):
-            return False
-        if not needs_account(route.model) or self.desks.tempos.slow(route.model):
-            return False
-        admission = self.desks.admit(route.model, self.desks.calibration.size(route.model, *sizes[0][1:]), now)
-        if isinstance(admission, Blocked):
-            return False
-        return self._claiming.at_once(head, admission, now)
+        return self._clear and self._stop is None and self.store.in_order and self._at_once.claim(run_id, task)
 
     async def admission(self, model: str, input_tokens: int, output_tokens: int, task: Claimed) -> Admission:
         """Wait until a call that a running task makes itself may start."""
@@ -199,10 +183,6 @@ class Dispatcher:
     def draining(self) -> bool:
         """Whether it starts nothing more."""
         return self._stop is not None
-
-    @property
-    def _free(self) -> int:
-        return self.max_in_flight - len(self._flights) - self._claiming.coming.total()
 
     @property
     def in_flight(self) -> int:
@@ -230,7 +210,7 @@ class Dispatcher:
                 self._settler.begin()  # answers are paid: none of them waits for those that are in flight
             if self._settler.failed is not None:
                 self.drain(Stop(StopReason.STORE, self._settler.failed.message))
-            if self._stop is not None and not self._flights and not self._claiming.coming.total():
+            if self._stop is not None and self._flights.over:
                 self.outcomes.conclude(self._docket.close())
                 await self._settler.drained()
                 if self._settler.failed is not None:
@@ -252,19 +232,18 @@ class Dispatcher:
 
     async def _round(self) -> float | None:
         """One look at the queue. Returns when to look again at the latest (None: when something happens)."""
-        await self._obey_pauses()
+        await self._bars.look()
         await self._set_limits.obey(self.clock.now())
         self.outcomes.conclude(self._docket.close() if self._stop else self._docket.judged(self.clock.now()))
-        await self._obey_budgets()
         self.desks.new_round()
         now = self.clock.now()
-        free = self._free if self._stop is None else 0
+        free = self._flights.free if self._stop is None else 0
         wake_at = await self._waking.wake(now) if free > 0 else None
         heads = await self._heads(now) if free > 0 else []
         held: list[Head] = []
         going: list[Head] = []
         for head in heads:
-            (held if self._pauses.of(head) else going).append(head)
+            (held if self._bars.paused(head) else going).append(head)
         if free > 0:
             self.desks.work.heads = [head for head in going if not is_flow(head.model)] + self._callers.seen
             await self._own_code.look(going)
@@ -293,8 +272,8 @@ class Dispatcher:
                 self.drain(stop)
         if planned and started == 0:
             return now + POLL_S
-        self._look_deeper({head.cell_id: given.get(head.cell_id) for head in heads}, plan.cut)
-        if plan.size == MOST_STARTS:
+        self._depths.learn({head.cell_id: given.get(head.cell_id) for head in heads}, plan.cut)
+        if plan.cut is not None or plan.size == MOST_STARTS:
             self._wake.set()
         return _earliest(wake_at, plan.wait_until, self._detours.again_at)
 
@@ -307,14 +286,14 @@ class Dispatcher:
         return self._callers.held_up(plan, [flight.task.id for flight in self._flights])
 
     async def _heads(self, now: float) -> list[Head]:
-        most = None if self._pauses.of_runs or self._dry else PEEK_CELLS  # those cells may stand first
+        most = None if self._bars.of_single_runs else PEEK_CELLS  # those cells may stand first
         scope = self._scope
-        heads = await self.store.peek(now, depth=PEEK_DEPTH, run_id=scope.run_id, deeper=self._deeper, most=most)
+        heads = await self.store.peek(now, depth=PEEK_DEPTH, run_id=scope.run_id, deeper=self._depths.deeper, most=most)
         return heads if scope.lanes is None else [head for head in heads if head.lane in scope.lanes]
 
     def _plan(self, heads: list[Head], free: int, now: float) -> Plan:
         """Ask the accounts, for tasks and for the calls that running ones want to make; these are let go here."""
-        held = {head.cell_id: blocked for head in heads if (blocked := self._barred(head, now))}
+        held = {head.cell_id: blocked for head in heads if (blocked := self._bars.of(head, now))}
         going = [head for head in heads if head.cell_id not in held]
         self._own_code.begin_round(self._flights.python)
         slots, calls, size = min(free, MOST_STARTS), self._callers.heads(self._budgets), self.desks.calibration.size
@@ -323,60 +302,17 @@ class Dispatcher:
         self._callers.take(plan, stopping=self._stop is not None)
         return plan
 
-    def _barred(self, head: Head, now: float) -> Blocked | None:
-        """Whether somebody paused its lane or run, its budget for the day is used up, or it is dry."""
-        over = self._budgets.of_place(self.desks.model(head.model), head.lane)
-        return self._pauses.of(head) or over or self._is_dry(head, now)
-
-    def _is_dry(self, head: Head, now: float) -> Blocked | None:
-        """Whether this very head gave nothing when it was claimed from, a moment ago: its run's budget is used up. It
-        must not take the turns of others."""
-        seen, until = self._dry.get(head.cell_id, (None, 0.0))
-        return Blocked(until, DRY) if seen is head and now < until else None
-
-    def _look_deeper(self, given: Mapping[int, int | None], cut: int | None) -> None:
-        """At once, where a cell gave all that was seen of it and has more; less deep again where it gave far less."""
-        depths = {cell_id: self._deeper[cell_id] for cell_id in given if cell_id in self._deeper}
-        for cell_id in depths:
-            if cell_id != cut and 4 * (given[cell_id] or PEEK_DEPTH) < depths[cell_id]:
-                depths[cell_id] //= 2
-        if cut is not None:
-            depths[cut] = min(2 * depths.get(cut, PEEK_DEPTH), MOST_STARTS)
-            self._wake.set()
-        self._deeper = {cell_id: depth for cell_id, depth in depths.items() if depth > PEEK_DEPTH}
-
-    async def _obey_pauses(self) -> None:
-        """What runs goes on to its end; nothing new starts in a paused lane or run, no call on a paused account."""
-        now = self.clock.now()
-        if now < self._pauses_at:
-            return
-        self._pauses_at = now + EVERY_S
-        news, resumed = self._pauses.update(await self.store.pauses())
-        for sentence in news:
-            log.info(sentence)
-        for account in resumed:
-            self.desks.forgive(account)
-
-    async def _obey_budgets(self) -> None:
-        if self._budgets.limits:
-            now = self.clock.now()
-            used_up, again = self._budgets.update(await self.store.spending(now), now)
-            for sentence in used_up:
-                log.warning(sentence)
-            for sentence in again:
-                log.info(sentence)
-
     async def _claim(self, plan: Plan, heads: list[Head], now: float) -> int:
         claimed = await self._claiming.claim(plan, now)
         if self._scope.run_id is None or self._flights:  # else a run's empty claim may be its end
-            gave = {task.cell_id for task in claimed}
-            dry = {h.cell_id: (h, now + DRY_S) for h in heads if h.cell_id in plan.picks and h.cell_id not in gave}
-            self._dry = {cell: kept for cell, kept in self._dry.items() if now < kept[1]} | dry
+            asked = [head for head in heads if head.cell_id in plan.picks]
+            self._bars.gave({task.cell_id for task in claimed}, asked, now)
         return len(claimed)
 
     def _start(self, task: Claimed, admission: Admission | None, loop: asyncio.AbstractEventLoop) -> None:
         flight = Flight(task, admission)
         self._flights.add(flight)
+        self._at_once.saw(task)
         if admission is not None:
             self.desks.calibration.began(task.model, task.spec.type)
         flight.call = loop.create_task(self._perform(flight))
@@ -421,7 +357,7 @@ class Dispatcher:
         self._wake.set()
         if accepted:
             self.tallies.add(task, settlement)
-        self._dry.pop(task.cell_id, None)  # it may have cost less than it held of the budget
+        self._bars.freed(task.cell_id)
         if settlement.state is State.WAITING:
             self._waking.made_wait()
         self._callers.freed()
@@ -448,7 +384,7 @@ class Dispatcher:
 
     def _lane_slots(self, lane: str) -> int | None:
         slots = self.desks.lane_slots(lane)
-        return None if slots is None else slots - self._flights.by_lane[lane] - self._claiming.coming[lane]
+        return None if slots is None else slots - self._flights.in_lane(lane)
 
 
 def _earliest(*times: float | None) -> float | None:

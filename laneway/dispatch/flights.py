@@ -1,4 +1,4 @@
-"""What is in flight: the claimed tasks whose calls have not ended."""
+"""What is in flight: the claimed tasks whose calls have not ended, and those that are being claimed at once."""
 
 from __future__ import annotations
 
@@ -23,9 +23,12 @@ class Flight:
 class Flights:
     """Counted by lane, and Python tasks for themselves."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
+        """``most``: at a time."""
+        self._most = most
         self._by_id: dict[int, Flight] = {}
         self._by_lane: Counter[str] = Counter()
+        self.coming: Counter[str] = Counter()  # by lane: what is claimed at once, and not there yet
         self.flown: Counter[Flown] = Counter()
         self.python = 0
         self.flows = 0
@@ -42,6 +45,20 @@ class Flights:
     @property
     def by_lane(self) -> Counter[str]:
         return self._by_lane
+
+    @property
+    def free(self) -> int:
+        """How many more may start."""
+        return self._most - len(self) - self.coming.total()
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing is there, nor coming."""
+        return not self._by_id and not self.coming.total()
+
+    def in_lane(self, lane: str) -> int:
+        """How many of its slots are taken."""
+        return self._by_lane[lane] + self.coming[lane]
 
     def add(self, flight: Flight) -> None:
         self._by_id[flight.task.id] = flight
