@@ -14,7 +14,6 @@ import orjson
 
 from laneway.app.budgets import limits_of
 from laneway.app.cascade import AnswerJudge
-from laneway.app.jobs import Answered
 from laneway.app.late_prices import LatePrices
 from laneway.app.python.auto import Auto
 from laneway.app.python.inner_calls import InnerCalls
@@ -27,6 +26,7 @@ from laneway.dispatch.ending import Scope
 from laneway.dispatch.heart import new_worker_id
 from laneway.dispatch.order import RISES_AT
 from laneway.dispatch.patience import Patience
+from laneway.dispatch.settler import Batch
 from laneway.dispatch.worker import Worker
 from laneway.hiding import without_words
 from laneway.intake.asked import find_function
@@ -35,7 +35,7 @@ from laneway.providers.client import Client
 from laneway.providers.model import Reply
 from laneway.providers.secrets import known_secrets
 from laneway.store.interface import Store
-from laneway.task import CLASSIFY, Claimed, Settlement, State, Urgency, Wire
+from laneway.task import CLASSIFY, Claimed, Urgency, Wire
 from laneway.telemetry.wanted import tracing
 
 if TYPE_CHECKING:
@@ -58,23 +58,17 @@ async def engine(
     *,
     catalog: Catalog | None = None,
     scope: Scope | None = None,
-    ended: Callable[[int, Answered | None], None] | None = None,
+    written: Callable[[Batch], None] | None = None,
     max_in_flight: int = MAX_IN_FLIGHT,
     rng: random.Random | None = None,
 ) -> AsyncIterator[Engine]:
-    """Join the store and be ready to run. ``ended`` is told the id of every task that ended, after its commit,
-    and its answer where that is known here."""
+    """Join the store and be ready to run. ``written`` is told what became of its tasks, after each commit."""
     catalog = catalog or lw.catalog
     lw.redactor.add(known_secrets(lw.env, lw.config))
     rng = rng or random.Random()
     name = new_worker_id()
     lanes = {lane: settings.concurrency for lane, settings in lw.config.lanes.items()}
     desks = Desks(lw.store, name, lw.clock, catalog.model, lanes, rng)
-
-    def announce(task: Claimed, settlement: Settlement, accepted: bool) -> None:
-        if ended is not None and accepted and settlement.state.ended:
-            output = settlement.output if settlement.state is State.SUCCEEDED else None
-            ended(task.id, None if output is None else Answered(task.id, task.spec.wire, output))
 
     async with Client(lw.clock) as client, LatePrices(catalog, client.begun) as prices:
         check = OutputCheck(find_function(lw.config.folder))
@@ -104,7 +98,7 @@ async def engine(
             desks,
             executors,
             scope=scope,
-            announce=announce,
+            announce=written,
             weights={lane: settings.weight for lane, settings in lw.config.lanes.items()},
             rise_before={urgency: RISES_AT * lw.config.target_wait(urgency) for urgency in Urgency},
             max_in_flight=max_in_flight,

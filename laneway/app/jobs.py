@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
@@ -13,6 +14,8 @@ from laneway.task import Failure, FailureClass, State, Task, Wire
 
 if TYPE_CHECKING:
     from laneway.clock import Clock
+    from laneway.dispatch.settler import Batch
+    from laneway.task import Claimed, Settlement
 
 R = TypeVar("R")
 API_RUN = "api"  # the run that tasks submitted from Python belong to
@@ -102,7 +105,7 @@ class Board:
         self._store = store
         self._clock = clock
         self._waiting: dict[int, list[asyncio.Future[Answered | None]]] = {}
-        self._ended_lately: dict[int, None] = {}
+        self._ended_lately: OrderedDict[int, None] = OrderedDict()
         self._poller: asyncio.Task[None] | None = None
 
     async def look(self, task_id: int) -> Task:
@@ -126,12 +129,17 @@ class Board:
             new = False
             await self._complain(task_id, limit)
 
+    def written(self, batch: Batch) -> None:
+        """What became of tasks of this process: whoever waits for one that ended need not wait for the next poll."""
+        for task, settlement in batch:
+            if settlement.state.ended:
+                self.ended(task.id, _answered(task, settlement) if task.id in self._waiting else None)
+
     def ended(self, task_id: int, answer: Answered | None = None) -> None:
-        """A task ended in this process: whoever waits for it need not wait for the next poll."""
         self._ended_lately[task_id] = None
         if len(self._ended_lately) > MOST_ENDED:
-            del self._ended_lately[next(iter(self._ended_lately))]
-        for waiter in self._waiting.pop(task_id, []):
+            self._ended_lately.popitem(last=False)
+        for waiter in self._waiting.pop(task_id, ()):
             if not waiter.done():
                 waiter.set_result(answer)
 
@@ -204,15 +212,21 @@ class Boards:
             self._boards[loop] = Board(store, clock)
         return self._boards[loop]
 
-    def ended(self, loop: asyncio.AbstractEventLoop, task_id: int, answer: Answered | None) -> None:
+    def written(self, loop: asyncio.AbstractEventLoop, batch: Batch) -> None:
         if board := self._boards.get(loop):
-            board.ended(task_id, answer)
+            board.written(batch)
 
     def close(self) -> None:
         for loop, board in self._boards.items():
             if not loop.is_closed():
                 call_soon(loop, board.close)
         self._boards = {}
+
+
+def _answered(task: Claimed, settlement: Settlement) -> Answered | None:
+    if settlement.state is not State.SUCCEEDED or settlement.output is None:
+        return None
+    return Answered(task.id, task.spec.wire, settlement.output)
 
 
 def plain(output: bytes) -> Any:

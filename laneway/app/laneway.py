@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, cast
 from laneway.app.agent_verbs import AgentVerbs
 from laneway.app.configured import Configured
 from laneway.app.forks import forked, watch_forks
-from laneway.app.jobs import API_RUN, Answered, Board, Boards, Job, call_soon
+from laneway.app.jobs import API_RUN, Board, Boards, Job, call_soon
 from laneway.app.options import Options, of_each, seconds
 from laneway.app.preparing import Preparing
 from laneway.app.python.callbacks import Callbacks
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from laneway.app.working import Working
     from laneway.config.models import Config
     from laneway.dispatch.dispatcher import Dispatcher
+    from laneway.dispatch.settler import Batch
     from laneway.providers.streams.follow import Listener
     from laneway.task import Claimed, NewTask
 
@@ -297,13 +298,13 @@ class Laneway(Configured, Registering, AgentVerbs):
 
         loop = asyncio.get_running_loop()
 
-        def announce(task_id: int, answer: Answered | None) -> None:
-            self._boards.ended(loop, task_id, answer)
+        def written(batch: Batch) -> None:
+            self._boards.written(loop, batch)
             self.callbacks.poke()
 
         scope = None if lanes is None else Scope(lanes=frozenset(lanes))
         patience = None if grace is None else seconds(grace)
-        async with engine(self, scope=scope, ended=announce) as running:
+        async with engine(self, scope=scope, written=written) as running:
             working = Working(running, patience)
             async with side_work(self, working):
                 self._dispatchers.append(running.dispatcher)

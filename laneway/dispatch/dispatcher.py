@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from math import inf
 
 from laneway.clock import Clock
@@ -27,7 +27,7 @@ from laneway.dispatch.order import Order, Plan
 from laneway.dispatch.outcomes import Outcomes
 from laneway.dispatch.own_code import OwnCode
 from laneway.dispatch.retry import called_off
-from laneway.dispatch.settler import PATIENCE_S, Settled, Settler
+from laneway.dispatch.settler import PATIENCE_S, Batch, Settler
 from laneway.dispatch.tallying import Tallies
 from laneway.dispatch.waking import Waking
 from laneway.dispatch.watch import Watch, binding
@@ -42,7 +42,6 @@ from laneway.task import (
     Claimed,
     Failure,
     NewTask,
-    Settlement,
     State,
     Urgency,
     Wire,
@@ -73,7 +72,7 @@ class Dispatcher:
         executors: Mapping[Wire, Execute],
         *,
         scope: Scope | None = None,
-        announce: Settled | None = None,
+        announce: Callable[[Batch], None] | None = None,
         weights: Mapping[str, float] | None = None,
         rise_before: Mapping[Urgency, float] | None = None,
         max_in_flight: int = MAX_IN_FLIGHT,
@@ -353,16 +352,17 @@ class Dispatcher:
                 self.desks.calibration.ended(task.model, task.spec.type)
             self._wake.set()
 
-    def _settled(self, task: Claimed, settlement: Settlement, accepted: bool) -> None:
+    def _settled(self, batch: Batch, accepted: Sequence[bool]) -> None:
         self._wake.set()
-        if accepted:
-            self.tallies.add(task, settlement)
-        self._bars.freed(task.cell_id)
-        if settlement.state is State.WAITING:
-            self._waking.made_wait()
         self._callers.freed()
+        for task, settlement in batch:
+            self._bars.freed(task.cell_id)
+            if settlement.state is State.WAITING:
+                self._waking.made_wait()
+        written = [one for one, is_accepted in zip(batch, accepted, strict=True) if is_accepted]
+        self.tallies.add(written)
         if self._announce is not None:
-            self._announce(task, settlement, accepted)
+            self._announce(written)
 
     async def _sleep(self, until: float | None) -> None:
         now = self.clock.now()

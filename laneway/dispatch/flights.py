@@ -69,10 +69,10 @@ class Flights:
         self._count(flight.task, -1)
 
     def _count(self, task: Claimed, n: int) -> None:
-        if is_flow(task.model):  # its steps take no time, and no slot of its lane
+        if not task.model:
+            self.python += n
+        elif is_flow(task.model):  # its steps take no time, and no slot of its lane
             self.flows += n
             return
         self._by_lane[task.lane] += n
         self.flown[task.account, task.lane, task.urgency] += n
-        if not task.model:
-            self.python += n

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from math import inf
 
 from laneway.clock import Clock
@@ -19,8 +19,8 @@ from laneway.task import Claimed, Settlement
 PATIENCE_S = 30.0  # how long a store that refuses to write is asked again, with paid answers in our hands
 
 log = logging.getLogger(__name__)
-Settled = Callable[[Claimed, Settlement, bool], None]  # (task, settlement, accepted)
-Batch = list[tuple[Claimed, Settlement]]
+Batch = Sequence[tuple[Claimed, Settlement]]
+Settled = Callable[[Batch, Sequence[bool]], None]  # what was written together, and which of it was accepted
 
 
 class Settler:
@@ -32,7 +32,7 @@ class Settler:
         self._worker = worker
         self._clock = clock
         self._announce = announce
-        self._gathered: Batch = []
+        self._gathered: list[tuple[Claimed, Settlement]] = []
         self._writing: set[asyncio.Task[None]] = set()
         self._patience = patience
         self._give_up_at = inf
@@ -71,8 +71,7 @@ class Settler:
     async def _finish(self, batch: Batch, writing: Awaitable[list[bool]]) -> None:
         accepted = await self._insist(batch, writing)
         if accepted is not None:
-            for (task, settlement), ok in zip(batch, accepted, strict=True):
-                self._announce(task, settlement, ok)
+            self._announce(batch, accepted)
 
     async def _insist(self, batch: Batch, writing: Awaitable[list[bool]]) -> list[bool] | None:
         give_up_at = self._clock.now() + self._patience

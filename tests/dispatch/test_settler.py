@@ -47,7 +47,7 @@ def settled(tmp_path: Path, until: float, live: Callable[[Settler, list[Claimed]
     async def main(clock: VirtualClock) -> list[list[int]]:
         unwilling = Unwilling(clock, until)
         store: Any = unwilling
-        settler = Settler(store, "w", clock, lambda task, settlement, accepted: told.append(task.id))
+        settler = Settler(store, "w", clock, lambda batch, accepted: told.extend(task.id for task, _ in batch))
         await live(settler, tasks)
         await settler.drained()
         assert told == [id_ for batch in unwilling.written for id_ in batch]

@@ -47,7 +47,7 @@ def claimed(**more: Any) -> Claimed:
 def counted(*added: tuple[Claimed, Settlement]) -> dict[tuple[str, str], Tally]:
     tallies = Tallies()
     for one in added:
-        tallies.add(*one)
+        tallies.add([one])
     found = {(one.kind.value, one.name): one for one in tallies.take(NOW + 0.9)}
     assert tallies.take(NOW) == [], "they were taken"
     return found
@@ -69,7 +69,7 @@ class TestCounting:
             {bucket(5): 2}, {bucket(1.5): 2},
         )  # fmt: skip
         tallies = Tallies()
-        tallies.add(claimed(team="red"), DONE)
+        tallies.add([(claimed(team="red"), DONE)])
         assert {one.team for one in tallies.take(NOW)} == {"red"}
 
     def test_a_call_that_is_tried_again_is_a_call_and_no_end(self) -> None:
@@ -161,7 +161,7 @@ class TestTelling:
 
                 patch.setattr(world.store, "add_tallies", away)
                 await telling.tell()
-                world.dispatcher.tallies.add(claimed(), DONE)
+                world.dispatcher.tallies.add([(claimed(), DONE)])
                 await telling.tell()
             await telling.tell(last=True)
             await telling.tell(last=True)
