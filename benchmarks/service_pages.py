@@ -29,6 +29,10 @@ FOLLOWED = ("/ui/changes", "/api/v1/events", "/api/v1/tasks/{ref}/events")  # st
 FILES = ("/v1/files/", "/v1/batches/", "/v1/messages/batches/")  # there are none of those
 LISTS = ("/tasks", "/ui/tasks/live", "/api/v1/tasks", "/failures", "/ui/failures/live")
 FILTERS = ("state=failed", "lane=lane-3", "state=failed&class=output", "type=type_4", "tag=spring", "model=nothing")
+CONFIG = """
+[accounts.main]
+provider = "openai"
+""" + "".join(f'[models.{name}]\naccount = "main"\nid = "{name}"\n' for name in MODELS)
 
 
 def measure(tasks: int = TASKS, failed: int = FAILED) -> dict[str, Any]:
@@ -99,8 +103,8 @@ def _wanted(client: httpx.Client) -> tuple[list[str], list[str]]:
         if path in FOLLOWED or path.startswith(FILES) or path.startswith("/static/"):
             left_out.append(path)
             continue
-        place = path.split("/")[-2] if "/" in path.strip("/") else ""
-        filled = path.replace(":path", "").format_map({**values, "name": names.get(place, MODELS[0])})
+        name = next((name for place, name in names.items() if f"/{place}/" in path), "")
+        filled = path.replace(":path", "").format_map({**values, "name": name})
         wanted.append(filled)
         wanted += [f"{filled}?{query}" for query in FILTERS] if path in LISTS else []
     return wanted, left_out
@@ -130,7 +134,7 @@ def _gets(routes: Iterable[BaseRoute], prefix: str = "") -> Iterator[str]:
 @contextmanager
 def _served(url: str) -> Iterator[str]:
     with workplace() as folder:
-        (folder / "laneway.toml").write_text("")
+        (folder / "laneway.toml").write_text(CONFIG)
         process = subprocess.Popen(
             command("serve", "--port", "0", "--no-worker", "--store", url, "--json"),
             cwd=folder,
