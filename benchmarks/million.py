@@ -12,9 +12,11 @@ from typing import Any, NamedTuple
 
 from laneway.app.settings import open_store
 from laneway.store.cells import Pick
+from laneway.store.flows import Child, Suspension, WaitGroup
 from laneway.store.interface import Store
 from laneway.store.runs import Run
 from laneway.task import (
+    NEW_FLOW,
     Claimed,
     Failure,
     FailureClass,
@@ -35,6 +37,7 @@ MODELS = ("small", "medium", "strong", "local", "vision", "cheap")
 TEAMS = (None, None, "support", "legal")
 TEXT = "Please read this ticket and say what the customer wants, how urgent it is, and who should answer. " * 4
 CHUNK = 5_000
+FLOW_TYPE, CHILDREN = "report", 1_000
 WORKER = "benchmark-filler"
 KINDS = (
     Failure(FailureClass.TRANSIENT, "overloaded", "the provider is overloaded", 529),
@@ -70,6 +73,7 @@ async def _fill(url: str, tasks: int, failed: int, rng: random.Random) -> Filled
             run = await _submit(store, number, run_tasks, now, rng)
             await _end(store, run, ended * (number + 1) // RUNS - ended * number // RUNS, fails, now, rng)
             await _cancel(store, run, now)
+        await add_flow(store, now)
         await store.leave(WORKER, now)
         counted = [cell.counts for cell in await store.tally()]
         return Filled(
@@ -152,6 +156,22 @@ def _settled(task: Claimed, fails: bool, now: float, rng: random.Random) -> Sett
     return Settlement(
         task.id, task.fence, State.SUCCEEDED, Outcome.OK, now, latency, usage, 0.15, 0.6, cost, output=answer
     )
+
+
+async def add_flow(store: Store, now: float) -> int:
+    """The newest task: a flow that waits for many children. Its id."""
+    run = await store.open_run("benchmark flow", info={"kind": "batch"}, max_cost=None, now=now)
+    route = Route("lane-0", Urgency.STANDARD, NEW_FLOW)
+    await store.submit(run, [NewTask(b"{}", Spec(FLOW_TYPE, Wire.PYTHON), route, now, key="flow")], now)
+    (head,) = await store.peek(now, depth=1, run_id=run.id)
+    (flow,) = await store.claim(WORKER, [Pick(head.cell_id, 1, "")], now)
+    names = tuple(f"part-{i}" for i in range(CHILDREN))
+    spec, route = Spec("part", Wire.CHAT), Route("lane-0", Urgency.STANDARD, MODELS[0])
+    begun = [Child(name, NewTask(TEXT.encode(), spec, route, now, parent=flow.id)) for name in names]
+    done = Settlement(flow.id, flow.fence, State.WAITING, Outcome.OK, now, 0.01, cost=0.0, burned=False, counted=False)
+    done.flow = Suspension(0, now, begun=begun, waits_for=[WaitGroup(names, len(names), False)])
+    await store.settle(WORKER, [done], now)
+    return flow.id
 
 
 async def _cancel(store: Store, run: Run, now: float) -> None:

@@ -19,13 +19,14 @@ import httpx
 from starlette.routing import BaseRoute, Mount
 
 from benchmarks.common import command, environment, workplace
-from benchmarks.million import FAILED, LANES, MODELS, TASKS, fill
+from benchmarks.million import FAILED, FLOW_TYPE, LANES, MODELS, TASKS, fill
 from benchmarks.postgres import PostgresServer
 
 TIMES = 5  # of each
 MOST_MS, MOST_KB = 200.0, 256.0
 PATIENCE_S = 60.0
 FOLLOWED = ("/ui/changes", "/api/v1/events", "/api/v1/tasks/{ref}/events")  # streams: they have no end
+FLOWS = ("/flows/", "/ui/flows/")
 FILES = ("/v1/files/", "/v1/batches/", "/v1/messages/batches/")  # there are none of those
 LISTS = ("/tasks", "/ui/tasks/live", "/api/v1/tasks", "/failures", "/ui/failures/live")
 FILTERS = ("state=failed", "lane=lane-3", "state=failed&class=output", "type=type_4", "tag=spring", "model=nothing")
@@ -97,6 +98,7 @@ def _wanted(client: httpx.Client) -> tuple[list[str], list[str]]:
     """Paths to fetch, and those of routes that are left out."""
     found = client.get("/api/v1/tasks", params={"state": "failed", "limit": 1}).json()["data"][0]
     values = {"ref": str(found["id"]), "run_id": str(found["run_id"])}
+    (flow,) = client.get("/api/v1/tasks", params={"type": FLOW_TYPE, "limit": 1}).json()["data"]
     names = {"lanes": f"lane-{LANES - 1}", "models": MODELS[0], "accounts": "main"}
     wanted, left_out = [], []
     for path in sorted(set(_gets(_routes()))):
@@ -105,6 +107,8 @@ def _wanted(client: httpx.Client) -> tuple[list[str], list[str]]:
             continue
         name = next((name for place, name in names.items() if f"/{place}/" in path), "")
         filled = path.replace(":path", "").format_map({**values, "name": name})
+        if path.startswith(FLOWS) or path.endswith("/tree"):
+            filled = path.format(ref=flow["id"])
         wanted.append(filled)
         wanted += [f"{filled}?{query}" for query in FILTERS] if path in LISTS else []
     return wanted, left_out
