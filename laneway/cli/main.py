@@ -38,6 +38,7 @@ COMMANDS: Mapping[str, Sequence[str]] = {
     "worker": ["worker"],
     "serve": ["serve"],
     "token": ["token"],
+    "webhook": ["webhook"],
     "prune": ["prune"],
     "store": ["store"],
     "trust": ["trust"],

@@ -60,10 +60,8 @@ def create(
     from laneway.store.tokens import Deed, Role, Token
 
     for word in (name, team):
-        if word is not None and (not NAME.fullmatch(word) or word in TAKEN):
-            raise UsageError(
-                f"{word!r} cannot be a name here", hint="up to 100 letters, digits and . _ - @, as alice or team-legal"
-            )
+        if word is not None:
+            checked_name(word)
     if role not in tuple(Role):
         raise UsageError(f"{role!r} is no role", hint="--role submit or --role operate")
     lw = application(config, store, verbose)
@@ -138,6 +136,15 @@ def revoke(
         print_json({"revoked": name})
     else:
         sys.stdout.write(f"{name}: revoked\n")
+
+
+def checked_name(word: str) -> str:
+    """Of a token or a team. Raises UsageError."""
+    if not NAME.fullmatch(word) or word in TAKEN:
+        raise UsageError(
+            f"{word!r} cannot be a name here", hint="up to 100 letters, digits and . _ - @, as alice or team-legal"
+        )
+    return word
 
 
 async def _tokens(lw: Laneway, revoked: bool) -> list[Token]:

@@ -17,7 +17,7 @@ from yarl import URL
 from laneway.errors import ConfigError, InputError, StoreError
 from laneway.server.webhooks.messages import message
 from laneway.server.webhooks.sending import Delivery, deliver
-from laneway.server.webhooks.signing import secrets_in, signed
+from laneway.server.webhooks.signing import of_team, secrets_in, signed
 from laneway.server.webhooks.targets import Places
 from laneway.store.webhooks import NOT_ENDED, Webhook
 
@@ -141,7 +141,7 @@ class Webhooks:
 
     async def _deliver(self, hook: Webhook, url: URL, task: Task) -> Delivery:
         try:
-            secrets, places = self._secrets(), self._places()
+            secrets, places = of_team(self._secrets(), hook.team), self._places()
         except ConfigError as error:
             return Delivery(error.message)
         if not secrets:

@@ -1,5 +1,6 @@
 """Signatures after the Standard Webhooks specification, 1.0 (https://www.standardwebhooks.com): HMAC-SHA256 over
-``id.timestamp.body``, by each secret of the server, so that a secret can be replaced while receivers know only one."""
+``id.timestamp.body``, by each secret of the server, so that a secret can be replaced while receivers know only one.
+Each team has secrets of its own, made from the server's."""
 
 from __future__ import annotations
 
@@ -34,6 +35,17 @@ def secrets_in(env: Mapping[str, str], name: str) -> list[bytes]:
             )
         found.append(secret)
     return found
+
+
+def of_team(secrets: Sequence[bytes], team: str | None) -> list[bytes]:
+    """Each one's HMAC-SHA256 of the team's name, so that no team can sign for another's receiver; what is in no team
+    has the server's own. No signature can be taken for one of these: what is signed has braces, which no name has."""
+    return list(secrets) if team is None else [hmac.digest(secret, team.encode(), hashlib.sha256) for secret in secrets]
+
+
+def written(secret: bytes) -> str:
+    """As receivers' libraries take it."""
+    return PREFIX + base64.b64encode(secret).decode()
 
 
 def signed(secrets: Sequence[bytes], message_id: str, timestamp: int, body: bytes) -> dict[str, str]:

@@ -16,7 +16,7 @@ from laneway.errors import ConfigError
 from laneway.server.webhooks.book import DELAYS, Ask, Webhooks
 from laneway.store.webhooks import Webhook
 from laneway.task import State
-from tests.server.webhooks.receiver import OTHER, SECRET, Receiver
+from tests.server.webhooks.receiver import OTHER, SECRET, Receiver, of_team
 from tests.server.webhooks.test_targets import Names
 from tests.store.helpers import claim, finish, new, run_with, settlement
 
@@ -45,12 +45,12 @@ def later(lw: Laneway, seconds: float) -> None:
     lw.clock.advance(seconds)
 
 
-async def ended(lw: Laneway, url: str, state: State = State.SUCCEEDED) -> int:
+async def ended(lw: Laneway, url: str, state: State = State.SUCCEEDED, team: str | None = None) -> int:
     """A task that somebody is to be told of."""
     hooks = Webhooks(lw)
     run = await run_with(lw.store, [new("k")])
     id_ = (await lw.store.named(run, ["k"]))["k"][0]
-    await hooks.register([Ask(id_, hooks.check(url), "red")])
+    await hooks.register([Ask(id_, hooks.check(url), team)])
     await finish(lw.store, await claim(lw.store), state)
     return id_
 
@@ -83,6 +83,18 @@ async def test_what_is_told_is_signed_by_every_secret_and_has_no_content(open_lw
     assert (data["error"]["class"], data["error"]["code"]) == ("request", "bad")
     assert "no good" not in told.body.decode(), "a provider's words may quote the prompt"
     assert (await known(lw, id_)).done_at is not None
+
+
+async def test_a_teams_receiver_can_be_told_nothing_by_another_team(open_lw: Open) -> None:
+    lw = open_lw(f"{SECRET} {OTHER}")
+    async with Receiver() as receiver:
+        await ended(lw, receiver.url(), team="red")
+        await send(Webhooks(lw))
+    (told,) = receiver.told
+    assert told.signed_by(of_team(SECRET, "red"))
+    assert told.signed_by(of_team(OTHER, "red")), "while the server's is replaced, so are the teams'"
+    for other in (SECRET, OTHER, of_team(SECRET, "blue"), of_team(OTHER, "blue"), of_team(SECRET, "")):
+        assert not told.signed_by(other)
 
 
 async def test_answers_are_sent_where_that_is_wished(open_lw: Open) -> None:
