@@ -85,7 +85,7 @@ class Outcomes:
             return
         if home and not settlement.state.ended:
             settlement = replace(settlement, model=home)
-        if back_at is not None and self._detours.elsewhere(task, now):
+        if back_at is not None and self._may_go_at_once(task, now):
             settlement = replace(settlement, state=State.READY, wake_at=None)
         settlement = replace(settlement, failure=self.to_be_kept(reply).failure)
         self.add(task, or_kept(task, within_limit(task, settlement, now)), reply.flow)
@@ -94,6 +94,11 @@ class Outcomes:
         """To be written. ``flow``: what a step of a flow leaves behind."""
         settlement.flow, settlement.parent = flow, task.parent
         self._settler.add(task, settlement)
+
+    def _may_go_at_once(self, task: Claimed, now: float) -> bool:
+        """Whether somebody else is there: another account of the same model, or a further model of the route. Else it
+        waits for its provider's return."""
+        return not self._desks.troubled(task.model) or self._detours.elsewhere(task, now)
 
     def _may_escalate(self, task: Claimed, now: float) -> bool:
         """Whether the route's next model could be asked soon. Else an answer that is there is better than to wait."""

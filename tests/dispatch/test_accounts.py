@@ -19,6 +19,7 @@ from laneway.task import Failure, FailureClass, State, Wire
 from tests.dispatch.world import DOWN, World, in_world, task
 
 HANGS = Failure(FailureClass.TRANSIENT, "timeout", "no answer within 60 s", outage=True)
+GONE = Failure(FailureClass.TRANSIENT, "connection", "nothing listens", outage=True)
 REVOKED = Failure(FailureClass.ACCOUNT, "invalid_api_key", "the key was revoked", 401)
 
 
@@ -104,6 +105,27 @@ def test_an_account_that_is_down_is_looked_at_now_and_then_and_used_again_when_i
         then,
         accounts=[account("ill", concurrency=10), account("sound", concurrency=10)],
         account_fault=lambda at, name: DOWN if name == "ill" and 10 <= at < 60 else None,
+    )
+
+
+@pytest.mark.parametrize("dies", [1.1, 1.5, 1.9, 2.3])
+def test_an_account_that_dies_holds_up_no_task_while_another_is_there(dies: float) -> None:
+    """Neither those that were in flight nor those by which somebody looks whether it is back."""
+
+    def then(world: World, stop: Stop) -> None:
+        assert stop.reason is StopReason.DONE
+        left = 400 - sum(at + 0.3 < dies for at, _ in world.provider.accounts)
+        assert world.seconds < dies + left / (10 / 0.3) + 0.5
+
+    def gone(at: float, name: str) -> bool:
+        return name == "dies" and at + 0.3 >= dies
+
+    in_world(
+        tasks(400),  # type: ignore[arg-type]
+        then,
+        accounts=[account("dies", concurrency=10), account("sound", concurrency=10)],
+        account_fault=lambda at, name: GONE if gone(at, name) else None,
+        account_latency=lambda at, name: max(0.001, dies - at) if gone(at, name) else None,
     )
 
 
