@@ -8,10 +8,12 @@ from laneway.app.changes import Changed, changes
 from laneway.app.flows.trees import Branch, flow_json, grown
 from laneway.app.live_limits import limits_json, limits_set
 from laneway.app.standing import Standing, holding, standings
+from laneway.app.webhooks import webhook_json
 from laneway.store.detours import Detour
 from laneway.store.feedback import Feedback
 from laneway.store.flows import History
 from laneway.store.steering import PauseKind
+from laneway.store.webhooks import Webhook
 from laneway.task import Attempt, Task, is_flow
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ class Explanation(NamedTuple):
     flow: tuple[Branch, History] | None
     content: str
     limits: list[dict[str, Any]]  # that somebody set of its lane, or of its model's accounts
+    webhooks: list[Webhook]  # who is told of its end
 
     def as_json(self, now: float) -> dict[str, Any]:
         words = self.words
@@ -47,6 +50,7 @@ class Explanation(NamedTuple):
             "classifier": self.asked,
             "changes": [one.as_json() for one in self.changed],
             "limits_set": self.limits,
+            "webhooks": [webhook_json(one) for one in self.webhooks],
         }
         if self.flow is not None:
             found["flow"] = flow_json(*self.flow, now, hide=self.content == "hidden")
@@ -73,6 +77,7 @@ async def explanation(lw: Laneway, task: Task, most: int | None = None) -> Expla
         flow,
         "pruned" if task.pruned else "hidden" if lw.config.hide_content else "kept",
         [] if task.state.ended else await _limits_of(lw, task),
+        await store.webhooks(task.id),
     )
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from laneway.app.explaining import Explanation
     from laneway.app.laneway import Laneway
     from laneway.store.feedback import Feedback
+    from laneway.store.webhooks import Webhook
     from laneway.task import Attempt, Task
 
 TaskArgument = Annotated[str, typer.Argument(help="A task's id or key.", metavar="TASK")]
@@ -108,6 +109,7 @@ def _task_text(found: Explanation) -> str:
             lines.append(f"     {_fault(a)}")
     if (kept := _kept(task, attempts)) is not None:
         lines.append(f"  the answer is that of attempt {kept}: no stronger model gave one")
+    lines += [_webhook_line(one) for one in found.webhooks]
     if content == "pruned":
         lines.append("content: pruned; its answer is in the results file, if it had one")
     elif content == "hidden" and task.state.ended:
@@ -115,6 +117,14 @@ def _task_text(found: Explanation) -> str:
     elif task.output is not None:
         lines.append(f"answer\n  {printable(_answer(task))[:PREVIEW]}")
     return "\n".join(lines) + "\n"
+
+
+def _webhook_line(hook: Webhook) -> str:
+    from laneway.app.webhooks import progress, receiver
+    from laneway.cli.ago import ahead
+
+    when = "" if hook.next_at is None else ahead(hook.next_at, time.time())
+    return f"webhook to {printable(receiver(hook))}: {printable(progress(hook, when))}"
 
 
 def _feedback_text(words: list[Feedback]) -> str:

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 NOT_ENDED = 4_102_444_800.0  # `next_at` of those whose task has not ended: the year 2100
 KEPT_S = 30 * 86_400.0  # how long it is known what became of one
+
+
+class HookState(StrEnum):
+    WAITING = "waiting"  # for the end of its task
+    PENDING = "pending"  # for a delivery
+    DELIVERED = "delivered"
+    GIVEN_UP = "given_up"
 
 
 class Webhook(NamedTuple):
@@ -22,6 +30,12 @@ class Webhook(NamedTuple):
     next_at: float | None = NOT_ENDED
     done_at: float | None = None
     error: str | None = None
+
+    @property
+    def state(self) -> HookState:
+        if self.next_at is not None:
+            return HookState.WAITING if self.next_at == NOT_ENDED else HookState.PENDING
+        return HookState.DELIVERED if self.error is None else HookState.GIVEN_UP
 
 
 class Announcing(Protocol):

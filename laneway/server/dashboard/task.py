@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from laneway.app.explaining import Explanation, explanation
 from laneway.app.steering import Verb, carry_out
+from laneway.app.webhooks import progress, receiver
 from laneway.server.dashboard.page import Asked, Deed, Figures, Page
 from laneway.server.dashboard.texts import answered_parts, asked_parts, shortened, whole
 from laneway.server.dashboard.timeline import timeline
+from laneway.server.dashboard.words import ahead
 from laneway.server.envelopes import Refusal
 from laneway.server.native.seeing import Seeing
 from laneway.server.native.telling import cost_of
@@ -35,6 +37,7 @@ async def figures(asked: Asked) -> Figures:
         "content": content,
         "asked_for": shortened(asked_parts(task)) if content == "kept" else [],
         "answered": shortened(answered_parts(task)) if content == "kept" else [],
+        "webhooks": [(receiver(one), progress(one, ahead(one.next_at, asked.now))) for one in found.webhooks],
         "tree": None if found.flow is None else found.flow[0],
         "may": {
             "cancel": asked.caller.operates and not task.state.ended,

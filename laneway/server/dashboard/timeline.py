@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from laneway.app.explaining import Explanation
+from laneway.app.webhooks import progress, receiver
 from laneway.server.dashboard import words
+from laneway.store.webhooks import HookState
 from laneway.task import Attempt, Outcome, State, WaitReason, is_flow, needs_account
 
 MOST = 60  # events; of more the first and the last
@@ -62,6 +64,10 @@ def _events(found: Explanation) -> Iterator[Event]:
     if task.settled_at is not None and task.state.ended:
         kind = {State.SUCCEEDED: "good", State.FAILED: "bad"}.get(task.state, "")
         yield Event(task.settled_at, task.state.value.capitalize(), _ended(found), kind)
+    for hook in found.webhooks:
+        if hook.done_at is not None:
+            kind = "good" if hook.state is HookState.DELIVERED else "bad"
+            yield Event(hook.done_at, f"Webhook {progress(hook)}", receiver(hook), kind)
 
 
 def _decided(found: Explanation) -> str:

@@ -52,7 +52,7 @@ def gathering_router(lw: Laneway, changing: Changing) -> APIRouter:
             size += len(task.output or b"")
             if told and size > LARGEST_PAGE:
                 break
-            told.append(whole_task(lw, task, await lw.store.attempts(task.id)))
+            told.append(await whole_task(lw, task))
         return page_of(told, lambda one: one, lambda one: int(one["id"]), None)
 
     return router

@@ -6,6 +6,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel
 
+from laneway.store.webhooks import HookState
 from laneway.task import State, WaitReason
 
 T = TypeVar("T")
@@ -41,12 +42,26 @@ class TaskLine(BaseModel):
     error: dict[str, Any] | None
 
 
+class WebhookState(BaseModel):
+    """How far it has come that `to` is told of the end: `waiting` for the end, `pending` (the next delivery is at
+    `next_at`), `delivered` or `given_up` at `done_at`. `to` is without the path, `attempts` of the latest end."""
+
+    to: str
+    state: HookState
+    attempts: int
+    next_at: float | None
+    done_at: float | None
+    last_error: str | None
+
+
 class TaskAnswer(TaskLine):
-    """`output`: parsed where JSON was asked for, else text; null until it has succeeded, or when it was pruned."""
+    """`output`: parsed where JSON was asked for, else text; null until it has succeeded, or when it was pruned.
+    `webhook`: the one that was asked for last."""
 
     deadline: float | None
     output: Any = None
     pruned: bool
+    webhook: WebhookState | None
 
 
 class Page(BaseModel, Generic[T]):
@@ -180,6 +195,7 @@ class Explained(BaseModel):
     classifier: list[dict[str, Any]]
     changes: list[dict[str, Any]]
     limits_set: list[dict[str, Any]]
+    webhooks: list[WebhookState]
     flow: dict[str, Any] | None = None
 
 

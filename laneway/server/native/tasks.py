@@ -65,9 +65,6 @@ def tasks_router(
 ) -> APIRouter:
     router = APIRouter(route_class=JsonRoute, tags=["tasks"])
 
-    async def whole(task: Task) -> dict[str, Any]:
-        return whole_task(lw, task, await lw.store.attempts(task.id))
-
     @router.post(
         "/tasks",
         status_code=201,
@@ -78,7 +75,7 @@ def tasks_router(
         """Submit one task. It is durable when this answers."""
         done = await intake.take(caller, form.traced(carried(request.headers, lw.env)))
         response.status_code = 201 if done.new or done.shared else 200
-        return await whole((await lw.store.get_tasks(done.ids))[0])
+        return await whole_task(lw, (await lw.store.get_tasks(done.ids))[0])
 
     @router.post("/tasks/bulk", status_code=201, response_model=Taken, openapi_extra=BULK)
     async def submit_many(request: Request, caller: Asking) -> Any:
@@ -129,7 +126,7 @@ def tasks_router(
 
     @router.get("/tasks/{ref}", response_model=TaskAnswer)
     async def get_task(ref: RefPath, caller: Asking) -> Any:
-        return await whole(await seeing.task(caller, ref))
+        return await whole_task(lw, await seeing.task(caller, ref))
 
     @router.get(
         "/tasks/{ref}/wait",
@@ -148,7 +145,7 @@ def tasks_router(
         if not task.state.ended:
             task = await _ended(lw, request, task, timeout_s)
         response.status_code = 200 if task.state.ended else 202
-        return await whole(task)
+        return await whole_task(lw, task)
 
     @router.get("/tasks/{ref}/explain", response_model=Explained)
     async def explain(ref: RefPath, caller: Asking) -> Any:

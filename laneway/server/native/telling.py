@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 
+from laneway.app.webhooks import webhook_json
 from laneway.errors import LanewayError
 from laneway.intake.shapes import output_of
 from laneway.providers.chat import answer_text
@@ -48,13 +49,15 @@ def task_line(task: Task | TaskLine, cost: float | None = None) -> dict[str, Any
     }
 
 
-def whole_task(lw: Laneway, task: Task, attempts: Iterable[Attempt]) -> dict[str, Any]:
+async def whole_task(lw: Laneway, task: Task) -> dict[str, Any]:
+    hooks = await lw.store.webhooks(task.id)
     return {
-        **task_line(task, cost_of(attempts)),
+        **task_line(task, cost_of(await lw.store.attempts(task.id))),
         "error": dict(task.error) if task.error else None,
         "deadline": task.deadline,
         "output": answer_of(lw, task),
         "pruned": task.pruned,
+        "webhook": webhook_json(hooks[-1]) if hooks else None,
     }
 
 
