@@ -77,5 +77,5 @@ class Changes:
     async def _state(self) -> object:
         """Changes with whatever pages show."""
         store = self._lw.store
-        counts = [tuple(cell.counts.values()) for cell in await store.tally()]
+        counts = {depth[:3]: depth.counts for depth in await store.depths()}
         return await store.last_result(), counts, await store.pauses()
