@@ -122,6 +122,9 @@ class World(Stage):
     provider: Provider
 
 
+Code = Callable[[Stage, Claimed], Awaitable[Reply]]
+
+
 def no_code(reference: str) -> None:
     raise ConfigError(f"{reference} is not here", hint="bring it")
 
@@ -163,8 +166,9 @@ async def staged(
     budgets: Mapping[Budget, float] = NO_LIMITS,
     watched: Callable[[Execute], Execute] = lambda calls: calls,
     judge: Judge | None = None,
+    code: Code | None = None,
 ) -> AsyncIterator[Stage]:
-    """A store with the tasks in it, and a dispatcher that has not begun yet."""
+    """A store with the tasks in it, and a dispatcher that has not begun yet. ``code``: what its Python tasks do."""
     with tempfile.TemporaryDirectory(dir=IN_MEMORY) as folder:
         store = SQLiteStore(Path(folder) / "s.db", inline=True)
         run = await store.open_run("out", info={}, max_cost=max_cost, now=clock.now())
@@ -175,12 +179,13 @@ async def staged(
         priced.set()
         patience = Patience(caller, desks.latencies, desks.tempos)
         calls = ModelCalls(patience, desks, OutputCheck(no_code), no_record, priced, judge)
+        executors = dict.fromkeys((Wire.CHAT, Wire.MESSAGES, Wire.RESPONSES, Wire.EMBEDDINGS), watched(calls))
         dispatcher = Dispatcher(
             store,
             "w",
             clock,
             desks,
-            dict.fromkeys((Wire.CHAT, Wire.MESSAGES, Wire.RESPONSES, Wire.EMBEDDINGS), watched(calls)),
+            executors,
             scope=None if whole_store else Scope(run.id, budget=max_cost is not None),
             weights=weights,
             max_in_flight=max_in_flight,
@@ -189,7 +194,10 @@ async def staged(
         )
         await store.join("w", 1e9, clock.now())
         housekeeping = asyncio.ensure_future(keep_house(clock, desks, dispatcher))
-        yield Stage(clock, store, run, desks, dispatcher)
+        stage = Stage(clock, store, run, desks, dispatcher)
+        if code is not None:
+            executors[Wire.PYTHON] = lambda task, _: code(stage, task)
+        yield stage
         housekeeping.cancel()
         with suppress(asyncio.CancelledError):
             await housekeeping
@@ -224,6 +232,7 @@ def in_world(
     budgets: Mapping[Budget, float] = NO_LIMITS,
     models: Sequence[Model] = (),
     judge: Judge | None = None,
+    code: Code | None = None,
     **provider: object,
 ) -> None:
     """Run the tasks to their end in simulated time, then look at what happened."""
@@ -246,6 +255,7 @@ def in_world(
             whole_store=whole_store,
             budgets=budgets,
             judge=judge,
+            code=code,
         ) as stage:
             world = World(**vars(stage), provider=side)
             if before:
