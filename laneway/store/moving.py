@@ -12,13 +12,13 @@ import apsw
 import orjson
 
 from laneway.errors import StoreError, UsageError
-from laneway.store.moved import GUARDS, STATE
 from laneway.store.postgres import workers
 from laneway.store.postgres.connection import Db, connect_first, rows, scalar
 from laneway.store.postgres.submitting import LONGEST_KEY, MOST_KEY_BYTES, wrong_with
 from laneway.store.postgres.transaction import SEQ_BITS, STATES, Transaction, Transactions
 from laneway.store.sqlite import connection as sqlite
 from laneway.store.sqlite.locks import FileLock, LifeSigns
+from laneway.store.sqlite.moved import GUARDS, STATE
 from laneway.store.urls import shown
 from laneway.task import State
 

@@ -10,12 +10,12 @@ import psycopg
 import pytest
 
 from laneway.errors import StoreError, UsageError
-from laneway.store import moved, moving
+from laneway.store import moving
 from laneway.store.feedback import BAD, About, Feedback
 from laneway.store.postgres import PostgresStore
 from laneway.store.postgres.connection import connect, connect_first
 from laneway.store.postgres.transaction import SEQ_BITS
-from laneway.store.sqlite import SQLiteStore
+from laneway.store.sqlite import SQLiteStore, moved
 from laneway.store.steering import Change, PauseKind
 from laneway.store.tokens import Deed, Role, Token
 from laneway.task import Outcome, State

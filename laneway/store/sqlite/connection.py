@@ -15,7 +15,7 @@ import apsw
 
 from laneway.errors import StoreError
 from laneway.files import open_private
-from laneway.store import moved
+from laneway.store.sqlite import moved
 from laneway.store.sqlite.locks import FileLock
 
 BUSY_TIMEOUT_MS = 10_000

@@ -1,4 +1,4 @@
-"""A SQLite store whose content went elsewhere: it says so, and takes nothing new."""
+"""A store whose content went elsewhere (``store/moving.py``): it says so, and takes nothing new."""
 
 from __future__ import annotations
 
