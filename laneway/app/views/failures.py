@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from laneway.app.views.figures import Shown
-from laneway.store.teams import ALL, OfTeam
+from laneway.store.steering import Selector
 
 if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
     from laneway.store.views import FailureCount
 
 MESSAGE = 500  # characters of what was said
+EVERY = Selector()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,20 +35,37 @@ class FailureGroup(Shown):
     cls: str
     code: str
     tasks: int
-    share: float  # of all that failed
+    share: float  # of all that failed and were asked for
     example: int  # the newest of them
     message: str
     where: list[Where]
 
 
-async def failures(lw: Laneway, team: OfTeam = ALL, *, run_id: int | None = None) -> list[FailureGroup]:
-    """The most frequent first."""
-    kinds = await lw.store.failure_groups(run_id=run_id, team=team)
+async def failures(lw: Laneway, which: Selector = EVERY) -> list[FailureGroup]:
+    """The most frequent first. Of ``which`` the kinds of failures are heeded: run, team, classes, codes, types, models
+    and lanes."""
+    found = await lw.store.failure_groups(run_id=which.run_id, team=which.team)
+    kinds = [one for one in found if _is_one(one, which)]
     total = sum(one.tasks for one in kinds)
     by: dict[tuple[str, str], list[FailureCount]] = {}
     for one in kinds:
         by.setdefault((one.cls, one.code), []).append(one)
-    return sorted((_group(found, total) for found in by.values()), key=lambda group: -group.tasks)
+    return sorted((_group(of_one, total) for of_one in by.values()), key=lambda group: -group.tasks)
+
+
+def tasks_of(groups: Iterable[FailureGroup]) -> int:
+    return sum(one.tasks for one in groups)
+
+
+def _is_one(one: FailureCount, which: Selector) -> bool:
+    wanted = (
+        (which.classes, one.cls),
+        (which.codes, one.code),
+        (which.types, one.type),
+        (which.models, one.model),
+        (which.lanes, one.lane),
+    )
+    return all(value in values for values, value in wanted if values)
 
 
 def _group(found: Sequence[FailureCount], total: int) -> FailureGroup:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple, TypeVar
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 from laneway.app.steering import Verb
+from laneway.app.views.failures import FailureGroup, failures, tasks_of
 from laneway.server.dashboard.filters import FIELDS, given, link, selector
 from laneway.server.dashboard.page import Asked, Deed, Figures, Page
-from laneway.store.views import FailureCount
 from laneway.task import FailureClass, State
 
 ROWS = 50  # codes of a class
@@ -23,8 +24,8 @@ MEANINGS = {
     FailureClass.POISON: "workers died of them",
     FailureClass.CODE: "the app's own code raised an error",
 }
-K = TypeVar("K", bound=Hashable)
-NARROWING = ("class", "code", "type", "model", "lane", "run", "urgency", "tag", "key")
+KIND = ("class", "code", "type", "model", "lane", "run")  # what a kind of failure is known by
+NARROWING = (*KIND, "urgency", "tag", "key")
 
 
 class Kind(NamedTuple):
@@ -56,17 +57,12 @@ class Class(NamedTuple):
 
 
 async def figures(asked: Asked) -> Figures:
-    fields = {name: value for name, value in given(asked).items() if name in NARROWING}
-    run = selector(asked).run_id
-    groups = [
-        one
-        for one in await asked.lw.store.failure_groups(run_id=run, team=asked.team)
-        if all(fields.get(name, said) == said for name, said in _facts(one).items())
-    ]
+    fields = {name: value for name, value in given(asked).items() if name in KIND}
+    groups = await failures(asked.lw, selector(asked))
     return {
         "fields": fields,
         "classes": list(_classes(groups, fields.get("run"))),
-        "tasks": _tasks(groups),
+        "tasks": tasks_of(groups),
         "sweeps": asked.bulk.seen_by(asked.caller)[:3],
         "retry_all": link("/failures/retry", fields),
         "may": asked.caller.operates,
@@ -74,41 +70,27 @@ async def figures(asked: Asked) -> Figures:
     }
 
 
-def _facts(one: FailureCount) -> dict[str, str]:
-    return {"class": one.cls, "code": one.code, "type": one.type, "model": one.model, "lane": one.lane}
-
-
-def _classes(groups: Sequence[FailureCount], run: str | None) -> Iterator[Class]:
-    """The largest first; of runs together."""
-    for name, of_class in _by(groups, lambda one: one.cls):
-        kinds = [_kind(code, of_code, run) for code, of_code in _by(of_class, lambda one: one.code)]
-        more = max(0, len(kinds) - ROWS)
-        yield Class(name or NOT_KNOWN, MEANINGS.get(name, ""), _tasks(of_class), kinds[:ROWS], more)
-
-
-def _kind(code: str, groups: Sequence[FailureCount], run: str | None) -> Kind:
-    one = groups[0]
-    fields = {"class": one.cls, "code": code, "run": run}
-    found = _by(groups, lambda one: (one.type, one.model, one.lane))
-    places = [
-        Place(*place, _tasks(of_place), {**fields, **dict(zip(("type", "model", "lane"), place, strict=True))})
-        for place, of_place in found[:PLACES]
-    ]
-    return Kind(code, one.message, one.example, _tasks(groups), fields, places, len(found) - len(places))
-
-
-def _by(groups: Sequence[FailureCount], what: Callable[[FailureCount], K]) -> list[tuple[K, list[FailureCount]]]:
-    """Those with most tasks first, and among them, too."""
-    found: dict[K, list[FailureCount]] = {}
+def _classes(groups: Iterable[FailureGroup], run: str | None) -> Iterator[Class]:
+    """The largest first."""
+    by: dict[str, list[FailureGroup]] = {}
     for one in groups:
-        found.setdefault(what(one), []).append(one)
-    for of_one in found.values():
-        of_one.sort(key=lambda one: -one.tasks)
-    return sorted(found.items(), key=lambda pair: -_tasks(pair[1]))
+        by.setdefault(one.cls, []).append(one)
+    for name, of_class in sorted(by.items(), key=lambda pair: -tasks_of(pair[1])):
+        kinds = [_kind(one, run) for one in of_class[:ROWS]]
+        more = len(of_class) - len(kinds)
+        yield Class(name or NOT_KNOWN, MEANINGS.get(name, ""), tasks_of(of_class), kinds, more)
 
 
-def _tasks(groups: Iterable[FailureCount]) -> int:
-    return sum(one.tasks for one in groups)
+def _kind(one: FailureGroup, run: str | None) -> Kind:
+    fields = {"class": one.cls, "code": one.code, "run": run}
+    found = Counter[tuple[str, str, str]]()
+    for where in one.where:  # of all runs together
+        found[where.type, where.model, where.lane] += where.tasks
+    places = [
+        Place(*place, tasks, {**fields, **dict(zip(("type", "model", "lane"), place, strict=True))})
+        for place, tasks in found.most_common(PLACES)
+    ]
+    return Kind(one.code, one.message, one.example, one.tasks, fields, places, len(found) - len(places))
 
 
 async def retry_figures(asked: Asked) -> Figures:

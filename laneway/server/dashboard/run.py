@@ -32,7 +32,7 @@ async def figures(asked: Asked) -> Figures:
     run = await _run(asked)
     (line,) = await lines(lw, [run])
     cells = await lw.store.tally(run.id)
-    found = await failures(lw, run_id=run.id)
+    found = await failures(lw, Selector(run_id=run.id))
     open_ = _left(line) > 0
     models, lanes = _parts((_model(cell), cell) for cell in cells), _parts((cell.lane, cell) for cell in cells)
     return {

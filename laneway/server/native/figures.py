@@ -21,6 +21,7 @@ from laneway.server.native.requests import JsonRoute
 from laneway.server.native.seeing import Seeing, team_seen
 from laneway.server.native.shapes import LimitsSet, Page
 from laneway.server.native.telling import page_of
+from laneway.store.steering import Selector
 
 if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
@@ -67,7 +68,7 @@ def figures_router(lw: Laneway, seeing: Seeing) -> APIRouter:
         them by the same words."""
         if run is not None:
             await seeing.run(caller, run)
-        return _page(await views.failures(lw, team_seen(caller), run_id=run), cursor, limit)
+        return _page(await views.failures(lw, Selector(run_id=run, team=team_seen(caller))), cursor, limit)
 
     @router.get("/limits", response_model=list[LimitsSet])
     async def limits(caller: Steering) -> Any:

@@ -10,7 +10,7 @@ import pytest
 from laneway.app import views
 from laneway.app.laneway import Laneway
 from laneway.errors import NotFoundError
-from laneway.store.steering import PauseKind
+from laneway.store.steering import PauseKind, Selector
 from laneway.store.tallies import Tally, TallyKind
 from laneway.task import CLASSIFY, Failure, FailureClass, Spec, State, Wire
 from tests.store.helpers import NOW, PYTHON, ROUTE, claim, finish, new, run_with
@@ -57,7 +57,23 @@ class TestFailures:
             ("strong", "special", 1),
         }
         assert (other.code, other.tasks) == ("schema", 1)
-        assert await views.failures(lw, "red") == []
+        assert await views.failures(lw, Selector(team="red")) == []
+
+    async def test_only_those_that_were_asked_for_are_told(self, lw: Laneway) -> None:
+        run = await run_with(lw.store, [new("a", "1"), new("b", "2", route=STRONG)])
+        await finish(lw.store, await claim(lw.store), State.FAILED)
+        await run_with(lw.store, [new("c", "3")], identity="other")
+        await finish(lw.store, await claim(lw.store), State.FAILED, failure=Failure(FailureClass.OUTPUT, "schema", ""))
+
+        async def told(**which: Any) -> list[tuple[str, int, float]]:
+            return [(one.code, one.tasks, one.share) for one in await views.failures(lw, Selector(**which))]
+
+        assert await told() == [("bad", 2, 0.6667), ("schema", 1, 0.3333)]
+        assert await told(lanes=("special", "x")) == [("bad", 1, 1.0)]
+        assert await told(models=("strong",), types=("chat",)) == [("bad", 1, 1.0)]
+        assert await told(classes=("output",)) == await told(codes=("schema",)) == [("schema", 1, 1.0)]
+        assert await told(run_id=run.id) == [("bad", 2, 1.0)]
+        assert await told(run_id=run.id, classes=("output",)) == await told(types=("letter",)) == []
 
 
 class TestRuns:
