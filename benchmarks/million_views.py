@@ -13,6 +13,7 @@ from typing import Any
 
 from benchmarks.million import LANES, MODELS, TEAMS, TYPES, fill
 from laneway.app import views
+from laneway.app.explaining import Explanation, explanation
 from laneway.app.laneway import Laneway
 from laneway.app.settings import open_store
 from laneway.store.interface import Store
@@ -112,8 +113,12 @@ def shown(lw: Laneway, some_key: str) -> dict[str, Callable[[], Awaitable[Any]]]
         "failures": lambda: views.failures(lw),
         "runs": lambda: views.runs(lw),
         "triage": lambda: views.triage(lw),
-        "task": lambda: views.task(lw, some_key),
+        "task": lambda: _task(lw, some_key),
     }
+
+
+async def _task(lw: Laneway, key: str) -> Explanation:
+    return await explanation(lw, await lw.store.find_task(key))
 
 
 async def measure(url: str) -> dict[str, float]:

@@ -48,7 +48,7 @@ async def figures(asked: Asked) -> Figures:
 
 async def text_figures(asked: Asked) -> Figures:
     task = await _task(asked)
-    if _hidden(asked):
+    if asked.lw.config.hides_on_pages:
         raise Refusal(403, "prompts and answers are hidden here (hide_content)", code="hidden")
     which = asked.query.get("what", "in")
     if which not in TEXTS:
@@ -93,12 +93,8 @@ async def _task(asked: Asked) -> Task:
     return await Seeing(asked.lw).task(asked.caller, ref)
 
 
-def _hidden(asked: Asked) -> bool:
-    return asked.lw.config.hide_content or asked.lw.config.server.hide_content
-
-
 def _content(asked: Asked, found: Explanation) -> str:
-    return "hidden" if found.content == "kept" and _hidden(asked) else found.content
+    return "hidden" if found.content == "kept" and asked.lw.config.hides_on_pages else found.content
 
 
 TASK = Page(

@@ -34,11 +34,11 @@ def whole(parts: Iterable[tuple[str, str]]) -> str:
 
 
 def asked_parts(task: Task) -> list[tuple[str, str]]:
-    """(role, text) of the request."""
+    """(role, text) of the request; of one that says nothing as requests do, the request itself."""
     body = _parsed(task.body)
     if not isinstance(body, dict) or task.wire is Wire.PYTHON:
         return [("arguments", _pretty(body))]
-    return list(_of_request(task.wire, body))
+    return list(_of_request(task.wire, body)) or [("request", _pretty(body))]
 
 
 def answered_parts(task: Task) -> list[tuple[str, str]]:
@@ -49,7 +49,7 @@ def answered_parts(task: Task) -> list[tuple[str, str]]:
         return [("result", _pretty(_parsed(task.output)))]
     try:
         text = answer_text(task.wire, task.output)
-    except (ValueError, AttributeError, KeyError, TypeError):
+    except (AttributeError, LookupError, TypeError, ValueError):  # whatever a provider may have sent
         text = ""
     return [("answer", text or _pretty(_parsed(task.output)))]
 
@@ -58,16 +58,20 @@ def _of_request(wire: Wire, body: Mapping[str, Any]) -> Iterator[tuple[str, str]
     for name in ("system", "instructions"):
         if body.get(name):
             yield "system", _content(body[name])
-    match wire:
-        case Wire.CHAT | Wire.MESSAGES:
-            messages = body.get("messages")
-            for message in messages if isinstance(messages, list) else []:
-                if isinstance(message, dict):
-                    yield str(message.get("role", "")), _content(message.get("content"))
-        case _:
-            yield "input", _content(body.get("input"))
+    turns = body.get("messages" if wire in (Wire.CHAT, Wire.MESSAGES) else "input")
+    if isinstance(turns, list) and wire is not Wire.EMBEDDINGS:
+        yield from map(_turn, turns)
+    elif turns:
+        yield "input", _content(turns)
     if body.get("tools"):
         yield "tools", _pretty(body["tools"])
+
+
+def _turn(turn: object) -> tuple[str, str]:
+    if not isinstance(turn, dict):
+        return "user", _piece(turn)
+    said = turn.get("content")
+    return str(turn.get("role") or turn.get("type") or "user"), _pretty(turn) if said is None else _content(said)
 
 
 def _content(content: object) -> str:

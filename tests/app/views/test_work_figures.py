@@ -1,10 +1,9 @@
-"""Models, types, failures, runs, triage and one task as they are shown."""
+"""Models, types, failures, runs and triage as they are shown."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import orjson
 import pytest
 
 from laneway.app import views
@@ -12,8 +11,8 @@ from laneway.app.laneway import Laneway
 from laneway.errors import NotFoundError
 from laneway.store.steering import PauseKind, Selector
 from laneway.store.tallies import Tally, TallyKind
-from laneway.task import CLASSIFY, Failure, FailureClass, Spec, State, Wire
-from tests.store.helpers import NOW, PYTHON, ROUTE, claim, finish, new, run_with
+from laneway.task import CLASSIFY, Failure, FailureClass, State
+from tests.store.helpers import NOW, ROUTE, claim, finish, new, run_with
 
 MINUTE = int(NOW) // 60 * 60
 STRONG = ROUTE._replace(model="strong", lane="special")
@@ -114,55 +113,3 @@ class TestTriage:
     async def test_without_work_nothing_is_saved(self, lw: Laneway) -> None:
         shown = await views.triage(lw)
         assert (shown.models, shown.saved) == ([], None)
-
-
-class TestTask:
-    async def test_a_task_tells_its_story(self, lw: Laneway) -> None:
-        body = orjson.dumps({"messages": [
-            {"role": "system", "content": "be brief"},
-            {"role": "user", "content": [{"type": "text", "text": "what is it?"}, {"type": "image_url"}]},
-        ]}).decode()  # fmt: skip
-        await run_with(lw.store, [new("k", body, tags=("x",))])
-        lw.clock.advance(2)  # type: ignore[attr-defined]
-        await finish(lw.store, await claim(lw.store, now=NOW + 2), State.READY)
-        answer = orjson.dumps({"choices": [{"message": {"content": "<script>a cat</script>"}}]})
-        await finish(lw.store, await claim(lw.store, now=NOW + 5), output=answer)
-        shown = await views.task(lw, "k")
-        told = [one.what for one in shown.timeline if one.what != "raised"]
-        assert told == ["submitted", "ended", "call", "call"], "it was settled at NOW"
-        call = next(one for one in shown.timeline if one.what == "call")
-        assert (call.until, call.facts and call.facts["outcome"]) == (NOW + 2.5, "transient")
-        assert (shown.wait_s, shown.cost_usd, shown.input_tokens) == (2.0, 0.01, 90)
-        assert shown.asked is not None
-        assert shown.asked.text == "[system]\nbe brief\n\n[user]\nwhat is it?\n[image_url]"
-        assert shown.answered is not None
-        assert shown.answered.text == "<script>a cat</script>"
-        assert any("model: small" in line for line in shown.reasons)
-        assert orjson.dumps(shown.as_json())
-
-    async def test_what_is_long_is_cut(self, lw: Laneway) -> None:
-        await run_with(lw.store, [new("k", '{"messages":[{"role":"user","content":"' + "ä" * 60_000 + '"}]}')])
-        shown = await views.task(lw, "k")
-        assert shown.asked is not None
-        assert shown.asked.cut
-        assert len(orjson.dumps(shown.as_json())) < 100_000
-
-    async def test_content_may_be_hidden(self, lw: Laneway) -> None:
-        await run_with(lw.store, [new("k", '{"messages":[{"role":"user","content":"secret"}]}')])
-        bad = Failure(FailureClass.OUTPUT, "schema", "secret is not one of the labels")
-        await finish(lw.store, await claim(lw.store), State.FAILED, failure=bad)
-        shown = await views.task(lw, "k", hide=True)
-        assert (shown.content, shown.asked, shown.answered) == ("hidden", None, None)
-        assert b"secret" not in orjson.dumps(shown.as_json())
-        assert b"secret" in orjson.dumps((await views.task(lw, "k")).as_json())
-
-    @pytest.mark.parametrize("body", ["{}", '{"messages":7}', '{"messages":["x",{"role":1}]}', '{"input":"hello"}'])
-    @pytest.mark.parametrize("wire", list(Wire))
-    async def test_whatever_was_asked_is_shown(self, lw: Laneway, body: str, wire: Wire) -> None:
-        spec, route = (Spec("odd", wire), ROUTE) if wire is not Wire.PYTHON else PYTHON
-        await run_with(lw.store, [new("k", body, spec=spec, route=route)])
-        await finish(lw.store, await claim(lw.store), output=b'{"x":[1]}')
-        shown = await views.task(lw, "k")
-        assert shown.asked is not None
-        assert shown.asked.text
-        assert shown.answered is not None
