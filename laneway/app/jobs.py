@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
@@ -105,7 +104,7 @@ class Board:
         self._store = store
         self._clock = clock
         self._waiting: dict[int, list[asyncio.Future[Answered | None]]] = {}
-        self._ended_lately: OrderedDict[int, None] = OrderedDict()
+        self._ended_lately: dict[int, None] = {}
         self._poller: asyncio.Task[None] | None = None
 
     async def look(self, task_id: int) -> Task:
@@ -131,14 +130,22 @@ class Board:
 
     def written(self, batch: Batch) -> None:
         """What became of tasks of this process: whoever waits for one that ended need not wait for the next poll."""
-        for task, settlement in batch:
-            if settlement.state.ended:
-                self.ended(task.id, _answered(task, settlement) if task.id in self._waiting else None)
+        ended = {task.id: (task, settlement) for task, settlement in batch if settlement.state.ended}
+        self._remember(ended)
+        for task_id in self._waiting.keys() & ended.keys():
+            self._answer(task_id, _answered(*ended[task_id]))
 
     def ended(self, task_id: int, answer: Answered | None = None) -> None:
-        self._ended_lately[task_id] = None
-        if len(self._ended_lately) > MOST_ENDED:
-            self._ended_lately.popitem(last=False)
+        """One did, wherever."""
+        self._remember([task_id])
+        self._answer(task_id, answer)
+
+    def _remember(self, task_ids: Iterable[int]) -> None:
+        self._ended_lately.update(dict.fromkeys(task_ids))
+        if len(self._ended_lately) > 2 * MOST_ENDED:
+            self._ended_lately = dict.fromkeys(list(self._ended_lately)[-MOST_ENDED:])
+
+    def _answer(self, task_id: int, answer: Answered | None) -> None:
         for waiter in self._waiting.pop(task_id, ()):
             if not waiter.done():
                 waiter.set_result(answer)

@@ -68,9 +68,10 @@ class Bars:
         dry = {head.cell_id: (head, now + DRY_S) for head in asked if head.cell_id not in cells}
         self._dry = {cell: kept for cell, kept in self._dry.items() if now < kept[1]} | dry
 
-    def freed(self, cell_id: int) -> None:
-        """A task of this cell ended, and may have cost less than it held of a budget."""
-        self._dry.pop(cell_id, None)
+    def freed(self, cells: Iterable[int]) -> None:
+        """Tasks of these cells ended, and may have cost less than they held of a budget."""
+        for cell_id in cells if self._dry else ():
+            self._dry.pop(cell_id, None)
 
     def _is_dry(self, head: Head, now: float) -> Blocked | None:
         """Whether this very head gave nothing when it was claimed from, a moment ago: its run's budget is used up. It

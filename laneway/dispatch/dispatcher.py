@@ -355,10 +355,9 @@ class Dispatcher:
     def _settled(self, batch: Batch, accepted: Sequence[bool]) -> None:
         self._wake.set()
         self._callers.freed()
-        for task, settlement in batch:
-            self._bars.freed(task.cell_id)
-            if settlement.state is State.WAITING:
-                self._waking.made_wait()
+        self._bars.freed(task.cell_id for task, _ in batch)
+        if any(settlement.state is State.WAITING for _, settlement in batch):
+            self._waking.made_wait()
         written = [one for one, is_accepted in zip(batch, accepted, strict=True) if is_accepted]
         self.tallies.add(written)
         if self._announce is not None:

@@ -18,13 +18,16 @@ from laneway.store.sqlite.suspending import finish, suspend
 from laneway.store.sqlite.transaction import Transaction
 from laneway.task import Outcome, Settlement, State
 
+# With the lines of calls that are open, or were given up as lost before anything was heard of them.
 RUNNING = """
-    SELECT id, fence, cell_id, run_id, next_model, cancel_requested FROM task
-    WHERE id IN (SELECT value FROM json_each(?)) AND worker_id = ? AND state = 'running'
+    SELECT t.id, t.fence, t.cell_id, t.run_id, t.next_model, t.cancel_requested,
+           a.run_id, a.reserved_cost, a.started_at, a.account, a.cell_id
+    FROM task t LEFT JOIN attempt a ON a.task_id = t.id AND a.fence = t.fence AND a.call = 0
+        AND (a.outcome IS NULL OR (a.outcome = 'lost' AND a.latency IS NULL))
+    WHERE t.id IN (SELECT value FROM json_each(?)) AND t.worker_id = ? AND t.state = 'running'
 """
-# Of calls that are open, or were given up as lost before anything was heard of them.
-LINES = """
-    SELECT task_id, fence, reserved_cost, run_id, started_at, account, cell_id FROM attempt
+LATE = """
+    SELECT task_id, fence, run_id, reserved_cost, started_at, account, cell_id FROM attempt
     WHERE task_id IN (SELECT value FROM json_each(?)) AND call = 0
       AND (outcome IS NULL OR (outcome = 'lost' AND latency IS NULL))
 """
@@ -41,6 +44,16 @@ CLOSE_ATTEMPT = """
 """
 
 
+class Line(NamedTuple):
+    """Of the ledger."""
+
+    run_id: int
+    reserved_cost: float | None
+    started_at: float
+    account: str
+    cell_id: int | None
+
+
 class Running(NamedTuple):
     """A task that this worker may settle."""
 
@@ -48,23 +61,17 @@ class Running(NamedTuple):
     run_id: int
     next_model: str | None  # set by hand while it ran
     cancel_requested: int
-
-
-class Line(NamedTuple):
-    """Of the ledger."""
-
-    reserved_cost: float | None
-    run_id: int
-    started_at: float
-    account: str
-    cell_id: int | None
+    line: Line | None
 
 
 def settle(tx: Transaction, worker: str, settlements: Sequence[Settlement], now: float) -> list[bool]:
     ids = orjson.dumps([s.task_id for s in settlements]).decode()
-    running = {(id_, fence): Running(*row) for id_, fence, *row in tx.db.execute(RUNNING, (ids, worker))}
+    running = {
+        (id_, fence): Running(cell, run, model, cancelled, Line(*line) if line[0] is not None else None)
+        for id_, fence, cell, run, model, cancelled, *line in tx.db.execute(RUNNING, (ids, worker))
+    }
     accepted = [(s, running.pop((s.task_id, s.fence), None)) for s in settlements]  # one of two for the same task
-    _close_attempts(tx, ids, accepted)
+    _close_attempts(tx, accepted)
     steps = [Flow(s, s.flow, row.run_id, row.cell_id) for s, row in accepted if row and s.flow and _goes_on(s, row)]
     suspended = suspend(tx, steps, now) if steps else {}
     tasks: list[tuple[Any, ...]] = []
@@ -96,7 +103,7 @@ def settle(tx: Transaction, worker: str, settlements: Sequence[Settlement], now:
     for (cell_id, state), n in moves.items():
         tx.move(cell_id, State.RUNNING, state, n)
     for s, row in accepted:
-        if row is not None:
+        if row is not None and (s.model or row.next_model or s.complaint is not None):
             _go_on(tx, s, row)
     tx.db.executemany(RESULT, [_result(tx.db, seq, s, now) for seq, s in ended])
     failing.name(tx, [(s.task_id, s.failure) for _, s in ended if s.state is State.FAILED])
@@ -137,12 +144,12 @@ def _go_on(tx: Transaction, s: Settlement, row: Running) -> None:
         tx.db.execute("UPDATE payload SET complaint = ? WHERE task_id = ?", (s.complaint, s.task_id))
 
 
-def _close_attempts(tx: Transaction, ids: str, settled: Sequence[tuple[Settlement, Running | None]]) -> None:
-    lines = {(id_, fence): Line(*row) for id_, fence, *row in tx.db.execute(LINES, (ids,))}
+def _close_attempts(tx: Transaction, settled: Sequence[tuple[Settlement, Running | None]]) -> None:
+    late = _late_lines(tx, settled)
     closed: list[tuple[Any, ...]] = []
     priced: list[tuple[int, Line, float, float]] = []  # (task, line, reserved, spent)
     for s, row in settled:
-        line = lines.pop((s.task_id, s.fence), None)
+        line = late.pop((s.task_id, s.fence), None) if row is None else row.line
         if line is None:
             continue
         usage = s.usage
@@ -157,6 +164,16 @@ def _close_attempts(tx: Transaction, ids: str, settled: Sequence[tuple[Settlemen
     tx.db.executemany(CLOSE_ATTEMPT, closed)
     if priced:
         _book(tx, priced)
+
+
+def _late_lines(tx: Transaction, settled: Sequence[tuple[Settlement, Running | None]]) -> dict[tuple[int, int], Line]:
+    """By task and fence, of those tasks that are somebody else's by now."""
+    late = [s.task_id for s, row in settled if row is None]
+    if not late:
+        return {}
+    closed = {(s.task_id, s.fence) for s, row in settled if row is not None}  # one of two for the same task
+    found = tx.db.execute(LATE, (orjson.dumps(late).decode(),))
+    return {(id_, fence): Line(*row) for id_, fence, *row in found if (id_, fence) not in closed}
 
 
 def _book(tx: Transaction, priced: Sequence[tuple[int, Line, float, float]]) -> None:
