@@ -239,6 +239,7 @@ class NewTask:
     tags: tuple[str, ...] = ()
     team: str | None = None
     parent: int | None = None  # the flow that began it
+    answers_to: str | None = None  # the worker with which the only client dies that could read the answer
 
     @property
     def hash(self) -> bytes:

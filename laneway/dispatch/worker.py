@@ -119,10 +119,11 @@ class Worker:
         reaped = await self._store.reap(self.name, self._clock.now())
         if reaped.workers:
             log.warning(
-                "took over from %d dead worker(s): %d task(s) queued again, %d given up",
+                "took over from %d dead worker(s): %d task(s) queued again, %d given up, %d called off",
                 len(reaped.workers),
                 reaped.returned,
                 reaped.poisoned,
+                reaped.called_off,
             )
 
     def _lost(self) -> None:

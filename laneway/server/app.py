@@ -63,7 +63,7 @@ def application(
         lw.hide_words()
     gate = Gate(lw)
     ending = asyncio.Event() if ending is None else ending
-    calls = Calls(lw, manners.urgency, manners.patience, gate)
+    calls = Calls(lw, manners.urgency, manners.patience, gate, lambda: duty.shift.name)
     streams, uploads = Streams(calls), Uploads(lw)
     openai_batches, anthropic_batches = Batches(lw, Dialect.OPENAI, gate), Batches(lw, Dialect.ANTHROPIC, gate)
 

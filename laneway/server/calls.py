@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import itertools
 import uuid
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from fastapi import Request
@@ -51,13 +52,17 @@ class ClientGone(Exception):
 
 
 class Calls:
-    """``urgency``: of calls that name none, since somebody waits for them. ``patience``: seconds."""
+    """``urgency``: of calls that name none, since somebody waits for them. ``patience``: seconds. ``here``: names the
+    worker of this process, whose death is that of all connections; "" without one."""
 
-    def __init__(self, lw: Laneway, urgency: Urgency, patience: float, gate: Gate) -> None:
+    def __init__(
+        self, lw: Laneway, urgency: Urgency, patience: float, gate: Gate, here: Callable[[], str] = lambda: ""
+    ) -> None:
         self._lw = lw
         self._gate = gate
         self._urgency = urgency
         self._patience = patience
+        self._here = here
         self._config = lw.config
         self._routing = Routing(lw, lw.catalog)
         self._runs: dict[str | None, Run] = {}
@@ -141,7 +146,9 @@ class Calls:
         now = lw.clock.now()
         routed = self._routing.route(draft, now)
         task = allowed(caller, routed.task, lw.config, now)
-        task = dataclasses.replace(task, key=wishes.key if listener is None else key, team=caller.team)
+        named = wishes.key if listener is None else key
+        answers_to = None if wishes.key else self._here() or None
+        task = dataclasses.replace(task, key=named, team=caller.team, answers_to=answers_to)
         run = await self._open_run(caller)
 
         async def known() -> bool:

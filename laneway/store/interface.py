@@ -194,7 +194,7 @@ class Store(Announcing, Asking, Diverting, Filing, Flowing, Judging, Tallying, V
 
     async def reap(self, worker: str, now: float) -> Reaped:
         """Take back the tasks of dead workers: at once where death is certain, else when their lease has ended and
-        ``worker`` itself has been connected for a whole lease."""
+        ``worker`` itself has been connected for a whole lease. Those that answer to them are cancelled."""
         ...
 
     async def workers(self, now: float) -> list[WorkerInfo]: ...

@@ -11,6 +11,7 @@ class Reaped(NamedTuple):
     workers: tuple[str, ...] = ()
     returned: int = 0  # tasks made ready again
     poisoned: int = 0  # tasks failed because workers kept dying of them
+    called_off: int = 0  # tasks whose client was gone with a worker, wherever they stood
 
 
 class WorkerInfo(NamedTuple):

@@ -26,7 +26,8 @@ RUN = """
 """
 _REQUEUE = """
     UPDATE laneway.task SET state = %s, attempts = 0, refusals = 0, losses = 0, wake_at = NULL, wait_reason = NULL,
-           result_seq = NULL, cancel_requested = false, twin_id = NULL, begun_at = NULL
+           result_seq = NULL, cancel_requested = false, twin_id = NULL, begun_at = NULL,
+           answers_to = NULL
     WHERE id = ANY(%s) RETURNING id, run_id, next_model
 """
 _OPEN = """

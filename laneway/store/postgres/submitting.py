@@ -45,6 +45,7 @@ TASK = (
     ("input_tokens", "int8"),
     ("output_tokens", "int8"),
     ("twin_id", "int8"),
+    ("answers_to", "text"),
 )
 PAYLOAD = (
     ("task_id", "int8"),
@@ -140,7 +141,8 @@ def submit(
         state = State.TRIAGING if held else State.WAITING if wake_at is not None else State.READY
         cell = places.cell(task.route)
         place = (id_, run_.id, task.key, run_.generation, digest, cell, state.value)
-        rows_.append((*place, task.due_at, wake_at, reason, task.input_tokens, task.output_tokens, twin))
+        expected = (task.input_tokens, task.output_tokens)
+        rows_.append((*place, task.due_at, wake_at, reason, *expected, twin, task.answers_to))
         documents = (spec, places.document(task.route))
         tags = [text(tag) for tag in task.tags] or None
         payloads.append(

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from laneway.store.grants import Capacity, Demand, Grant, Others, divide
-from laneway.store.postgres import failing, flows
+from laneway.store.postgres import failing, flows, queue
 from laneway.store.postgres.connection import Db, first, json, rows, run, scalar
 from laneway.store.postgres.results import fail
 from laneway.store.postgres.runs import to_model
@@ -38,6 +38,7 @@ HELD = """
     FROM laneway.task t JOIN laneway.cell c ON c.id = t.cell_id
     WHERE t.worker_id = %s AND t.state = 'running' ORDER BY t.id FOR UPDATE OF t
 """
+ANSWERS_TO = "SELECT id FROM laneway.task WHERE answers_to = %s AND state IN ('ready', 'running', 'waiting')"
 LOSE = """
     UPDATE laneway.attempt a SET outcome = 'lost'
     FROM unnest(%s::bigint[], %s::bigint[]) AS h (id, fence), laneway.payload p
@@ -95,12 +96,13 @@ def any_over(db: Db, worker: str, now: float) -> bool:
 
 def reap(tx: Transaction, worker: str, now: float) -> Reaped:
     dead = [id_ for (id_,) in rows(tx.db, f"{OVER} FOR UPDATE OF o SKIP LOCKED", {"id": worker, "now": now})]
-    returned = poisoned = 0
+    returned = poisoned = called_off = 0
     for other in dead:
+        called_off += queue.cancel(tx, [id_ for (id_,) in rows(tx.db, ANSWERS_TO, (other,))], now)
         back, bad = bury(tx, other, now)
         returned += back
         poisoned += bad
-    return Reaped(tuple(dead), returned, poisoned)
+    return Reaped(tuple(dead), returned, poisoned, called_off)
 
 
 def bury(tx: Transaction, worker: str, now: float, *, death: bool = True) -> tuple[int, int]:

@@ -25,7 +25,8 @@ RUN = """
 """
 _REQUEUE = """
     UPDATE task SET state = ?, attempts = 0, refusals = 0, losses = 0, wake_at = NULL, wait_reason = NULL,
-           result_seq = NULL, cancel_requested = 0, twin_id = NULL, begun_at = NULL
+           result_seq = NULL, cancel_requested = 0, twin_id = NULL, begun_at = NULL,
+           answers_to = NULL
     WHERE id = ?
 """
 _HELD = """

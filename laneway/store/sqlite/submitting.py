@@ -19,9 +19,9 @@ from laneway.task import BY_HAND, NewTask, Route, State
 
 _TASK_COLUMNS = (
     "id, run_id, key, generation, hash, cell_id, state, due_at, wake_at, wait_reason, input_tokens, output_tokens,"
-    " twin_id"
+    " twin_id, answers_to"
 )
-_INSERT_TASK = f"INSERT INTO task ({_TASK_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT_TASK = f"INSERT INTO task ({_TASK_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _INSERT_PAYLOAD = """
     INSERT INTO payload (task_id, submitted_at, deadline, spec_id, route_id, tags, team, body, record, parent_id)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -96,6 +96,7 @@ def submit(
                 task.input_tokens,
                 task.output_tokens,
                 twin,
+                task.answers_to,
             )
         )
         payloads.append(

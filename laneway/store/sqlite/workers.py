@@ -10,7 +10,7 @@ from math import ceil
 import orjson
 
 from laneway.store.grants import Capacity, Demand, Grant, Others, divide
-from laneway.store.sqlite import failing, flows
+from laneway.store.sqlite import failing, flows, queue
 from laneway.store.sqlite.connection import scalar
 from laneway.store.sqlite.results import fail
 from laneway.store.sqlite.runs import to_model
@@ -23,6 +23,7 @@ HELD = """
     FROM task t JOIN cell c ON c.id = t.cell_id
     WHERE t.worker_id = ? AND t.state = 'running'
 """
+ANSWERS_TO = "SELECT id FROM task WHERE answers_to = ? AND state IN ('ready', 'running', 'waiting')"
 OTHERS = """
     SELECT count(*), coalesce(sum(immediate), 0.0), coalesce(sum(urgent), 0.0),
            coalesce(sum(coalesce(standard, demand)), 0.0), coalesce(sum(relaxed), 0.0),
@@ -66,12 +67,13 @@ def reap(tx: Transaction, worker: str, now: float, certainly_dead: Callable[[str
         for other, lease_until in tx.db.execute("SELECT id, lease_until FROM worker WHERE id <> ?", (worker,))
         if certainly_dead(other) or (connected_a_lease and lease_until < now)
     ]
-    returned = poisoned = 0
+    returned = poisoned = called_off = 0
     for other in dead:
+        called_off += queue.cancel(tx, [id_ for (id_,) in tx.db.execute(ANSWERS_TO, (other,))], now)
         back, bad = bury(tx, other, now, gone=certainly_dead(other))
         returned += back
         poisoned += bad
-    return Reaped(tuple(dead), returned, poisoned)
+    return Reaped(tuple(dead), returned, poisoned, called_off)
 
 
 def bury(tx: Transaction, worker: str, now: float, *, death: bool = True, gone: bool = True) -> tuple[int, int]:

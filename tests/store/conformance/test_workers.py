@@ -44,6 +44,50 @@ class TestWorkers:
         assert (await b.get_run(run.id)).spent == pytest.approx(150 / 1e6)
         await sound(b)
 
+    async def test_what_answers_to_a_dead_worker_is_called_off_wherever_it_stands(self, open_store: OpenStore) -> None:
+        a, b = await open_store(), await open_store()
+        await a.join("a", LEASE, NOW)
+        await b.join("b", LEASE, NOW)
+        tasks = [new(key, answers_to="a") for key in ("there", "elsewhere", "queued", "ended")]
+        tasks += [new("late", answers_to="a", wake_at=NOW + 99), new("own"), new("others", answers_to="b")]
+        run = await run_with(a, tasks)
+        ids = {key: id_ for key, (id_, _) in (await a.named(run, [str(one.key) for one in tasks])).items()}
+        (ended, *_) = await claim(a, "a", n=1)
+        named = {id_: key for key, id_ in ids.items()}
+        await finish(a, [ended], worker="a")
+        (there,) = await claim(a, "a", n=1)
+        (elsewhere,) = await claim(b, "b", n=1)
+        b.heartbeat("b", LEASE, NOW + LEASE + 1)
+        reaped = await b.reap("b", NOW + LEASE + 1)
+        assert (reaped.workers, reaped.returned, reaped.called_off) == (("a",), 0, 4)
+        found = {named[one.id]: one for one in await b.get_tasks(list(ids.values()))}
+        assert named[there.id] != named[elsewhere.id] != named[ended.id]
+        cancelled = {key for key, one in found.items() if one.state is State.CANCELLED}
+        assert cancelled == {"there", "elsewhere", "queued", "ended", "late"} - {named[ended.id], named[elsewhere.id]}
+        assert found[named[ended.id]].state is State.SUCCEEDED
+        assert {found["own"].state, found["others"].state} == {State.READY}
+        assert found[named[elsewhere.id]].state is State.RUNNING, "it ends with its call"
+        await b.settle("b", [settlement(elsewhere, State.READY)], NOW + LEASE + 2)
+        assert (await b.get_tasks([elsewhere.id]))[0].state is State.CANCELLED
+        await sound(b)
+
+    async def test_a_clean_end_calls_nothing_off_and_who_is_retried_answers_to_nobody(
+        self, open_store: OpenStore
+    ) -> None:
+        a, b = await open_store(), await open_store()
+        await b.join("b", LEASE, NOW)
+        await a.join("left", LEASE, NOW)
+        await a.join("dead", LEASE, NOW)
+        run = await run_with(a, [new("k", answers_to="left"), new("retried", answers_to="dead")])
+        await a.leave("left", NOW + 1)
+        retried = (await b.named(run, ["retried"]))["retried"][0]
+        await b.cancel([retried], NOW + 2)
+        assert await b.retry([retried], NOW + 3) == 1
+        b.heartbeat("b", LEASE, NOW + LEASE + 1)
+        reaped = await b.reap("b", NOW + LEASE + 1)
+        assert (reaped.workers, reaped.called_off) == (("dead",), 0)
+        assert await counts(b, run) == {State.READY: 2}
+
     async def test_nobody_reaps_before_having_been_there_a_whole_lease(self, open_store: OpenStore) -> None:
         a, b = await open_store(), await open_store()
         await run_with(a, [new("a")])
