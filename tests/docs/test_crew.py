@@ -14,6 +14,7 @@ import pytest
 from laneway.simulator.process import SimulatorProcess
 from tests.cli.working import until
 from tests.conftest import Desk
+from tests.docs.recipe import PATIENCE_S
 
 CREW = Path(__file__).parents[2] / "examples" / "crew"
 SEED = 6  # the example's own: the editor sends the crew's work back once
@@ -32,7 +33,7 @@ def start(desk: Desk, folder: Path, *arguments: str) -> subprocess.Popen[str]:
 
 
 def test_the_crew_takes_less_than_half_of_the_time(desk: Desk, folder: Path) -> None:
-    out, errors = start(desk, folder, "--latency", "0.3").communicate(timeout=120)
+    out, errors = start(desk, folder, "--latency", "0.3").communicate(timeout=PATIENCE_S)
     assert "Traceback" not in errors, errors
     told = {name: dict(re.findall(r"(\w+) ([\w.]+)", row)) for name, row in re.findall(r"^ *(\w+): (.*)$", out, re.M)}
     for name in ("crew", "single"):
@@ -53,6 +54,6 @@ def test_a_killed_crew_goes_on_and_repeats_nothing(
         until(lambda: simulator.stats()["completed"] >= answered)  # noqa: B023 - it is called at once
         crew.kill()
         crew.communicate()
-    out, errors = start(desk, folder, "--real", "--continue").communicate(timeout=120)
+    out, errors = start(desk, folder, "--real", "--continue").communicate(timeout=PATIENCE_S)
     assert out.count(f"requests {REQUESTS}") == 2, out + errors
     assert simulator.stats()["requests"] <= 2 * REQUESTS + sum(KILLS.values())

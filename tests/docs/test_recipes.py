@@ -11,15 +11,16 @@ import pytest
 
 from laneway.simulator.process import SimulatorProcess
 from tests.conftest import Desk
-from tests.docs.recipe import RECIPES, Kitchen, blocks
+from tests.docs.recipe import PATIENCE_S, RECIPES, Kitchen, blocks
 
 Simulate = Callable[..., SimulatorProcess]
 PAGES = sorted(path.name for path in RECIPES.glob("*.md") if path.name != "README.md")
 
 EXECUTE = """
 import sys, nbclient, nbformat
-notebook = nbformat.read(sys.argv[1], as_version=4)
-nbclient.NotebookClient(notebook, timeout=60, kernel_name="python3", resources={"metadata": {"path": "."}}).execute()
+page, patience = sys.argv[1:]
+notebook, here = nbformat.read(page, as_version=4), {"metadata": {"path": "."}}
+nbclient.NotebookClient(notebook, timeout=int(patience), kernel_name="python3", resources=here).execute()
 nbformat.write(notebook, "done.ipynb")
 """
 
@@ -55,7 +56,7 @@ def test_the_notebook_runs_and_shows_what_it_says(kitchen: Kitchen) -> None:
     config = kitchen.folder / "laneway.toml"
     config.write_text(config.read_text().replace('app = "tasks:lw"\n', ""))
     page = RECIPES / "notebook.ipynb"
-    done = kitchen.run([sys.executable, "-c", EXECUTE, str(page)])
+    done = kitchen.run([sys.executable, "-c", EXECUTE, str(page), str(PATIENCE_S)])
     assert done.returncode == 0, done.stderr[-3000:]
     ran = json.loads((kitchen.folder / "done.ipynb").read_text())
     told = json.loads(page.read_text())
