@@ -154,3 +154,8 @@ BODIES: dict[str, object] = {
     "POST /api/v1/tasks/results": {"ids": [1]},
     "POST /api/v1/tasks/select": {"filter": {"state": "failed"}, "verb": "retry", "dry_run": True},
 }
+
+# What is asked for in the URL.
+QUERIES: dict[str, dict[str, int]] = {
+    "GET /api/v1/tasks/{ref}/wait": {"timeout_s": 0},  # no worker is there who could end it
+}

@@ -1,22 +1,31 @@
-"""Every route, asked by everybody: who is let in, and what of other teams they see."""
+"""Every route, asked by everybody: who is let in, and what of other teams they see.
+
+What only reads shares one server; whatever may change something has one of its own, on a copy of the same store."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Any
+import shutil
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import httpx
 import pytest
+import pytest_asyncio
 from starlette.routing import BaseRoute, Mount
 
 from laneway.store.tokens import Role
 from tests.server.door import Door
-from tests.server.routes import BODIES, ROUTES, Listed
+from tests.server.routes import BODIES, QUERIES, ROUTES, Listed
 from tests.server.served import CHAT
 
-STREAMED = 299  # the answer goes on and on: it was begun
+pytestmark = pytest.mark.asyncio(loop_scope="module")  # that of the shared server
+
+PATIENCE_S = 60.0
+LATER_S = 60.0  # than the last of what was prepared
 CALLERS = {
     "submit": (Role.SUBMIT, None),
     "operate": (Role.OPERATE, None),
@@ -32,15 +41,24 @@ MAY = {
     "steer": {"operate"},
 }
 CANARY = "RED-CANARY"
+LISTS = ("/v1/files", "/v1/batches", "/v1/messages/batches", "/api/v1/tasks", "/api/v1/runs")
 
 
-@dataclass
+class Prepared(NamedTuple):
+    """A store with a token for each of ``CALLERS``, and what the red ones have there, by the name routes give it."""
+
+    folder: Path
+    secrets: dict[str, str]
+    red: dict[str, str]
+
+
+@dataclass(frozen=True)
 class Teams:
-    """A server with a token for each of ``CALLERS``, and what the red ones have there, by the name routes give it."""
+    """A server on such a store, and who asks it."""
 
     door: Door
-    clients: dict[str, httpx.AsyncClient] = field(default_factory=dict)
-    red: dict[str, str] = field(default_factory=dict)
+    clients: dict[str, httpx.AsyncClient]
+    red: dict[str, str]
 
     async def ask(self, who: str, listed: Listed) -> httpx.Response:
         path = listed.path.replace(":path", "")
@@ -50,20 +68,19 @@ class Teams:
         sent: dict[str, Any] = {} if listed.method in ("GET", "DELETE") else {"json": body}
         if sent and path.startswith("/ui/"):
             sent = {"content": "", "headers": {"Content-Type": "application/x-www-form-urlencoded"}}
-        asked = self.clients[who].request(listed.method, path, **sent)
-        try:
-            return await asyncio.wait_for(asked, 2)
-        except TimeoutError:
-            return httpx.Response(STREAMED)
+        query = QUERIES.get(f"{listed.method} {listed.path}")
+        asked = self.clients[who].request(listed.method, path, params=query, **sent)
+        return await asyncio.wait_for(asked, PATIENCE_S)
+
+    async def told(self) -> list[str]:
+        """All that red has there, in its own eyes."""
+        return [(await self.clients["red operate"].get(path)).text for path in LISTS]
 
 
-@pytest.fixture
-async def teams(door: Door) -> Teams:
-    made = Teams(door, {"nobody": door.client()})
-    door.ending.set()
-    for name, (role, team) in CALLERS.items():
-        made.clients[name] = door.client(await door.token(name.replace(" ", "-"), role, team))
-    red = made.clients["red submit"]
+async def prepare(folder: Path) -> Prepared:
+    door = Door(folder)
+    secrets = {name: await door.token(name.replace(" ", "-"), *whose) for name, whose in CALLERS.items()}
+    red = door.client(secrets["red submit"])
     task = (await red.post("/api/v1/tasks", json={"prompt": CANARY, "key": f"{CANARY}-key", "tags": [CANARY]})).json()
     file = b'{"custom_id": "r", "method": "POST", "url": "/v1/chat/completions", "body": %s}' % (
         b'{"model": "small", "messages": [{"role": "user", "content": "RED-CANARY"}]}'
@@ -80,13 +97,56 @@ async def teams(door: Door) -> Teams:
     )
     params = {"model": "small", "max_tokens": 9, "messages": CHAT["messages"]}
     messages = await red.post("/v1/messages/batches", json={"requests": [{"custom_id": CANARY, "params": params}]})
-    made.red = {
+    await door.close()
+    owned = {
         "ref": str(task["id"]),
         "run_id": str(task["run_id"]),
         "file_id": upload["id"],
         "batch_id": batch.json()["id"],
         "msgbatch_id": messages.json()["id"],
     }
+    return Prepared(folder, secrets, owned)
+
+
+@asynccontextmanager
+async def opened(prepared: Prepared, folder: Path) -> AsyncIterator[Teams]:
+    """A server on a copy of what was prepared."""
+    shutil.copytree(prepared.folder, folder, dirs_exist_ok=True)
+    door = Door(folder)
+    door.clock.advance(LATER_S)
+    door.ending.set()
+    clients = {name: door.client(secret) for name, secret in prepared.secrets.items()}
+    try:
+        yield Teams(door, {"nobody": door.client(), **clients}, prepared.red)
+    finally:
+        await door.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    return await prepare(tmp_path_factory.mktemp("prepared"))
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def readers(prepared: Prepared, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Teams]:
+    """Of the server that is shared: nobody changes anything at it."""
+    async with opened(prepared, tmp_path_factory.mktemp("readers")) as made:
+        before = await made.told()
+        yield made
+        assert await made.told() == before, "a route that should only read has changed what red has"
+        assert not await made.door.lw.store.deeds(None, 9)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def teams(prepared: Prepared, tmp_path: Path) -> AsyncIterator[Teams]:
+    """Of a server of the test's own."""
+    async with opened(prepared, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def askers(listed: Listed, request: pytest.FixtureRequest) -> Teams:
+    made: Teams = request.getfixturevalue("readers" if listed.method == "GET" else "teams")
     return made
 
 
@@ -102,15 +162,15 @@ def served(routes: Iterable[BaseRoute], prefix: str = "") -> Iterator[str]:
                     yield f"{method} {prefix}{getattr(route, 'path', '')}"
 
 
-def test_each_route_is_listed_with_who_may_ask_it(door: Door) -> None:
+async def test_each_route_is_listed_with_who_may_ask_it(readers: Teams) -> None:
     listed = sorted(f"{one.method} {one.path}" for one in ROUTES)
-    assert sorted(served(door.app.routes)) == listed, "say in tests/server/routes.py who may ask it"
+    assert sorted(served(readers.door.app.routes)) == listed, "say in tests/server/routes.py who may ask it"
 
 
 @pytest.mark.parametrize("listed", ROUTES, ids=" ".join)
-async def test_nobody_else_is_let_in(teams: Teams, listed: Listed) -> None:
+async def test_nobody_else_is_let_in(askers: Teams, listed: Listed) -> None:
     for who in ("nobody", *CALLERS):
-        answer = await teams.ask(who, listed)
+        answer = await askers.ask(who, listed)
         turned_away = answer.status_code in (401, 403) or answer.headers.get("location", "").startswith("/login")
         if listed.path in ("/login", "/logout"):
             turned_away = False  # they send one there themselves
@@ -123,31 +183,31 @@ OWNED = [one for one in ROUTES if any(f"{{{name}}}" in one.path for name in ("re
 
 
 @pytest.mark.parametrize("listed", OWNED, ids=" ".join)
-async def test_what_is_another_teams_is_not_there(teams: Teams, listed: Listed) -> None:
+async def test_what_is_another_teams_is_not_there(askers: Teams, listed: Listed) -> None:
     for who in ("blue submit", "blue operate", "submit"):
         if who in MAY[listed.who]:
-            answer = await teams.ask(who, listed)
+            answer = await askers.ask(who, listed)
             assert answer.status_code == 404, f"{who}: {answer.status_code} {answer.text}"
             assert CANARY not in answer.text
-    mine = await teams.ask("red operate", listed)
+    mine = await askers.ask("red operate", listed)
     results_to_come = mine.status_code == 404 and "has not ended" in mine.text
     assert mine.status_code != 404 or results_to_come, mine.text
 
 
 @pytest.mark.parametrize("listed", [one for one in ROUTES if one.method == "GET" and one not in OWNED], ids=" ".join)
-async def test_lists_and_figures_tell_nothing_of_another_team(teams: Teams, listed: Listed) -> None:
-    ids = [teams.red[name] for name in ("file_id", "batch_id", "msgbatch_id")]
+async def test_lists_and_figures_tell_nothing_of_another_team(readers: Teams, listed: Listed) -> None:
+    ids = [readers.red[name] for name in ("file_id", "batch_id", "msgbatch_id")]
     for who in ("nobody", "blue submit", "blue operate", "submit"):
-        answer = await teams.ask(who, listed)
+        answer = await readers.ask(who, listed)
         for word in (CANARY, *ids):
             assert word not in answer.text, f"{who} sees {word}"
 
 
-async def test_each_team_sees_its_own_and_operators_of_none_see_all(teams: Teams) -> None:
-    for path in ("/v1/files", "/v1/batches", "/v1/messages/batches", "/api/v1/tasks", "/api/v1/runs"):
+async def test_each_team_sees_its_own_and_operators_of_none_see_all(readers: Teams) -> None:
+    for path in LISTS:
         for who in ("red submit", "red operate", "operate", "blue submit"):
-            found = {str(one["id"]) for one in (await teams.clients[who].get(path)).json()["data"]}
-            assert found.isdisjoint(teams.red.values()) == (who == "blue submit"), f"{who} at {path}"
+            found = {str(one["id"]) for one in (await readers.clients[who].get(path)).json()["data"]}
+            assert found.isdisjoint(readers.red.values()) == (who == "blue submit"), f"{who} at {path}"
 
 
 async def test_a_key_is_a_teams_own(teams: Teams) -> None:
