@@ -20,6 +20,18 @@ def test_figures_change_on_the_page_when_a_task_is_done_elsewhere(look: Look, si
         assert page.evaluate("window.stays"), "without a reload"
 
 
+def test_a_refresh_is_one_request(look: Look, site: Site) -> None:
+    with look.page() as page:
+        page.wait_for_load_state("load")
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url.removeprefix(look.url)))
+        for _ in range(2):
+            with page.expect_response("**/ui/overview/live"):
+                assert site.served.ask("/chat/completions", CHAT)[0] == 200
+        figures = {url for url in asked if not url.startswith(("/static/", "/ui/changes"))}
+        assert figures == {"/ui/overview/live"}
+
+
 def test_the_overview_in_all_widths_and_colours(look: Look) -> None:
     check_all(look, "/", "overview")
 
