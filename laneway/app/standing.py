@@ -11,8 +11,8 @@ from laneway.task import State, Task, WaitReason, Wire
 
 if TYPE_CHECKING:
     from laneway.config.models import Config
-    from laneway.store.cells import CellTally
     from laneway.store.interface import Store
+    from laneway.store.views import Depth
 
 
 class Standing(NamedTuple):
@@ -55,21 +55,21 @@ async def standings(config: Config, store: Store | None, now: float) -> list[Sta
         return []
     books: Mapping[Budget, Spending] = await store.spending(now) if store else {}
     held = await store.held_by_budget() if store else {}
-    tally = await store.tally() if store else []
+    depths = await store.depths() if store else []
     found = []
     for budget, limit in limits.items():
         one = Standing(budget, limit, books.get(budget, Spending()), end_of_day(now))
         if one.over:
-            waiting = _waiting(config, budget, tally, held)
+            waiting = _waiting(config, budget, depths, held)
             one = Standing(budget, limit, one.spending, one.until, waiting)
         found.append(one)
     return found
 
 
-def _waiting(config: Config, budget: Budget, tally: Sequence[CellTally], held: Mapping[str, int]) -> int:
+def _waiting(config: Config, budget: Budget, depths: Sequence[Depth], held: Mapping[str, int]) -> int:
     if budget.kind is BudgetKind.TYPE:
         return held.get(budget.name, 0)
-    return sum(cell.counts.get(State.READY, 0) for cell in tally if is_on(config, budget, cell.lane, "", cell.model))
+    return sum(one.counts.get(State.READY, 0) for one in depths if is_on(config, budget, one.lane, "", one.model))
 
 
 def is_on(config: Config, budget: Budget, lane: str, type_: str, model: str) -> bool:

@@ -48,7 +48,7 @@ async def check_place(lw: Laneway, kind: PauseKind, name: str) -> None:
         return
     known = set(lw.config.lanes) if kind is PauseKind.LANE else set(lw.config.accounts)
     if kind is PauseKind.LANE:
-        known |= {lw.config.defaults.lane} | {cell.lane for cell in await lw.store.tally()}
+        known |= {lw.config.defaults.lane} | {depth.lane for depth in await lw.store.depths()}
         known |= {lw.config.triage.classifier.lane} if lw.config.triage.classifier else set()
     else:
         known |= set(await lw.store.states("account:"))
