@@ -311,16 +311,14 @@ class Dispatcher:
     def _start(self, task: Claimed, admission: Admission | None, loop: asyncio.AbstractEventLoop) -> None:
         flight = Flight(task, admission)
         self._flights.add(flight)
-        self._at_once.saw(task)
         if admission is not None:
+            self._at_once.saw(task)
             self.desks.calibration.began(task.model, task.spec.type)
         flight.call = loop.create_task(self._perform(flight))
 
     async def _perform(self, flight: Flight) -> None:
         task, admission = flight.task, flight.admission
-        ABOUT.set(
-            {"task": task.id, "run": task.run_id, "account": task.account}
-        )  # each flight has a context of its own
+        ABOUT.set({"task": task.id, "run": task.run_id, "account": task.account})  # in a context of the flight's own
         try:
             reply = await self._executors[task.spec.wire](task, admission)
             seen = self.outcomes.to_be_kept(reply)
