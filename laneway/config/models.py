@@ -261,6 +261,7 @@ class ServerConfig(Section):
     max_queue: Count = 1_000_000  # tasks that have not ended; beyond it requests are refused until some have
     requests_per_minute: Rate | None = None  # of one token at one server
     session: TimeLimit = 43_200.0  # for which a browser stays logged in
+    keep_audit: TimeLimit = 34_560_000.0  # 400 days: how long it is known what was changed through the service
     hide_content: bool = False  # show no prompts and answers on pages and in lists; who asked still gets the answer
     webhook_secret_env: VariableName = "LANEWAY_WEBHOOK_SECRET"  # noqa: S105 - a variable's name; several: all sign
     webhook_hosts: list[str] = Field(default_factory=list)  # names, addresses, networks told although not public

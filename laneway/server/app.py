@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 
 from laneway.server.answers import refused
 from laneway.server.anthropic_api import anthropic_router
+from laneway.server.audit import Audit
 from laneway.server.backpressure import Gate
 from laneway.server.batches.anthropic_api import message_batches_router
 from laneway.server.batches.book import Batches
@@ -74,7 +75,7 @@ def application(
     async def working(_: FastAPI) -> AsyncIterator[None]:
         for kept in (uploads, openai_batches, anthropic_batches):
             await kept.sweep()
-        async with duty.shift, webhooks.sending():
+        async with duty.shift, webhooks.sending(), Audit(lw).sweeping():
             duty.started = True
             yield
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from laneway.errors import StoreError
 from laneway.server.caller import Caller
 from laneway.store.teams import ALL
 from laneway.store.tokens import Deed
@@ -13,6 +17,10 @@ if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
 
 LONGEST = 500  # characters of what something was done to: names are users' data
+SWEEPS_S = 3600.0  # between looks for what is older than is kept
+AT_ONCE = 1_000  # in one transaction
+
+log = logging.getLogger(__name__)
 
 
 class AuditPage(NamedTuple):
@@ -37,3 +45,28 @@ class Audit:
         team = ALL if caller.sees_all else caller.team
         found = await self._lw.store.deeds(cursor, limit + 1, team=team)
         return AuditPage(found[:limit], found[limit - 1].id if len(found) > limit else None)
+
+    async def sweep(self) -> None:
+        """Let go of what is older than is kept."""
+        before = self._lw.clock.now() - self._lw.config.server.keep_audit
+        while await self._lw.store.forget_deeds(before, AT_ONCE) == AT_ONCE:
+            pass
+
+    @asynccontextmanager
+    async def sweeping(self) -> AsyncIterator[None]:
+        """Sweep now, and every so often for the length of the block."""
+        await self.sweep()
+        working = asyncio.ensure_future(self._sweep_again())
+        try:
+            yield
+        finally:
+            working.cancel()
+            await asyncio.wait([working])
+
+    async def _sweep_again(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEPS_S)
+            try:
+                await self.sweep()
+            except StoreError as error:
+                log.warning("audit log: %s", error.message)

@@ -62,3 +62,7 @@ class Vouching(Protocol):
     async def deeds(self, before: int | None, limit: int, *, team: OfTeam = ALL) -> list[Deed]:
         """The newest first, those before an id. ``team``: done by somebody of it."""
         ...
+
+    async def forget_deeds(self, before: float, limit: int) -> int:
+        """Let go of what was done before that time. Looks at so many of the oldest; returns how many of them went."""
+        ...

@@ -27,6 +27,12 @@ DEEDS = """
         AND (%(everyone)s OR team IS NOT DISTINCT FROM %(team)s::text) ORDER BY id DESC LIMIT %(limit)s
 """
 
+FORGET = """
+    DELETE FROM laneway.audit WHERE id IN (
+        SELECT id FROM (SELECT id, at FROM laneway.audit ORDER BY id LIMIT %s) oldest WHERE at < %s
+    )
+"""
+
 
 class Tokens(Base):
     """These verbs of the store."""
@@ -45,6 +51,9 @@ class Tokens(Base):
 
     async def deeds(self, before: int | None, limit: int, *, team: OfTeam = ALL) -> list[Deed]:
         return await self._read_long(lambda db: deeds(db, before, limit, team))
+
+    async def forget_deeds(self, before: float, limit: int) -> int:
+        return await self._upkeep.write(lambda tx: forget(tx, before, limit))
 
 
 def add(tx: Transaction, token: Token) -> bool:
@@ -67,6 +76,10 @@ def deeds(db: Db, before: int | None, limit: int, team: OfTeam) -> list[Deed]:
     everyone, named = (True, None) if isinstance(team, Everyone) else (False, text(team))
     asked = {"before": before, "limit": limit, "everyone": everyone, "team": named}
     return [Deed(*row) for row in rows(db, DEEDS, asked)]
+
+
+def forget(tx: Transaction, before: float, limit: int) -> int:
+    return tx.db.execute(FORGET, (limit, before)).rowcount
 
 
 def _token(row: tuple[Any, ...]) -> Token:

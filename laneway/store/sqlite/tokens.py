@@ -28,6 +28,8 @@ DEEDS = """
     WHERE (?1 IS NULL OR id < ?1) AND (?3 OR team IS ?4) ORDER BY id DESC LIMIT ?2
 """
 
+FORGET = "DELETE FROM audit WHERE id IN (SELECT id FROM (SELECT id, at FROM audit ORDER BY id LIMIT ?2) WHERE at < ?1)"
+
 
 class Tokens(Base):
     """These verbs of the store."""
@@ -46,6 +48,9 @@ class Tokens(Base):
 
     async def deeds(self, before: int | None, limit: int, *, team: OfTeam = ALL) -> list[Deed]:
         return await self._read_long(lambda db: deeds(db, before, limit, team))
+
+    async def forget_deeds(self, before: float, limit: int) -> int:
+        return await self._writer.write(lambda tx: forget(tx, before, limit))
 
 
 def add(tx: Transaction, token: Token) -> bool:
@@ -71,6 +76,11 @@ def deeds(db: apsw.Connection, before: int | None, limit: int, team: OfTeam) -> 
     return [
         Deed(at, who, of, action, what, orjson.loads(detail), id_) for at, who, of, action, what, detail, id_ in found
     ]
+
+
+def forget(tx: Transaction, before: float, limit: int) -> int:
+    tx.db.execute(FORGET, (before, limit))
+    return tx.db.changes()
 
 
 def _token(row: tuple[Any, ...]) -> Token:

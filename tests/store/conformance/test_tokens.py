@@ -50,3 +50,16 @@ class TestAudit:
         assert [deed.what for deed in await store.deeds(None, 9, team="red")] == ["l4", "l2", "l0"]
         assert [deed.what for deed in await store.deeds(None, 9, team=None)] == ["l3", "l1"]
         assert (first[0].who, first[0].team, first[0].action) == ("ann", "red", "lane.pause")
+
+    async def test_what_is_older_than_is_kept_is_forgotten_the_oldest_first(self, store: Store) -> None:
+        for at in (1, 0, 2, 7, 3, 9):  # clocks of several machines
+            await store.record(Deed(NOW + at, "ann", None, "lane.pause", str(at)))
+
+        async def kept() -> list[str]:
+            return [deed.what for deed in await store.deeds(None, 9)]
+
+        assert await store.forget_deeds(NOW, 9) == 0, "not before its time"
+        assert await store.forget_deeds(NOW + 5, 2) == 2
+        assert await kept() == ["9", "3", "7", "2"]
+        assert await store.forget_deeds(NOW + 5, 9) == 2
+        assert await kept() == ["9", "7"]
