@@ -92,7 +92,7 @@ def application(
     app.include_router(batches_router(openai_batches, uploads))
     app.include_router(message_batches_router(anthropic_batches, manners.largest))
     app.include_router(login_router(lw, keyring or Keyring(lw)))
-    app.include_router(dashboard_router(lw, ending))
+    app.include_router(dashboard_router(lw, gate, ending))
 
     app.include_router(metrics_router(metrics))
 

@@ -10,11 +10,11 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from laneway.app.steering import Verb, carry_out
+from laneway.app.steering import Verb
 from laneway.errors import LanewayError
-from laneway.server.audit import Audit
 from laneway.server.caller import Caller
 from laneway.server.envelopes import Refusal
+from laneway.server.verbs import Verbs
 from laneway.store.steering import Selector
 
 if TYPE_CHECKING:
@@ -59,13 +59,14 @@ class Sweep:
 
 
 class Bulk:
-    def __init__(self, lw: Laneway, audit: Audit) -> None:
+    def __init__(self, lw: Laneway, verbs: Verbs) -> None:
         self._lw = lw
-        self._audit = audit
+        self._verbs = verbs
         self._sweeps: deque[Sweep] = deque(maxlen=REMEMBERED + AT_ONCE)
 
-    def begin(self, caller: Caller, verb: Verb, selector: Selector, said: str) -> Sweep:
-        """Raises Refusal when several are under way."""
+    async def begin(self, caller: Caller, verb: Verb, selector: Selector, said: str) -> Sweep:
+        """Raises Refusal when several are under way, or the caller's budget does not allow it."""
+        await self._verbs.allow(caller, verb)
         if sum(one.ended_at is None for one in self._sweeps) >= AT_ONCE:
             raise Refusal(409, f"{AT_ONCE} of these are under way; wait for one to end", code="busy", again=True)
         sweep = Sweep(verb, said, caller.name, caller.team, self._lw.clock.now())
@@ -80,13 +81,10 @@ class Bulk:
     async def _carry_out(self, caller: Caller, sweep: Sweep, selector: Selector) -> None:
         def told(of: int, looked_at: int, changed: int) -> None:
             sweep.of, sweep.looked_at, sweep.changed = of, looked_at, changed
-            self._lw.poke()
 
         try:
-            await carry_out(self._lw, sweep.verb, selector, told=told)
-        except LanewayError as error:
+            await self._verbs.many(caller, sweep.verb, selector, detail={"filter": sweep.said}, told=told)
+        except (LanewayError, Refusal) as error:
             sweep.error = error.message
         finally:
             sweep.ended_at = self._lw.clock.now()
-        detail = {"filter": sweep.said, "matched": sweep.of, "error": sweep.error}
-        await self._audit.record(caller, f"tasks.{sweep.verb}", f"{sweep.changed:,} tasks", detail)

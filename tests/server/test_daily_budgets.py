@@ -8,7 +8,8 @@ import httpx
 
 from laneway.store.budgets import end_of_day
 from laneway.store.tallies import Tally, TallyKind
-from laneway.task import Urgency
+from laneway.store.tokens import Role
+from laneway.task import State, Urgency
 from tests.conftest import Desk
 from tests.server.door import Door
 from tests.server.served import CHAT, CONFIG, Serve, Simulate
@@ -58,6 +59,35 @@ async def test_each_api_says_it_in_its_own_words_and_takes_nothing_in(door: Door
     bulk = await client.post("/api/v1/tasks/bulk", json={"tasks": [{"prompt": "x"}]})
     assert (bulk.status_code, bulk.json()["error"]["kind"]) == (429, "limit")
     assert (await door.lw.store.backlog()).open == 0
+
+
+async def test_what_has_failed_does_not_go_again_for_a_budget_that_is_used_up(door: Door) -> None:
+    store = door.lw.store
+    client = door.client(await door.token("ann", Role.OPERATE, team="red", daily_budget=5.0))
+    free = door.client(await door.token("ben", Role.OPERATE, team="red"))
+    tasks = [(await ask(client)).json()["id"] for _ in range(3)]
+    await store.cancel(tasks, door.clock.now())
+    await spend(door, "red", 5.0)
+    again = {"filter": {"state": ["cancelled"]}, "verb": "retry"}
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+
+    async def states() -> set[State]:
+        return {task.state for task in await store.get_tasks(tasks)}
+
+    assert (await client.post("/api/v1/tasks/select", json={**again, "dry_run": True})).json()["matched"] == 3
+    for refused in (
+        await client.post("/api/v1/tasks/select", json=again),
+        await client.post(f"/api/v1/tasks/{tasks[0]}/retry"),
+        await client.post("/ui/failures/retry/begin", content="", headers=form),
+        await client.post(f"/ui/tasks/{tasks[0]}/retry", content="", headers=form),
+    ):
+        assert refused.status_code == 429, refused.url
+        assert "$5.00 of $5.00 today" in refused.text
+    assert (await states(), await store.deeds(None, 9)) == ({State.CANCELLED}, [])
+    cancelled = await client.post("/api/v1/tasks/select", json={"filter": {"run": 1}, "verb": "cancel"})
+    assert cancelled.status_code == 200, "that costs nothing"
+    assert (await free.post("/api/v1/tasks/select", json=again)).json()["changed"] == 3
+    assert await states() == {State.READY}
 
 
 async def test_what_is_looked_up_is_remembered_for_a_moment(door: Door) -> None:

@@ -11,10 +11,12 @@ from laneway.app.laneway import Laneway
 from laneway.app.views.runs import lines
 from laneway.clock import ManualClock
 from laneway.server.audit import Audit
+from laneway.server.backpressure import Gate
 from laneway.server.bulk import Bulk
 from laneway.server.caller import LOCAL, Caller
 from laneway.server.dashboard.holdups import holdups
 from laneway.server.dashboard.page import Asked
+from laneway.server.verbs import Verbs
 from laneway.store.runs import Run
 from laneway.store.steering import PauseKind
 from tests.store.helpers import LEASE, NOW, new, run_with
@@ -42,7 +44,8 @@ async def lw(tmp_path: Path) -> AsyncIterator[Laneway]:
 
 async def said(lw: Laneway, run: Run, caller: Caller = LOCAL) -> list[str]:
     audit = Audit(lw)
-    asked = Asked(lw, audit, Bulk(lw, audit), caller, {}, {})
+    verbs = Verbs(lw, audit, Gate(lw))
+    asked = Asked(lw, audit, verbs, Bulk(lw, verbs), caller, {}, {})
     (line,) = await lines(lw, [await lw.store.get_run(run.id)])
     return await holdups(asked, line, await lw.store.tally(run.id))
 

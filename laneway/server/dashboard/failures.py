@@ -111,7 +111,7 @@ async def retry(asked: Asked) -> str:
     """Beside the request: there may be very many."""
     chosen = selector(asked, state=State.FAILED.value)
     said = ", ".join(f"{name} {value}" for name, value in given(asked).items() if name in FIELDS) or "all that failed"
-    asked.bulk.begin(asked.caller, Verb.RETRY, chosen, said)
+    await asked.bulk.begin(asked.caller, Verb.RETRY, chosen, said)
     return "They are being queued again. You may leave this page."
 
 

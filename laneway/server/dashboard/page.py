@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
     from laneway.server.audit import Audit
     from laneway.server.bulk import Bulk
+    from laneway.server.verbs import Verbs
 
 Figures = Mapping[str, Any]
 
@@ -24,6 +25,7 @@ class Asked:
 
     lw: Laneway
     audit: Audit
+    verbs: Verbs
     bulk: Bulk
     caller: Caller
     place: Mapping[str, str]

@@ -13,6 +13,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
 
 from laneway.errors import LanewayError
 from laneway.server.audit import Audit
+from laneway.server.backpressure import Gate
 from laneway.server.bodies import pieces
 from laneway.server.bulk import Bulk
 from laneway.server.caller import Asking, Caller, operator, steersman
@@ -23,6 +24,7 @@ from laneway.server.dashboard.page import Asked, Deed, Page, filled
 from laneway.server.dashboard.rendering import render
 from laneway.server.dashboard.themes import theme_of, themes_router
 from laneway.server.envelopes import Refusal, of_error
+from laneway.server.verbs import Verbs
 
 if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
@@ -32,11 +34,12 @@ Endpoint = Callable[[Request, Caller], Awaitable[Response]]
 Ask = Callable[..., Asked]  # of a caller, a place, a query and a form
 
 
-def dashboard_router(lw: Laneway, ending: asyncio.Event) -> APIRouter:
+def dashboard_router(lw: Laneway, gate: Gate, ending: asyncio.Event) -> APIRouter:
     """``ending`` is set when the server ends."""
     router = APIRouter()
     changes, audit = Changes(lw, ending), Audit(lw)
-    ask = partial(Asked, lw, audit, Bulk(lw, audit))
+    verbs = Verbs(lw, audit, gate)
+    ask = partial(Asked, lw, audit, verbs, Bulk(lw, verbs))
     router.include_router(assets_router())
     router.include_router(themes_router())
 

@@ -73,7 +73,7 @@ async def cancel(asked: Asked) -> str:
     (line,) = await lines(asked.lw, [run])
     if not _left(line):
         return "Nothing is left to cancel: all of it has ended."
-    asked.bulk.begin(asked.caller, Verb.CANCEL, Selector(run_id=run.id, states=Verb.CANCEL.states), _said(run))
+    await asked.bulk.begin(asked.caller, Verb.CANCEL, Selector(run_id=run.id, states=Verb.CANCEL.states), _said(run))
     return f"{plural(_left(line), 'task')} are being cancelled. You may leave this page."
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from laneway.app.explaining import Explanation, explanation
-from laneway.app.steering import Verb, carry_out
+from laneway.app.steering import Verb
 from laneway.app.webhooks import progress, receiver
 from laneway.server.dashboard.page import Asked, Deed, Figures, Page
 from laneway.server.dashboard.texts import answered_parts, asked_parts, shortened, whole
@@ -12,7 +12,6 @@ from laneway.server.dashboard.words import ahead
 from laneway.server.envelopes import Refusal
 from laneway.server.native.seeing import Seeing
 from laneway.server.native.telling import cost_of
-from laneway.store.steering import Selector
 from laneway.task import State, Task, is_flow, needs_account
 
 NODES = 400  # of a flow's tree that are looked at
@@ -71,20 +70,12 @@ async def text_figures(asked: Asked) -> Figures:
 
 
 async def cancel(asked: Asked) -> str:
-    task = await _task(asked)
-    changed = not task.state.ended
-    if changed:
-        await asked.lw.call_off(task.id)
-        await asked.audit.record(asked.caller, "task.cancel", str(task.id))
+    changed = await asked.verbs.one(asked.caller, Verb.CANCEL, await _task(asked))
     return "Cancelled." if changed else "It has ended already."
 
 
 async def retry(asked: Asked) -> str:
-    task = await _task(asked)
-    changed = await carry_out(asked.lw, Verb.RETRY, Selector(ids=(task.id,), states=Verb.RETRY.states))
-    if changed:
-        asked.lw.poke()
-        await asked.audit.record(asked.caller, "task.retry", str(task.id))
+    changed = await asked.verbs.one(asked.caller, Verb.RETRY, await _task(asked))
     return "It is queued again." if changed else "There is nothing to try again."
 
 

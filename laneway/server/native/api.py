@@ -20,6 +20,7 @@ from laneway.server.native.runs import runs_router
 from laneway.server.native.seeing import Seeing
 from laneway.server.native.steering import steering_router
 from laneway.server.native.tasks import tasks_router
+from laneway.server.verbs import Verbs
 from laneway.server.webhooks.book import Webhooks
 from laneway.version import VERSION
 
@@ -43,11 +44,11 @@ def native_api(lw: Laneway, gate: Gate, largest: int, ending: asyncio.Event, web
     app.state.largest = largest
     explain_errors(app)
     seeing, audit = Seeing(lw), Audit(lw)
-    changing = Changing(lw, seeing)
+    changing, verbs = Changing(lw, seeing), Verbs(lw, audit, gate)
     app.include_router(events_router(lw, seeing, Hub(lw, ending)))
     app.include_router(figures_router(lw, seeing))
-    app.include_router(steering_router(lw, seeing, changing, audit))  # before /tasks/{ref}
+    app.include_router(steering_router(lw, seeing, changing, verbs, audit))  # before /tasks/{ref}
     app.include_router(gathering_router(lw, changing))
-    app.include_router(tasks_router(lw, gate, NativeIntake(lw, gate, seeing, webhooks), seeing, changing, audit))
+    app.include_router(tasks_router(lw, NativeIntake(lw, gate, seeing, webhooks), seeing, changing, verbs))
     app.include_router(runs_router(lw, seeing))
     return app

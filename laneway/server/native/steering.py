@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter
 
 from laneway.app.live_limits import configured_limits, limits_set
-from laneway.app.steering import Verb, carry_out
+from laneway.app.steering import Verb
 from laneway.errors import UsageError
 from laneway.server.audit import Audit
 from laneway.server.caller import Caller, Operating, Steering
@@ -19,13 +19,14 @@ from laneway.server.native.listing import selector_of
 from laneway.server.native.requests import JsonRoute
 from laneway.server.native.seeing import Seeing
 from laneway.server.native.shapes import Draining, Held, LimitsSet, Selected
+from laneway.server.verbs import Verbs
 from laneway.store.steering import PauseKind, Selector
 
 if TYPE_CHECKING:
     from laneway.app.laneway import Laneway
 
 
-def steering_router(lw: Laneway, seeing: Seeing, changing: Changing, audit: Audit) -> APIRouter:
+def steering_router(lw: Laneway, seeing: Seeing, changing: Changing, verbs: Verbs, audit: Audit) -> APIRouter:
     router = APIRouter(route_class=JsonRoute, tags=["steering"])
 
     async def held(caller: Caller, kind: PauseKind, name: str, *, paused: bool) -> dict[str, Any]:
@@ -108,10 +109,8 @@ def steering_router(lw: Laneway, seeing: Seeing, changing: Changing, audit: Audi
         else:
             change = None
         if not form.dry_run:
-            changed = await carry_out(lw, verb, selector, change)
-            lw.poke()
             detail = form.model_dump(mode="json", exclude_none=True, exclude_defaults=True, by_alias=True)
-            await audit.record(caller, f"tasks.{verb}", f"{changed:,} tasks", detail)
+            changed = await verbs.many(caller, verb, selector, change, detail=detail)
         states_found = {state.value: n for state, n in counts.items() if n}
         matched = sum(states_found.values())
         return {"matched": matched, "states": states_found, "changed": changed, "dry_run": form.dry_run}

@@ -14,10 +14,8 @@ from laneway.app.explaining import explanation
 from laneway.app.feedback import say_one
 from laneway.app.flows.events import send
 from laneway.app.flows.trees import MOST_NODES, grown
-from laneway.app.steering import Verb, carry_out
+from laneway.app.steering import Verb
 from laneway.errors import InputError, UsageError, WaitTimeout
-from laneway.server.audit import Audit
-from laneway.server.backpressure import Gate
 from laneway.server.bodies import pieces
 from laneway.server.caller import Asking
 from laneway.server.calls import ClientGone, disconnected
@@ -42,6 +40,7 @@ from laneway.server.native.requests import NDJSON, JsonRoute, media_type
 from laneway.server.native.seeing import Seeing
 from laneway.server.native.shapes import Changed, Done, Explained, Page, Taken, TaskAnswer, TaskLine, Tree
 from laneway.server.native.telling import page_of, task_line, whole_task
+from laneway.server.verbs import Verbs
 from laneway.store.steering import Selector
 from laneway.telemetry.wanted import carried
 
@@ -60,9 +59,7 @@ BULK = {
 }
 
 
-def tasks_router(
-    lw: Laneway, gate: Gate, intake: NativeIntake, seeing: Seeing, changing: Changing, audit: Audit
-) -> APIRouter:
+def tasks_router(lw: Laneway, intake: NativeIntake, seeing: Seeing, changing: Changing, verbs: Verbs) -> APIRouter:
     router = APIRouter(route_class=JsonRoute, tags=["tasks"])
 
     @router.post(
@@ -162,37 +159,20 @@ def tasks_router(
     @router.post("/tasks/{ref}/cancel", response_model=Changed)
     async def cancel(ref: RefPath, caller: Asking) -> Any:
         """What has not begun does not begin; a call in flight is broken off where this process makes it."""
-        task = await seeing.task(caller, ref)
-        changed = 0 if task.state.ended else 1
-        if changed:
-            await lw.call_off(task.id)
-        await audit.record(caller, "task.cancel", str(task.id))
-        return {"changed": changed}
+        return {"changed": await verbs.one(caller, Verb.CANCEL, await seeing.task(caller, ref))}
 
     @router.post("/tasks/{ref}/retry", response_model=Changed)
     async def retry(ref: RefPath, caller: Asking) -> Any:
         """A failed or cancelled task goes again."""
-        await gate.check_budget(caller)
-        return await one(caller, ref, Verb.RETRY)
+        return {"changed": await verbs.one(caller, Verb.RETRY, await seeing.task(caller, ref))}
 
     @router.patch("/tasks/{ref}", response_model=Changed)
     async def change(ref: RefPath, form: ChangeForm, caller: Asking) -> Any:
         """Set urgency, lane, model or deadline of a task that has not ended."""
-        return await one(caller, ref, Verb.SET, form)
-
-    async def one(caller: Asking, ref: str, verb: Verb, form: ChangeForm | None = None) -> dict[str, Any]:
         task = await seeing.task(caller, ref)
-        selector = Selector(ids=(task.id,), states=verb.states)
-        change = None if form is None else await changing.change(caller, form, selector)
-        changed = await carry_out(lw, verb, selector, change)
-        lw.poke()
-        await audit.record(
-            caller,
-            f"task.{verb}",
-            str(task.id),
-            {} if form is None else form.model_dump(mode="json", exclude_none=True),
-        )
-        return {"changed": changed}
+        change = await changing.change(caller, form, Selector(ids=(task.id,), states=Verb.SET.states))
+        detail = form.model_dump(mode="json", exclude_none=True)
+        return {"changed": await verbs.one(caller, Verb.SET, task, change, detail)}
 
     @router.post("/tasks/{ref}/feedback", response_model=Done)
     async def feedback(ref: RefPath, form: FeedbackForm, caller: Asking) -> Any:
