@@ -1,11 +1,11 @@
-"""Accounts: how full their limits are, how those were found, whether they answer; pausing."""
+"""Accounts: how full their limits are, how those were found, whether they answer."""
 
 from __future__ import annotations
 
 from laneway.app.views import accounts
 from laneway.app.views.accounts import Account
-from laneway.server.dashboard.page import Asked, Deed, Figures, Page
-from laneway.server.holding import hold
+from laneway.server.dashboard.page import Asked, Figures, Page
+from laneway.server.dashboard.steered import holding, page_of_one
 from laneway.store.steering import PauseKind
 
 MOST = 50  # on a page
@@ -28,18 +28,5 @@ async def figures(asked: Asked) -> Figures:
     }
 
 
-async def pause(asked: Asked) -> str:
-    name = asked.form.get("name", "")
-    await hold(asked.lw, asked.audit, asked.caller, PauseKind.ACCOUNT, name, paused=True)
-    return f"Account {name} is paused: no new call is made until it is resumed."
-
-
-async def resume(asked: Asked) -> str:
-    name = asked.form.get("name", "")
-    await hold(asked.lw, asked.audit, asked.caller, PauseKind.ACCOUNT, name, paused=False)
-    return f"Account {name} goes on."
-
-
-ACCOUNTS = Page(
-    "/accounts", "Accounts", "accounts.html", figures, (Deed("pause", pause, True), Deed("resume", resume, True))
-)
+ACCOUNTS = Page("/accounts", "Accounts", "accounts.html", figures, holding(PauseKind.ACCOUNT))
+ACCOUNT = page_of_one(PauseKind.ACCOUNT, accounts)

@@ -1,11 +1,11 @@
-"""Lanes: how deep, how old, how soon empty; pausing."""
+"""Lanes: how deep, how old, how soon empty."""
 
 from __future__ import annotations
 
 from laneway.app.views import lanes
 from laneway.app.views.lanes import Lane
-from laneway.server.dashboard.page import Asked, Deed, Figures, Page
-from laneway.server.holding import hold
+from laneway.server.dashboard.page import Asked, Figures, Page
+from laneway.server.dashboard.steered import holding, page_of_one
 from laneway.store.steering import PauseKind
 
 MOST = 100  # rows of a page
@@ -22,16 +22,5 @@ async def figures(asked: Asked) -> Figures:
     return {"lanes": found[:MOST], "hidden": max(0, len(found) - MOST), "steers": asked.caller.steers_shared}
 
 
-async def pause(asked: Asked) -> str:
-    name = asked.form.get("name", "")
-    await hold(asked.lw, asked.audit, asked.caller, PauseKind.LANE, name, paused=True)
-    return f"Lane {name} is paused: nothing new starts in it until it is resumed."
-
-
-async def resume(asked: Asked) -> str:
-    name = asked.form.get("name", "")
-    await hold(asked.lw, asked.audit, asked.caller, PauseKind.LANE, name, paused=False)
-    return f"Lane {name} goes on."
-
-
-LANES = Page("/lanes", "Lanes", "lanes.html", figures, (Deed("pause", pause, True), Deed("resume", resume, True)))
+LANES = Page("/lanes", "Lanes", "lanes.html", figures, holding(PauseKind.LANE))
+LANE = page_of_one(PauseKind.LANE, lanes, "it is there when a task or laneway.toml names it")

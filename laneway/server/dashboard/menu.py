@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from laneway.server.dashboard.account import ACCOUNT
-from laneway.server.dashboard.accounts import ACCOUNTS
+from laneway.server.dashboard.accounts import ACCOUNT, ACCOUNTS
 from laneway.server.dashboard.audit import AUDIT
 from laneway.server.dashboard.failures import FAILURES, RETRY
 from laneway.server.dashboard.flow import FLOW
 from laneway.server.dashboard.flows import FLOWS
-from laneway.server.dashboard.lane import LANE
-from laneway.server.dashboard.lanes import LANES
+from laneway.server.dashboard.lanes import LANE, LANES
 from laneway.server.dashboard.models import MODELS
 from laneway.server.dashboard.overview import OVERVIEW
 from laneway.server.dashboard.page import Page
