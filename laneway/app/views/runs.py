@@ -56,11 +56,6 @@ async def runs(
     return Runs(await lines(lw, page), page[-1].id if len(found) > limit else None)
 
 
-async def run(lw: Laneway, run_id: int) -> RunLine:
-    """Raises NotFoundError."""
-    return (await lines(lw, [await lw.store.get_run(run_id)]))[0]
-
-
 async def lines(lw: Laneway, found: list[Run]) -> list[RunLine]:
     counts = await lw.store.run_counts([one.id for one in found])
     paused = {one.name: one.since for one in await lw.store.pauses() if one.kind is PauseKind.RUN}
