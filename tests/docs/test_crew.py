@@ -1,4 +1,4 @@
-"""The crew of examples/: what it says it saves, and a kill in the middle of it."""
+"""The crew of examples/: side by side it does the same, also when it is killed in the middle of it."""
 
 from __future__ import annotations
 
@@ -32,15 +32,14 @@ def start(desk: Desk, folder: Path, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, env=desk.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def test_the_crew_takes_less_than_half_of_the_time(desk: Desk, folder: Path) -> None:
-    out, errors = start(desk, folder, "--latency", "0.3").communicate(timeout=PATIENCE_S)
+def test_the_crew_and_the_one_alone_come_to_the_same(desk: Desk, folder: Path) -> None:
+    out, errors = start(desk, folder, "--latency", "0.1").communicate(timeout=PATIENCE_S)
     assert "Traceback" not in errors, errors
     told = {name: dict(re.findall(r"(\w+) ([\w.]+)", row)) for name, row in re.findall(r"^ *(\w+): (.*)$", out, re.M)}
     for name in ("crew", "single"):
         assert told[name]["requests"] == str(REQUESTS)
         assert told[name]["sent_back"] == "1"
         assert told[name]["good_enough"] == "True"
-    assert float(told["crew"]["seconds"]) < 0.5 * float(told["single"]["seconds"])
     assert "Simulated answer" in out
 
 
@@ -56,4 +55,5 @@ def test_a_killed_crew_goes_on_and_repeats_nothing(
         crew.communicate()
     out, errors = start(desk, folder, "--real", "--continue").communicate(timeout=PATIENCE_S)
     assert out.count(f"requests {REQUESTS}") == 2, out + errors
+    assert simulator.stats()["max_in_flight"] > 1, "the one alone asks one after the other, the crew side by side"
     assert simulator.stats()["requests"] <= 2 * REQUESTS + sum(KILLS.values())
