@@ -5,11 +5,10 @@ from __future__ import annotations
 
 import http.client
 import json
-import time
-from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
+from tests.cli.working import until
 from tests.conftest import Desk
 from tests.server.served import CHAT, CONFIG, Serve, Served, Simulate
 
@@ -23,13 +22,6 @@ def begin(served: Served, path: str, body: Any, **headers: str) -> http.client.H
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json", **named})
     return connection
-
-
-def until(true: Callable[[], bool]) -> None:
-    give_up = time.monotonic() + 40
-    while not true():
-        assert time.monotonic() < give_up
-        time.sleep(0.05)
 
 
 def tasks(served: Served) -> list[dict[str, Any]]:
