@@ -135,10 +135,10 @@ class Board:
         for task_id in self._waiting.keys() & ended.keys():
             self._answer(task_id, _answered(*ended[task_id]))
 
-    def ended(self, task_id: int, answer: Answered | None = None) -> None:
+    def ended(self, task_id: int) -> None:
         """One did, wherever."""
         self._remember([task_id])
-        self._answer(task_id, answer)
+        self._answer(task_id, None)
 
     def _remember(self, task_ids: Iterable[int]) -> None:
         self._ended_lately.update(dict.fromkeys(task_ids))

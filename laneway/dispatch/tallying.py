@@ -55,7 +55,7 @@ class Tallies:
             if (task.cell_id, account, task.spec) != kind:  # most of a batch are of one
                 kind = task.cell_id, account, task.spec
                 sums = self._sums[task.team, task.lane, task.spec.type, task.model, account]
-            begun = sums
+            answering = sums
             if latency or s.outcome is not PUT_BACK:
                 if account:
                     _count(sums, s.usage, s.cost, s.outcome, task.fence > 1)
@@ -63,15 +63,15 @@ class Tallies:
                     sums.wait[bucket(task.claimed_at - task.submitted_at)] += 1
             if state is SUCCEEDED:
                 if s.model is not None:  # an earlier model's answer
-                    begun = self._sums[task.team, task.lane, task.spec.type, s.model, account]
-                begun.succeeded += 1
+                    answering = self._sums[task.team, task.lane, task.spec.type, s.model, account]
+                answering.succeeded += 1
             elif state is FAILED:
                 sums.failed += 1
             elif state is CANCELLED:
                 sums.cancelled += 1
             else:
                 continue
-            begun.run[bucket(s.started_at + latency - task.begun_at)] += 1
+            answering.run[bucket(s.started_at + latency - task.begun_at)] += 1
 
     def add_call(self, task: Claimed, call: Attempt) -> None:
         """One that a running task made itself, and that has ended."""

@@ -14,7 +14,7 @@ from laneway.clock import SystemClock
 from laneway.errors import NoWorker
 from laneway.store.cells import Pick
 from laneway.store.sqlite import SQLiteStore
-from laneway.task import Outcome, Settlement, State, Task, Wire
+from laneway.task import Claimed, Outcome, Settlement, State, Task, Wire
 from tests.dispatch.world import task
 from tests.virtual import EPOCH
 
@@ -32,11 +32,12 @@ class Here(NamedTuple):
     board: Board
     task_id: int
 
-    async def end(self) -> None:
+    async def end(self) -> tuple[Claimed, Settlement]:
         (head,) = await self.store.peek(EPOCH, depth=1)
         (claimed,) = await self.store.claim("w", [Pick(head.cell_id, 1)], EPOCH)
         done = Settlement(claimed.id, claimed.fence, State.SUCCEEDED, Outcome.OK, EPOCH, 0.1, output=b"yes")
         assert await self.store.settle("w", [done], EPOCH) == [True]
+        return claimed, done
 
 
 @pytest.fixture
@@ -52,10 +53,11 @@ async def here(tmp_path: Path) -> AsyncIterator[Here]:
 
 
 async def test_an_answer_that_is_told_is_not_read_again(here: Here) -> None:
+    done = await here.end()
     waiting = asyncio.ensure_future(here.board.answer(here.task_id, 10, new=True))
     other = asyncio.ensure_future(here.board.answer(here.task_id, 10, new=True))
     await asyncio.sleep(0)
-    here.board.ended(here.task_id, Answered(here.task_id, Wire.CHAT, b"yes"))
+    here.board.written([done])
     assert await waiting == await other == Answered(here.task_id, Wire.CHAT, b"yes")
     assert here.store.looks == 0
 

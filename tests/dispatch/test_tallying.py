@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import replace
 from typing import Any
 
@@ -41,13 +42,13 @@ def claimed(**more: Any) -> Claimed:
         "spec": SPEC, "body": b"{}", "input_tokens": 1, "output_tokens": 1, "submitted_at": NOW - 5,
         "claimed_at": NOW, "begun_at": NOW, "deadline": None, "complaint": None,
     }  # fmt: skip
-    return Claimed(**{**fields, **more})
+    made = Claimed(**{**fields, **more})
+    return dataclasses.replace(made, cell_id=hash((made.team, made.lane, made.model)))  # a cell has one of each
 
 
 def counted(*added: tuple[Claimed, Settlement]) -> dict[tuple[str, str], Tally]:
     tallies = Tallies()
-    for one in added:
-        tallies.add([one])
+    tallies.add(added)
     found = {(one.kind.value, one.name): one for one in tallies.take(NOW + 0.9)}
     assert tallies.take(NOW) == [], "they were taken"
     return found
